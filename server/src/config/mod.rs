@@ -1,0 +1,87 @@
+//! One struct, every variable.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+/// How the server runs. Secrets do not print.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// `HOST` and `PORT`; port 0 takes a free one.
+    pub listen: SocketAddr,
+    pub environment: Environment,
+    /// `DATA_DIR`.
+    pub data_dir: PathBuf,
+    /// `JWT_SECRET`, `JWT_EXPIRES_IN`.
+    pub access: TokenConfig,
+    /// `JWT_REFRESH_SECRET`, `JWT_REFRESH_EXPIRES_IN`.
+    pub refresh: TokenConfig,
+    /// `RATE_LIMIT_MAX_REQUESTS` per `RATE_LIMIT_WINDOW_MS`.
+    pub request_limit: LimitConfig,
+    /// `AUTH_RATE_LIMIT_MAX_REQUESTS` per `RATE_LIMIT_WINDOW_MS`.
+    pub auth_limit: LimitConfig,
+    /// `SOCKET_RATE_LIMIT_MAX_EVENTS` per 10 s.
+    pub socket_limit: LimitConfig,
+    /// `TRUSTED_PROXIES`.
+    pub trusted_proxies: Vec<IpNet>,
+    /// `CORS_ORIGIN`: `*` or a list of origins.
+    pub cors: CorsConfig,
+    /// `METRICS_ADDR`: a listener of its own for `/metrics`.
+    pub metrics_addr: Option<SocketAddr>,
+    /// `METRICS_TOKEN`: opens `/metrics` on the main listener. Without both there is no `/metrics`.
+    pub metrics_token: Option<Secret>,
+    /// `LOG_LEVEL`, by winston's names.
+    pub log_level: LogLevel,
+    /// `LOG_DIR`: daily files beside standard error.
+    pub log_dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Environment {
+    Development,
+    Test,
+    Production,
+}
+
+#[derive(Debug, Clone)]
+pub struct TokenConfig {
+    pub secret: Secret,
+    pub lifetime: Duration,
+}
+
+/// `max` per `window`; 0 switches the limit off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LimitConfig {
+    pub max: u32,
+    pub window: Duration,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CorsConfig {
+    Any,
+    Origins(Vec<String>),
+}
+
+/// winston's level names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogLevel {
+    Error,
+    Warn,
+    Info,
+    Http,
+    Verbose,
+    Debug,
+    Silly,
+}
+
+/// A text that does not print.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(pub String);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}

@@ -1,0 +1,1 @@
+//! What every backend must do: stamped on each of them.
