@@ -61,7 +61,11 @@ mod tests {
         let list = List(&["chats", "ann"]);
         let cursor = list.cursor("12.34");
         assert_eq!(list.position(&cursor).unwrap(), "12.34");
-        for other in [List(&["chats", "bob"]), List(&["search", "ann"]), List(&["chat", "sann"])] {
+        for other in [
+            List(&["chats", "bob"]),
+            List(&["search", "ann"]),
+            List(&["chat", "sann"]),
+        ] {
             assert!(other.position(&cursor).is_err());
         }
     }
