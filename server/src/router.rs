@@ -110,9 +110,11 @@ pub fn router(app: App) -> Router {
         .with_state(app)
 }
 
-/// `/metrics` alone, for a listener of its own.
+/// What the operator asks, for a listener of its own that stays open until the end.
 pub fn metrics_router(app: App) -> Router {
     Router::new()
+        .route("/health", get(operations::health))
+        .route("/ready", get(operations::ready))
         .route("/metrics", get(operations::metrics))
         .with_state(app)
 }
