@@ -53,12 +53,20 @@ fn perform(matches: &ArgMatches) -> Outcome {
         Some(("check-config", own)) if own.get_flag("example") => say(&env_example()),
         Some(("check-config", _)) => check_config(&sources(matches)),
         Some(("user", own)) => user::perform(own, &sources(matches)),
+        Some(("openapi", own)) => say(pick(own, chat_spec::OPENAPI_YAML, chat_spec::OPENAPI_JSON)),
+        Some(("asyncapi", own)) => say(pick(own, chat_spec::ASYNCAPI_YAML, chat_spec::ASYNCAPI_JSON)),
         Some(("completions", own)) => completions(own),
         Some((other, _)) => Err(Failure::Usage(format!("no such command: {other}"))),
     }
 }
 
 fn command() -> Command {
+    let documents = |name: &'static str, about: &'static str| {
+        let json = Arg::new("json").long("json").action(ArgAction::SetTrue);
+        Command::new(name)
+            .about(about)
+            .arg(json.help("As JSON instead of YAML"))
+    };
     let env_file = Arg::new("env-file")
         .long("env-file")
         .value_name("FILE")
@@ -89,6 +97,8 @@ fn command() -> Command {
                 ),
         )
         .subcommand(user::command())
+        .subcommand(documents("openapi", "Print the contract of the REST calls"))
+        .subcommand(documents("asyncapi", "Print the contract of the Socket.IO events"))
         .subcommand(
             Command::new("completions")
                 .about("Print a completion script: chat-server completions bash > …/chat-server")
@@ -186,6 +196,10 @@ fn completions(own: &ArgMatches) -> Outcome {
     let mut script = Vec::new();
     clap_complete::generate(*shell, &mut command(), "chat-server", &mut script);
     io::stdout().write_all(&script).map_err(failed)
+}
+
+fn pick(own: &ArgMatches, yaml: &'static str, json: &'static str) -> &'static str {
+    if own.get_flag("json") { json } else { yaml }
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
