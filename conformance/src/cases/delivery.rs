@@ -1,0 +1,254 @@
+//! Who gets what of a message.
+
+use chat_spec::req;
+use serde_json::json;
+
+use crate::cases;
+use crate::engine::{Outcome, Transport, World};
+
+cases!("delivery": a_message_by_event_goes_to_every_device, a_message_by_rest_goes_to_all_devices, delivery_over_polling, what_one_device_sends_keeps_its_order, senders_at_once_leave_no_gap, sends_are_refused_by_event);
+
+async fn a_message_by_event_goes_to_every_device(w: World) -> Outcome {
+    let (ann, bob, eve) = (w.user("ann").await?, w.user("bob").await?, w.user("eve").await?);
+    let (a1, a2, b1, b2, e1) = (
+        ann.device().await?,
+        ann.device().await?,
+        bob.device().await?,
+        bob.device().await?,
+        eve.device().await?,
+    );
+    let ack = a1
+        .ask(
+            "send_message",
+            json!({"to": bob.id, "content": "to all", "clientMessageId": "m-1"}),
+        )
+        .await?;
+    w.shaped(&req::MESSAGE_ACK_FIELDS, "SendMessageAck", &ack);
+    w.equal(&req::EVENTS_ACK_SUCCESS, "ok", true, ack["ok"].clone());
+    let sent = w
+        .arrives(&req::MESSAGE_SENT_SENDING_SOCKET, &a1, "message_sent", |p| {
+            p["messageId"] == ack["messageId"]
+        })
+        .await?;
+    w.equal(
+        &req::MESSAGE_SENT_SENDING_SOCKET,
+        "clientMessageId",
+        "m-1",
+        sent["clientMessageId"].clone(),
+    );
+    let history = bob.conversation(&ann, "").await?.body["items"][0].clone();
+    for (requirement, device) in [
+        (&req::MESSAGE_NEW_SENDER_OTHER_DEVICES, &a2),
+        (&req::MESSAGE_NEW_RECEIVER_DEVICES, &b1),
+        (&req::MESSAGE_NEW_RECEIVER_DEVICES, &b2),
+    ] {
+        let event = w
+            .arrives(requirement, device, "new_message", |p| {
+                p["messageId"] == ack["messageId"]
+            })
+            .await?;
+        let agrees = event["seq"] == ack["seq"]
+            && event["timestamp"] == ack["timestamp"]
+            && event["chatId"] == ack["chatId"]
+            && history["id"] == event["messageId"]
+            && history["seq"] == event["seq"]
+            && history["content"] == event["content"]
+            && history["timestamp"] == event["timestamp"];
+        w.check(&req::MESSAGE_NEW_AGREES, agrees, format!("{ack} and {history}"), &event);
+    }
+    let about = |name: &str, p: &serde_json::Value| {
+        matches!(name, "new_message" | "message_sent") && p["messageId"] == ack["messageId"]
+    };
+    w.absent(
+        &req::MESSAGE_NEW_SENDER_OTHER_DEVICES,
+        &a1,
+        &bob,
+        "new_message at the sending device",
+        about,
+    )
+    .await?;
+    w.absent(
+        &req::MESSAGE_SENT_SENDING_SOCKET,
+        &a2,
+        &bob,
+        "message_sent at another device",
+        about,
+    )
+    .await?;
+    for device in [&b1, &b2] {
+        w.absent(
+            &req::MESSAGE_NEW_EXACTLY_ONCE,
+            device,
+            &ann,
+            "second new_message",
+            about,
+        )
+        .await?;
+    }
+    w.check(&req::PROMISES_AT_MOST_ONCE_CONNECTION, true, "", "");
+    w.absent(&req::MESSAGE_NEW_NOBODY_ELSE, &e1, &ann, "message of others", about)
+        .await
+}
+
+async fn a_message_by_rest_goes_to_all_devices(w: World) -> Outcome {
+    let (ann, bob) = (w.user("ann").await?, w.user("bob").await?);
+    let (a1, b1) = (ann.device().await?, bob.device().await?);
+    let message = ann.must_send(&bob.id, "by rest").await?;
+    for device in [&a1, &b1] {
+        w.arrives(&req::PROMISES_ONE_SYSTEM_REST_TO_SOCKET, device, "new_message", |p| {
+            p["messageId"] == message["id"]
+        })
+        .await?;
+    }
+    w.absent(&req::MESSAGE_SENT_AFTER_REST, &a1, &bob, "message_sent", |name, _| {
+        name == "message_sent"
+    })
+    .await
+}
+
+async fn delivery_over_polling(w: World) -> Outcome {
+    let (ann, bob) = (w.user("ann").await?, w.user("bob").await?);
+    let (a1, b1) = (
+        ann.device_over(Transport::Polling).await?,
+        bob.device_over(Transport::Polling).await?,
+    );
+    for number in 0..5 {
+        let ack = a1
+            .ask(
+                "send_message",
+                json!({"to": bob.id, "content": format!("poll {number}")}),
+            )
+            .await?;
+        w.equal(&req::SOCKET_TRANSPORT_POLLING, "ok", true, ack["ok"].clone());
+        w.arrives(&req::SOCKET_TRANSPORT_POLLING, &b1, "new_message", |p| {
+            p["messageId"] == ack["messageId"]
+        })
+        .await?;
+    }
+    a1.emit("nonsense", json!({}));
+    w.arrives(&req::SOCKET_TRANSPORT_POLLING, &a1, "error", |p| {
+        p["code"] == "UNKNOWN_EVENT"
+    })
+    .await?;
+    Ok(())
+}
+
+async fn what_one_device_sends_keeps_its_order(w: World) -> Outcome {
+    let (ann, bob) = (w.user("ann").await?, w.user("bob").await?);
+    let (a1, b1) = (ann.device().await?, bob.device().await?);
+    let acks: Vec<_> = (0..100)
+        .map(|number| a1.ask_later("send_message", json!({"to": bob.id, "content": format!("{number}")})))
+        .collect();
+    for (number, ack) in acks.into_iter().enumerate() {
+        let ack = ack.await.unwrap_or_default();
+        w.equal(&req::EVENTS_ORDER_ONE_DEVICE, "seq", number + 1, ack["seq"].clone());
+    }
+    for number in 0..100 {
+        let Some(event) = b1.take("new_message", |_| true).await else {
+            w.check(
+                &req::EVENTS_ORDER_ONE_DEVICE,
+                false,
+                format!("message {number}"),
+                b1.state(),
+            );
+            return Ok(());
+        };
+        w.equal(
+            &req::EVENTS_ORDER_ONE_DEVICE,
+            "content",
+            number.to_string(),
+            event["content"].clone(),
+        );
+    }
+    Ok(())
+}
+
+async fn senders_at_once_leave_no_gap(w: World) -> Outcome {
+    let (ann, bob) = (w.user("ann").await?, w.user("bob").await?);
+    let (a1, a2, b1) = (ann.device().await?, ann.device().await?, bob.device().await?);
+    let mut acks = Vec::new();
+    for number in 0..40 {
+        acks.push(a1.ask_later("send_message", json!({"to": bob.id, "content": format!("a1 {number}")})));
+        acks.push(a2.ask_later("send_message", json!({"to": bob.id, "content": format!("a2 {number}")})));
+        acks.push(b1.ask_later("send_message", json!({"to": ann.id, "content": format!("b1 {number}")})));
+    }
+    let mut seqs = Vec::new();
+    for ack in acks {
+        seqs.extend(ack.await.unwrap_or_default()["seq"].as_u64());
+    }
+    seqs.sort_unstable();
+    let expected: Vec<u64> = (1..=120).collect();
+    w.check(
+        &req::PROMISES_SEQ_GAPLESS,
+        seqs == expected,
+        "1 to 120",
+        format!("{seqs:?}"),
+    );
+    let stored = bob.conversation(&ann, "?after=0&limit=100").await?;
+    let history: Vec<u64> = stored.items().iter().filter_map(|m| m["seq"].as_u64()).collect();
+    w.check(
+        &req::PROMISES_SEQ_VISIBLE_BEFORE,
+        history == expected[..100],
+        "1 to 100",
+        format!("{history:?}"),
+    );
+    let mut last = 0;
+    let mut ordered = true;
+    while let Some((_, event)) = b1.find(|name, _| name == "new_message") {
+        let seq = event["seq"].as_u64().unwrap_or(0);
+        ordered &= seq > last;
+        last = seq;
+        b1.take("new_message", |p| p["seq"] == seq).await;
+    }
+    w.check(
+        &req::PROMISES_SEQ_ORDER_OF_SENDERS,
+        ordered,
+        "ascending seq",
+        format!("out of order around {last}"),
+    );
+    Ok(())
+}
+
+async fn sends_are_refused_by_event(w: World) -> Outcome {
+    let (ann, bob) = (w.user("ann").await?, w.user("bob").await?);
+    let device = ann.device().await?;
+    let ask = |body: serde_json::Value| device.ask("send_message", body);
+    w.refused_ack(
+        &req::SEND_TO_UNKNOWN,
+        &ask(json!({"to": "ffffffffffffffffffffffff", "content": "x"})).await?,
+        "USER_NOT_FOUND",
+    );
+    w.refused_ack(
+        &req::SEND_TO_SELF,
+        &ask(json!({"to": ann.id, "content": "x"})).await?,
+        "CANNOT_MESSAGE_SELF",
+    );
+    w.refused_ack(
+        &req::SEND_CHAT_MISMATCH,
+        &ask(json!({"to": bob.id, "content": "x", "chatId": "ffffffffffffffffffffffff"})).await?,
+        "CHAT_MISMATCH",
+    );
+    for (requirement, content) in [
+        (&req::SEND_CONTENT_BLANK, " ".to_owned()),
+        (&req::SEND_CONTENT_NUL, "a\u{0}".into()),
+        (&req::SEND_CONTENT_LENGTH, "x".repeat(4097)),
+    ] {
+        w.refused_ack(
+            requirement,
+            &ask(json!({"to": bob.id, "content": content})).await?,
+            "VALIDATION_ERROR",
+        );
+    }
+    w.refused_ack(
+        &req::SEND_TYPE_KNOWN,
+        &ask(json!({"to": bob.id, "content": "x", "messageType": "video"})).await?,
+        "VALIDATION_ERROR",
+    );
+    ask(json!({"to": bob.id, "content": "x", "clientMessageId": "one"})).await?;
+    w.refused_ack(
+        &req::SEND_IDEMPOTENT_REUSED,
+        &ask(json!({"to": bob.id, "content": "y", "clientMessageId": "one"})).await?,
+        "CLIENT_MESSAGE_ID_REUSED",
+    );
+    Ok(())
+}

@@ -1,0 +1,200 @@
+//! Editing and deleting.
+
+use chat_spec::req;
+use serde_json::json;
+
+use crate::cases;
+use crate::engine::{Outcome, World};
+
+cases!("edits": an_edit_keeps_its_place, edits_have_rights, bad_edits_are_refused, a_delete_leaves_a_tombstone, deletes_have_rights);
+
+fn path(message: &serde_json::Value) -> String {
+    format!("/api/messages/{}", message["id"].as_str().unwrap_or_default())
+}
+
+async fn an_edit_keeps_its_place(w: World) -> Outcome {
+    let (ann, bob, eve) = (w.user("ann").await?, w.user("bob").await?, w.user("eve").await?);
+    let message = ann.must_send(&bob.id, "before").await?;
+    bob.post("/api/messages/mark-read", &json!({"messageIds": [message["id"]]}))
+        .await?;
+    let (mine, theirs, stranger) = (ann.device().await?, bob.device().await?, eve.device().await?);
+    let answer = ann.put(&path(&message), &json!({"content": "after"})).await?;
+    w.success(&req::EDIT_SUCCESS_MESSAGE, &answer, 200, Some("MessageResponse"))?;
+    let edited = &answer.body["message"];
+    w.check(
+        &req::EDIT_SUCCESS_MESSAGE,
+        edited["content"] == "after" && edited["editedAt"].is_string(),
+        "the new content and editedAt",
+        edited,
+    );
+    let kept = ["id", "chatId", "seq", "timestamp", "sender", "receiver"]
+        .iter()
+        .all(|field| edited[field] == message[field]);
+    w.check(
+        &req::EDIT_SUCCESS_KEEPS,
+        kept && edited["isRead"] == true && edited["readAt"].is_string(),
+        "all else unchanged, still read",
+        edited,
+    );
+    for device in [&mine, &theirs] {
+        let event = w
+            .arrives(&req::EDIT_EVENT_BOTH_SIDES, device, "message_edited", |p| {
+                p["message"]["id"] == message["id"]
+            })
+            .await?;
+        w.equal(
+            &req::EDIT_EVENT_BOTH_SIDES,
+            "content",
+            "after",
+            event["message"]["content"].clone(),
+        );
+    }
+    let stored = bob.conversation(&ann, "").await?;
+    w.equal(
+        &req::EDIT_SUCCESS_KEEPS,
+        "stored content",
+        "after",
+        stored.body["items"][0]["content"].clone(),
+    );
+    w.absent(
+        &req::MESSAGE_NEW_NOBODY_ELSE,
+        &stranger,
+        &ann,
+        "event of others",
+        |name, p| name.starts_with("message_") && p.to_string().contains("after"),
+    )
+    .await
+}
+
+async fn edits_have_rights(w: World) -> Outcome {
+    let (ann, bob, eve) = (w.user("ann").await?, w.user("bob").await?, w.user("eve").await?);
+    let message = ann.must_send(&bob.id, "before").await?;
+    let body = json!({"content": "changed"});
+    w.refused(
+        &req::EDIT_RIGHTS_RECEIVER,
+        &bob.put(&path(&message), &body).await?,
+        403,
+        "NOT_MESSAGE_SENDER",
+    );
+    w.refused(
+        &req::EDIT_RIGHTS_STRANGER,
+        &eve.put(&path(&message), &body).await?,
+        404,
+        "MESSAGE_NOT_FOUND",
+    );
+    w.refused(
+        &req::EDIT_MISSING_NOT_FOUND,
+        &ann.put("/api/messages/ffffffffffffffffffffffff", &body).await?,
+        404,
+        "MESSAGE_NOT_FOUND",
+    );
+    w.refused(
+        &req::IDS_MALFORMED_SAME_AS_UNKNOWN,
+        &ann.put("/api/messages/not%20an%20id", &body).await?,
+        404,
+        "MESSAGE_NOT_FOUND",
+    );
+    ann.delete(&path(&message)).await?;
+    for user in [&ann, &bob] {
+        w.refused(
+            &req::EDIT_MISSING_NOT_FOUND,
+            &user.put(&path(&message), &body).await?,
+            404,
+            "MESSAGE_NOT_FOUND",
+        );
+    }
+    Ok(())
+}
+
+async fn bad_edits_are_refused(w: World) -> Outcome {
+    let (ann, bob) = (w.user("ann").await?, w.user("bob").await?);
+    let message = ann.must_send(&bob.id, "before").await?;
+    for bad in [
+        json!(""),
+        json!("  "),
+        json!("a\u{0}"),
+        json!("x".repeat(4097)),
+        json!(null),
+        json!(1),
+    ] {
+        w.invalid(
+            &req::EDIT_CONTENT_RULES,
+            &ann.put(&path(&message), &json!({"content": bad})).await?,
+            &["content"],
+        );
+    }
+    w.invalid(
+        &req::PRECEDENCE_FIELDS_BEFORE_EXISTENCE,
+        &ann.put("/api/messages/ffffffffffffffffffffffff", &json!({})).await?,
+        &["content"],
+    );
+    let page = bob.conversation(&ann, "").await?;
+    w.equal(
+        &req::EDIT_CONTENT_RULES,
+        "content",
+        "before",
+        page.body["items"][0]["content"].clone(),
+    );
+    Ok(())
+}
+
+async fn a_delete_leaves_a_tombstone(w: World) -> Outcome {
+    let (ann, bob) = (w.user("ann").await?, w.user("bob").await?);
+    let (mine, theirs) = (ann.device().await?, bob.device().await?);
+    let message = ann.must_send(&bob.id, "to be gone").await?;
+    let answer = ann.delete(&path(&message)).await?;
+    w.success(&req::DELETE_SUCCESS_TOMBSTONE, &answer, 204, None)?;
+    for device in [&mine, &theirs] {
+        w.arrives(&req::DELETE_EVENT_BOTH_SIDES, device, "message_deleted", |p| {
+            p["messageId"] == message["id"]
+        })
+        .await?;
+    }
+    let page = bob.conversation(&ann, "").await?;
+    w.check(
+        &req::DELETE_SUCCESS_TOMBSTONE,
+        !page.text.contains("to be gone") && page.items().len() == 1,
+        "a tombstone",
+        &page.text,
+    );
+    let chats = bob.get("/api/messages/chats").await?;
+    w.check(
+        &req::SHAPES_CHAT_LAST_MESSAGE,
+        !chats.text.contains("to be gone"),
+        "no deleted content",
+        &chats.text,
+    );
+    w.equal(
+        &req::SHAPES_CHAT_LAST_ACTIVITY,
+        "lastActivity",
+        message["timestamp"].clone(),
+        chats.body["items"][0]["lastActivity"].clone(),
+    );
+    w.refused(
+        &req::DELETE_REPEATED_NOT_FOUND,
+        &ann.delete(&path(&message)).await?,
+        404,
+        "MESSAGE_NOT_FOUND",
+    );
+    Ok(())
+}
+
+async fn deletes_have_rights(w: World) -> Outcome {
+    let (ann, bob, eve) = (w.user("ann").await?, w.user("bob").await?, w.user("eve").await?);
+    let message = ann.must_send(&bob.id, "stays").await?;
+    w.refused(
+        &req::DELETE_RIGHTS_RECEIVER,
+        &bob.delete(&path(&message)).await?,
+        403,
+        "NOT_MESSAGE_SENDER",
+    );
+    w.refused(
+        &req::DELETE_RIGHTS_STRANGER,
+        &eve.delete(&path(&message)).await?,
+        404,
+        "MESSAGE_NOT_FOUND",
+    );
+    let unknown = ann.delete("/api/messages/ffffffffffffffffffffffff").await?;
+    w.refused(&req::EDIT_MISSING_NOT_FOUND, &unknown, 404, "MESSAGE_NOT_FOUND");
+    Ok(())
+}

@@ -1,0 +1,60 @@
+//! The cases, a file per area. Each is a plain async function with fresh users of its own.
+
+mod accounts;
+mod auth;
+mod delivery;
+mod edits;
+mod events;
+mod history;
+mod limits;
+mod presence;
+mod promises;
+mod read;
+mod search;
+mod send;
+mod sessions;
+mod sockets;
+mod tokens;
+mod typing;
+mod users;
+mod wire;
+
+use crate::engine::Case;
+
+/// Every case.
+pub fn all() -> impl Iterator<Item = Case> {
+    // What takes long starts first.
+    let areas = [
+        sockets::CASES,
+        typing::CASES,
+        presence::CASES,
+        promises::CASES,
+        sessions::CASES,
+        limits::CASES,
+        tokens::CASES,
+        wire::CASES,
+        auth::CASES,
+        accounts::CASES,
+        send::CASES,
+        history::CASES,
+        search::CASES,
+        edits::CASES,
+        read::CASES,
+        users::CASES,
+        events::CASES,
+        delivery::CASES,
+    ];
+    areas.into_iter().flatten().copied()
+}
+
+use crate::engine::{Stop, World};
+use crate::launch::{LaunchError, Launched};
+
+/// A further server of the same kind with settings of its own.
+async fn launch(w: &World, settings: &[(&str, &str)]) -> Result<Launched, Stop> {
+    w.launcher()?.launch(settings).await.map_err(inconclusive)
+}
+
+fn inconclusive(error: LaunchError) -> Stop {
+    Stop::Inconclusive(error.to_string())
+}

@@ -1,0 +1,231 @@
+//! Who is here.
+
+use chat_spec::req;
+use serde_json::{Value, json};
+
+use crate::cases;
+use crate::engine::{Outcome, Stop, User, World};
+
+cases!("presence": partners_hear_of_coming_and_going, back_within_the_grace, a_status_is_told, statuses_are_refused, an_invisible_user_looks_away);
+
+async fn status(viewer: &User, of: &User) -> Result<Value, Stop> {
+    Ok(viewer.get(&format!("/api/users/{}/status", of.id)).await?.body)
+}
+
+async fn partners_hear_of_coming_and_going(w: World) -> Outcome {
+    let (ann, bob) = (w.user("ann").await?, w.user("bob").await?);
+    ann.must_send(&bob.id, "hello").await?;
+    let watcher = bob.device().await?;
+    let a1 = ann.device().await?;
+    let online = w
+        .arrives(&req::PRESENCE_ONLINE_FIRST_DEVICE, &watcher, "user_online", |p| {
+            p["userId"] == ann.id.as_str()
+        })
+        .await?;
+    w.equal(
+        &req::PRESENCE_ONLINE_FIRST_DEVICE,
+        "username and status",
+        json!([ann.username, "online"]),
+        json!([online["username"], online["status"]]),
+    );
+    let here = status(&bob, &ann).await?;
+    w.check(
+        &req::PRESENCE_LAST_SEEN_SET,
+        here["status"] == "online" && here["lastSeen"].is_string(),
+        "online with a lastSeen",
+        &here,
+    );
+    let a2 = ann.device().await?;
+    a1.disconnect().await;
+    let of_ann =
+        |name: &str, p: &Value| matches!(name, "user_online" | "user_offline") && p["userId"] == ann.id.as_str();
+    w.absent(
+        &req::PRESENCE_ONLINE_NOT_SECOND,
+        &watcher,
+        &ann,
+        "second user_online",
+        of_ann,
+    )
+    .await?;
+    a2.disconnect().await;
+    let offline = w
+        .arrives(&req::PRESENCE_OFFLINE_LAST_DEVICE, &watcher, "user_offline", |p| {
+            p["userId"] == ann.id.as_str()
+        })
+        .await?;
+    w.equal(
+        &req::PRESENCE_OFFLINE_LAST_DEVICE,
+        "status",
+        "offline",
+        offline["status"].clone(),
+    );
+    // Had the first of two devices made one, there would be a second.
+    w.absent(
+        &req::PRESENCE_OFFLINE_NOT_FIRST,
+        &watcher,
+        &ann,
+        "second user_offline",
+        of_ann,
+    )
+    .await?;
+    let gone = status(&bob, &ann).await?;
+    w.check(
+        &req::PRESENCE_LAST_SEEN_SET,
+        gone["status"] == "offline" && gone["lastSeen"].as_str() > here["lastSeen"].as_str(),
+        "offline with a later lastSeen",
+        &gone,
+    );
+    Ok(())
+}
+
+async fn back_within_the_grace(w: World) -> Outcome {
+    let (ann, bob) = (w.user("ann").await?, w.user("bob").await?);
+    ann.must_send(&bob.id, "hello").await?;
+    let watcher = bob.device().await?;
+    let a1 = ann.device().await?;
+    w.arrives(&req::PRESENCE_ONLINE_FIRST_DEVICE, &watcher, "user_online", |p| {
+        p["userId"] == ann.id.as_str()
+    })
+    .await?;
+    a1.disconnect().await;
+    let back = ann.device().await?;
+    back.disconnect().await;
+    w.arrives(&req::PRESENCE_OFFLINE_LAST_DEVICE, &watcher, "user_offline", |p| {
+        p["userId"] == ann.id.as_str()
+    })
+    .await?;
+    w.absent(
+        &req::PRESENCE_GRACE_BACK_IN_TIME,
+        &watcher,
+        &ann,
+        "second change",
+        |name, p| matches!(name, "user_online" | "user_offline") && p["userId"] == ann.id.as_str(),
+    )
+    .await
+}
+
+async fn a_status_is_told(w: World) -> Outcome {
+    let (ann, bob) = (w.user("ann").await?, w.user("bob").await?);
+    ann.must_send(&bob.id, "hello").await?;
+    let (watcher, a1, a2) = (bob.device().await?, ann.device().await?, ann.device().await?);
+    for chosen in ["busy", "away", "online", "away"] {
+        let ack = a1.ask("update_status", json!({"status": chosen})).await?;
+        w.equal(&req::EVENTS_ACK_SUCCESS, "update_status", json!({"ok": true}), ack);
+        for device in [&watcher, &a1, &a2] {
+            let event = w
+                .arrives(&req::PRESENCE_STATUS_CHANGED, device, "user_status_changed", |p| {
+                    p["userId"] == ann.id.as_str()
+                })
+                .await?;
+            w.equal(&req::PRESENCE_STATUS_CHANGED, "status", chosen, event["status"].clone());
+        }
+        w.equal(
+            &req::PRESENCE_STATUS_VISIBLE,
+            "status",
+            chosen,
+            status(&bob, &ann).await?["status"].clone(),
+        );
+    }
+    let shown = bob.get(&format!("/api/users/{}", ann.id)).await?;
+    w.equal(
+        &req::PRESENCE_STATUS_VISIBLE,
+        "status",
+        "away",
+        shown.body["user"]["status"].clone(),
+    );
+    a1.disconnect().await;
+    a2.disconnect().await;
+    w.arrives(&req::PRESENCE_OFFLINE_LAST_DEVICE, &watcher, "user_offline", |p| {
+        p["userId"] == ann.id.as_str()
+    })
+    .await?;
+    let _back = ann.device().await?;
+    w.equal(
+        &req::PRESENCE_STATUS_RESET,
+        "status",
+        "online",
+        status(&bob, &ann).await?["status"].clone(),
+    );
+    Ok(())
+}
+
+async fn statuses_are_refused(w: World) -> Outcome {
+    let ann = w.user("ann").await?;
+    let device = ann.device().await?;
+    for (bad, code) in [
+        (json!("invisible"), "INVALID_STATUS"),
+        (json!("ONLINE"), "INVALID_STATUS"),
+        (json!(""), "INVALID_STATUS"),
+        (json!(1), "VALIDATION_ERROR"),
+        (json!(null), "VALIDATION_ERROR"),
+    ] {
+        w.refused_ack(
+            &req::PRESENCE_STATUS_INVALID,
+            &device.ask("update_status", json!({"status": bad})).await?,
+            code,
+        );
+    }
+    Ok(())
+}
+
+async fn an_invisible_user_looks_away(w: World) -> Outcome {
+    let (ann, bob) = (w.user("ann").await?, w.user("bob").await?);
+    ann.must_send(&bob.id, "hello").await?;
+    let (watcher, a1) = (bob.device().await?, ann.device().await?);
+    w.arrives(&req::PRESENCE_ONLINE_FIRST_DEVICE, &watcher, "user_online", |p| {
+        p["userId"] == ann.id.as_str()
+    })
+    .await?;
+    a1.ask("update_status", json!({"status": "offline"})).await?;
+    w.arrives(&req::PRESENCE_STATUS_CHANGED, &watcher, "user_status_changed", |p| {
+        p["status"] == "offline"
+    })
+    .await?;
+    let hidden = status(&bob, &ann).await?;
+    w.equal(
+        &req::PRESENCE_INVISIBLE_LOOKS_AWAY,
+        "status",
+        "offline",
+        hidden["status"].clone(),
+    );
+    let online = bob.get("/api/users/online?limit=100").await?;
+    w.check(
+        &req::USERS_ONLINE_INVISIBLE_ABSENT,
+        !online.text.contains(&ann.id),
+        "not ann",
+        "ann",
+    );
+    let ack = a1
+        .ask("send_message", json!({"to": bob.id, "content": "from nowhere"}))
+        .await?;
+    w.equal(&req::PRESENCE_INVISIBLE_STILL_RECEIVES, "ok", true, ack["ok"].clone());
+    bob.must_send(&ann.id, "into nowhere").await?;
+    w.arrives(&req::PRESENCE_INVISIBLE_STILL_RECEIVES, &a1, "new_message", |p| {
+        p["content"] == "into nowhere"
+    })
+    .await?;
+    a1.disconnect().await;
+    // Another partner who leaves later, and visibly, is the fence.
+    let eve = w.user("eve").await?;
+    eve.must_send(&bob.id, "hello").await?;
+    eve.device().await?.disconnect().await;
+    w.arrives(&req::PRESENCE_OFFLINE_LAST_DEVICE, &watcher, "user_offline", |p| {
+        p["userId"] == eve.id.as_str()
+    })
+    .await?;
+    w.absent(
+        &req::PRESENCE_INVISIBLE_LEAVES_SILENTLY,
+        &watcher,
+        &ann,
+        "user_offline of the invisible",
+        |name, p| name == "user_offline" && p["userId"] == ann.id.as_str(),
+    )
+    .await?;
+    w.equal(
+        &req::PRESENCE_INVISIBLE_LOOKS_AWAY,
+        "status afterwards",
+        hidden,
+        status(&bob, &ann).await?,
+    );
+    Ok(())
+}

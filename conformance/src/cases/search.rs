@@ -1,0 +1,230 @@
+//! Search in messages.
+
+use chat_spec::req;
+use serde_json::json;
+
+use crate::cases;
+use crate::engine::{Answer, Outcome, Stop, User, World};
+
+cases!("search": a_literal_substring_is_found, case_does_not_matter, special_characters_mean_themselves, search_keeps_to_ones_own_chats, search_follows_edits_and_deletes, bad_searches_are_refused, search_pages);
+
+async fn find(user: &User, query: &str, more: &str) -> Result<Answer, Stop> {
+    let encoded: String = query.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    user.get(&format!("/api/messages/search?q={encoded}{more}")).await
+}
+
+fn contents(answer: &Answer) -> Vec<&str> {
+    answer
+        .items()
+        .iter()
+        .filter_map(|item| item["content"].as_str())
+        .collect()
+}
+
+async fn a_literal_substring_is_found(w: World) -> Outcome {
+    let (ann, bob) = (w.user("ann").await?, w.user("bob").await?);
+    for text in ["the quick brown fox", "a slow brown bear", "nothing here"] {
+        ann.must_send(&bob.id, text).await?;
+    }
+    let found = find(&bob, "ow", "").await?;
+    w.success(&req::SEARCH_MATCH_SUBSTRING, &found, 200, Some("MessagesResponse"))?;
+    w.equal(
+        &req::SEARCH_ORDER_NEWEST_FIRST,
+        "found",
+        json!(["a slow brown bear", "the quick brown fox"]),
+        json!(contents(&found)),
+    );
+    w.equal(
+        &req::SEARCH_MATCH_SUBSTRING,
+        "ick br",
+        json!(["the quick brown fox"]),
+        json!(contents(&find(&ann, "ick br", "").await?)),
+    );
+    w.equal(
+        &req::SEARCH_MATCH_SHORT,
+        "x",
+        json!(["the quick brown fox"]),
+        json!(contents(&find(&ann, "x", "").await?)),
+    );
+    w.equal(
+        &req::SEARCH_MATCH_AT_ONCE,
+        "brown",
+        2,
+        find(&ann, "brown", "").await?.items().len(),
+    );
+    Ok(())
+}
+
+async fn case_does_not_matter(w: World) -> Outcome {
+    let (ann, bob) = (w.user("ann").await?, w.user("bob").await?);
+    ann.must_send(&bob.id, "Hello World").await?;
+    ann.must_send(&bob.id, "\u{c4}RGER in \u{41f}\u{440}\u{438}\u{432}\u{435}\u{442}")
+        .await?;
+    w.equal(
+        &req::SEARCH_MATCH_ASCII_CASE,
+        "hELLO wORLD",
+        1,
+        find(&ann, "hELLO wORLD", "").await?.items().len(),
+    );
+    for query in ["\u{e4}rger", "\u{43f}\u{420}\u{418}\u{412}"] {
+        w.equal(
+            &req::SEARCH_MATCH_UNICODE_CASE,
+            query,
+            1,
+            find(&ann, query, "").await?.items().len(),
+        );
+    }
+    Ok(())
+}
+
+async fn special_characters_mean_themselves(w: World) -> Outcome {
+    let (ann, bob) = (w.user("ann").await?, w.user("bob").await?);
+    ann.must_send(&bob.id, "plain words only").await?;
+    let odd = "100% (sure) [x] a_b .* \\d+ \"quoted\" 'single' OR NEAR^2 $gt {1}";
+    ann.must_send(&bob.id, odd).await?;
+    for query in [
+        "(",
+        "%",
+        "_",
+        "[x]",
+        ".*",
+        "\\d+",
+        "\"quoted\"",
+        "'",
+        "OR",
+        "NEAR^2",
+        "$gt",
+        "*",
+        "100% (",
+        "a_b",
+        "{1}",
+        "\\",
+    ] {
+        let found = find(&ann, query, "").await?;
+        w.success(&req::SEARCH_MATCH_METACHARACTERS, &found, 200, Some("MessagesResponse"))?;
+        w.equal(
+            &req::SEARCH_MATCH_METACHARACTERS,
+            query,
+            json!([odd]),
+            json!(contents(&found)),
+        );
+    }
+    for query in ["a.b", "p.*n", "pl_in", "x%s", "^plain"] {
+        w.equal(
+            &req::SEARCH_MATCH_METACHARACTERS,
+            query,
+            json!([]),
+            json!(contents(&find(&ann, query, "").await?)),
+        );
+    }
+    Ok(())
+}
+
+async fn search_keeps_to_ones_own_chats(w: World) -> Outcome {
+    let (ann, bob, eve) = (w.user("ann").await?, w.user("bob").await?, w.user("eve").await?);
+    ann.must_send(&bob.id, "needle for bob").await?;
+    eve.must_send(&ann.id, "needle from eve").await?;
+    w.equal(
+        &req::SEARCH_SCOPE_OWN_CHATS,
+        "eve finds",
+        json!(["needle from eve"]),
+        json!(contents(&find(&eve, "needle", "").await?)),
+    );
+    let narrowed = find(&ann, "needle", &format!("&userId={}", bob.id)).await?;
+    w.equal(
+        &req::SEARCH_SCOPE_CONVERSATION,
+        "with bob",
+        json!(["needle for bob"]),
+        json!(contents(&narrowed)),
+    );
+    let shown = narrowed.body["items"][0].clone();
+    w.shaped(&req::SHAPES_MESSAGE_FIELDS, "Message", &shown);
+    for id in ["ffffffffffffffffffffffff", "not-an-id%21"] {
+        w.refused(
+            &req::SEARCH_SCOPE_UNKNOWN_USER,
+            &find(&ann, "needle", &format!("&userId={id}")).await?,
+            404,
+            "USER_NOT_FOUND",
+        );
+    }
+    Ok(())
+}
+
+async fn search_follows_edits_and_deletes(w: World) -> Outcome {
+    let (ann, bob) = (w.user("ann").await?, w.user("bob").await?);
+    let message = ann.must_send(&bob.id, "first wording").await?;
+    let path = format!("/api/messages/{}", message["id"].as_str().unwrap_or_default());
+    ann.put(&path, &json!({"content": "second phrasing"})).await?;
+    w.equal(
+        &req::SEARCH_MATCH_AT_ONCE,
+        "the new content",
+        1,
+        find(&bob, "phrasing", "").await?.items().len(),
+    );
+    w.equal(
+        &req::SEARCH_MATCH_AT_ONCE,
+        "the old content",
+        0,
+        find(&bob, "wording", "").await?.items().len(),
+    );
+    ann.delete(&path).await?;
+    for user in [&ann, &bob] {
+        w.equal(
+            &req::SEARCH_SCOPE_NO_TOMBSTONES,
+            "a deleted message",
+            0,
+            find(user, "phrasing", "").await?.items().len(),
+        );
+    }
+    Ok(())
+}
+
+async fn bad_searches_are_refused(w: World) -> Outcome {
+    let ann = w.user("ann").await?;
+    w.invalid(
+        &req::SEARCH_QUERY_LENGTH,
+        &ann.get("/api/messages/search").await?,
+        &["q"],
+    );
+    w.invalid(
+        &req::SEARCH_QUERY_LENGTH,
+        &ann.get("/api/messages/search?q=").await?,
+        &["q"],
+    );
+    w.invalid(
+        &req::SEARCH_QUERY_LENGTH,
+        &find(&ann, &"q".repeat(101), "").await?,
+        &["q"],
+    );
+    w.success(
+        &req::SEARCH_QUERY_LENGTH,
+        &find(&ann, &"\u{1f600}".repeat(100), "").await?,
+        200,
+        None,
+    )
+}
+
+async fn search_pages(w: World) -> Outcome {
+    let (ann, bob) = (w.user("ann").await?, w.user("bob").await?);
+    for number in 0..7 {
+        ann.must_send(&bob.id, &format!("page {number}")).await?;
+    }
+    let mut seen = Vec::new();
+    let mut more = "&limit=3".to_owned();
+    for _ in 0..5 {
+        let page = find(&ann, "page", &more).await?;
+        seen.extend(contents(&page).iter().map(|text| (*text).to_owned()));
+        let Some(cursor) = page.body["nextCursor"].as_str() else {
+            break;
+        };
+        more = format!("&limit=3&cursor={cursor}");
+    }
+    let expected: Vec<String> = (0..7).rev().map(|number| format!("page {number}")).collect();
+    w.check(
+        &req::LISTS_CURSOR_WALK_COMPLETE,
+        seen == expected,
+        format!("{expected:?}"),
+        format!("{seen:?}"),
+    );
+    Ok(())
+}

@@ -1,0 +1,194 @@
+//! Authenticating a socket.
+
+use chat_spec::req;
+use serde_json::{Value, json};
+
+use crate::cases;
+use crate::engine::{Connection, Device, Outcome, Stop, Transport, User, World};
+
+cases!("socket sessions": the_handshake_authenticates_over_websocket, the_handshake_authenticates_over_polling, bad_handshakes_are_refused, a_socket_authenticates_by_event,
+    nothing_works_before_authentication, a_bad_token_may_be_corrected, a_socket_stays_its_users, nothing_arrives_before_authentication);
+
+async fn open(user: &User, auth: Option<Value>) -> Result<Device, Stop> {
+    match user.connect(Transport::Websocket, auth).await? {
+        Connection::Open(device) => Ok(device),
+        Connection::Refused(refused) => Err(Stop::Inconclusive(format!("refused: {}", refused.0))),
+    }
+}
+
+async fn over(w: World, transport: Transport, requirement: &'static chat_spec::Requirement) -> Outcome {
+    let ann = w.user("ann").await?;
+    let Connection::Open(device) = ann.connect(transport, Some(json!({"token": ann.access}))).await? else {
+        w.check(requirement, false, "a connection", "a refusal");
+        return Ok(());
+    };
+    let event = w
+        .arrives(&req::SOCKET_HANDSHAKE_TOKEN, &device, "authenticated", |_| true)
+        .await?;
+    w.equal(
+        &req::SHAPES_USER_OWN_FIELDS,
+        "email",
+        ann.email.clone(),
+        event["user"]["email"].clone(),
+    );
+    w.equal(requirement, "id", ann.id.clone(), event["user"]["id"].clone());
+    let ack = device.ask("update_status", json!({"status": "busy"})).await?;
+    w.equal(requirement, "ack", json!({"ok": true}), ack);
+    Ok(())
+}
+
+async fn the_handshake_authenticates_over_websocket(w: World) -> Outcome {
+    over(w, Transport::Websocket, &req::SOCKET_TRANSPORT_WEBSOCKET).await
+}
+
+async fn the_handshake_authenticates_over_polling(w: World) -> Outcome {
+    over(w, Transport::Polling, &req::SOCKET_TRANSPORT_POLLING).await
+}
+
+async fn bad_handshakes_are_refused(w: World) -> Outcome {
+    let ann = w.user("ann").await?;
+    for (requirement, token, codes) in [
+        (
+            &req::SOCKET_HANDSHAKE_BAD_TOKEN,
+            json!("garbage"),
+            &["TOKEN_INVALID"][..],
+        ),
+        (&req::SOCKET_HANDSHAKE_BAD_TOKEN, json!(7), &["TOKEN_INVALID"]),
+        (
+            &req::SOCKET_HANDSHAKE_EMPTY_TOKEN,
+            json!(""),
+            &["TOKEN_INVALID", "TOKEN_MISSING"],
+        ),
+        (
+            &req::SOCKET_HANDSHAKE_REFRESH_TOKEN,
+            json!(ann.refresh),
+            &["TOKEN_INVALID"],
+        ),
+    ] {
+        match ann.connect(Transport::Websocket, Some(json!({"token": token}))).await? {
+            Connection::Open(_) => {
+                w.check(requirement, false, "a refusal", "a connection");
+            }
+            Connection::Refused(refused) => {
+                let message = refused.0["message"].as_str().unwrap_or_default().to_owned();
+                w.check(
+                    requirement,
+                    codes.contains(&message.as_str()),
+                    format!("{codes:?}"),
+                    &refused.0,
+                );
+                w.shaped(requirement, "ConnectError", &refused.0);
+                w.check(
+                    &req::SOCKET_HANDSHAKE_ERROR_DATA,
+                    refused.0["data"]["code"] == message.as_str(),
+                    "data with code and message",
+                    &refused.0,
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn a_socket_authenticates_by_event(w: World) -> Outcome {
+    let ann = w.user("ann").await?;
+    let device = open(&ann, None).await?;
+    let ack = device.ask("authenticate", json!({"token": ann.access})).await?;
+    w.shaped(&req::SOCKET_AUTHENTICATE_EVENT, "AuthenticateAck", &ack);
+    w.equal(
+        &req::SOCKET_AUTHENTICATE_EVENT,
+        "user.id",
+        ann.id.clone(),
+        ack["user"]["id"].clone(),
+    );
+    w.arrives(&req::SOCKET_AUTHENTICATE_EVENT, &device, "authenticated", |_| true)
+        .await?;
+    let again = device.ask("authenticate", json!({"token": ann.access})).await?;
+    w.equal(&req::SOCKET_AUTHENTICATE_SAME_USER, "ok", true, again["ok"].clone());
+    w.arrives(&req::SOCKET_AUTHENTICATE_SAME_USER, &device, "authenticated", |_| true)
+        .await?;
+    let quiet = open(&ann, Some(json!({}))).await?;
+    quiet.emit("authenticate", json!({"token": ann.access}));
+    w.arrives(&req::SOCKET_AUTHENTICATE_EVENT, &quiet, "authenticated", |_| true)
+        .await?;
+    Ok(())
+}
+
+async fn nothing_works_before_authentication(w: World) -> Outcome {
+    let (ann, bob) = (w.user("ann").await?, w.user("bob").await?);
+    let device = open(&ann, None).await?;
+    for (event, payload) in [
+        ("send_message", json!({"to": bob.id, "content": "x"})),
+        ("typing", json!({"to": bob.id, "isTyping": true})),
+        ("update_status", json!({"status": "busy"})),
+        ("join_chat", json!({"chatId": "x"})),
+        ("read_receipt", json!({"messageId": "x", "chatId": "y"})),
+    ] {
+        w.refused_ack(
+            &req::SOCKET_AUTHENTICATE_BEFORE,
+            &device.ask(event, payload.clone()).await?,
+            "UNAUTHENTICATED",
+        );
+        device.emit(event, payload);
+        w.arrives(&req::SOCKET_AUTHENTICATE_BEFORE, &device, "error", |p| {
+            p["code"] == "UNAUTHENTICATED"
+        })
+        .await?;
+    }
+    Ok(())
+}
+
+async fn a_bad_token_may_be_corrected(w: World) -> Outcome {
+    let ann = w.user("ann").await?;
+    let device = open(&ann, None).await?;
+    for token in [json!("garbage"), json!(ann.refresh)] {
+        w.refused_ack(
+            &req::SOCKET_AUTHENTICATE_BAD_TOKEN,
+            &device.ask("authenticate", json!({"token": token})).await?,
+            "TOKEN_INVALID",
+        );
+    }
+    w.refused_ack(
+        &req::EVENTS_PAYLOAD_MALFORMED,
+        &device.ask("authenticate", json!({})).await?,
+        "VALIDATION_ERROR",
+    );
+    let ack = device.ask("authenticate", json!({"token": ann.access})).await?;
+    w.equal(&req::SOCKET_AUTHENTICATE_BAD_TOKEN, "ok", true, ack["ok"].clone());
+    Ok(())
+}
+
+async fn a_socket_stays_its_users(w: World) -> Outcome {
+    let (ann, bob) = (w.user("ann").await?, w.user("bob").await?);
+    let device = ann.device().await?;
+    w.refused_ack(
+        &req::SOCKET_AUTHENTICATE_SECOND_USER,
+        &device.ask("authenticate", json!({"token": bob.access})).await?,
+        "ALREADY_AUTHENTICATED",
+    );
+    let eve = w.user("eve").await?;
+    eve.must_send(&bob.id, "for bob").await?;
+    w.absent(
+        &req::SOCKET_AUTHENTICATE_SECOND_USER,
+        &device,
+        &eve,
+        "message for bob",
+        |name, p| name == "new_message" && p["content"] == "for bob",
+    )
+    .await
+}
+
+async fn nothing_arrives_before_authentication(w: World) -> Outcome {
+    let (ann, bob) = (w.user("ann").await?, w.user("bob").await?);
+    let device = open(&ann, None).await?;
+    bob.must_send(&ann.id, "too early").await?;
+    device.ask("authenticate", json!({"token": ann.access})).await?;
+    w.absent(
+        &req::SOCKET_AUTHENTICATE_NO_EARLY_EVENT,
+        &device,
+        &bob,
+        "message from before",
+        |name, p| name == "new_message" && p["content"] == "too early",
+    )
+    .await
+}

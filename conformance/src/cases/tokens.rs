@@ -1,0 +1,138 @@
+//! What a token must not do, and how it ends.
+
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
+use chat_spec::req;
+use serde_json::json;
+
+use crate::cases;
+use crate::engine::{Connection, Outcome, Transport, World};
+
+cases!("tokens": forged_tokens_are_refused, tokens_do_not_travel_in_urls, tokens_expire, sockets_end_with_their_token, a_fresh_token_extends_a_socket);
+
+/// Tokens of such a server are old after two seconds.
+const BRIEF: &[(&str, &str)] = &[("--jwt-expires-in", "2s"), ("--jwt-refresh-expires-in", "3s")];
+
+async fn forged_tokens_are_refused(w: World) -> Outcome {
+    let ann = w.user("ann").await?;
+    let call = |token: String| w.request("GET", "/api/auth/profile").token(&token).send();
+    let parts: Vec<&str> = ann.access.split('.').collect();
+    if let [header, payload, signature] = parts[..] {
+        let none = BASE64.encode(r#"{"alg":"none","typ":"JWT"}"#);
+        let other = BASE64.encode(r#"{"alg":"HS512","typ":"JWT"}"#);
+        for token in [
+            format!("{none}.{payload}."),
+            format!("{none}.{payload}.{signature}"),
+            format!("{other}.{payload}.{signature}"),
+        ] {
+            w.refused(&req::TOKEN_INVALID_ALG_NONE, &call(token).await?, 401, "TOKEN_INVALID");
+        }
+        let decoded = BASE64.decode(payload).unwrap_or_default();
+        let swapped = BASE64.encode(String::from_utf8_lossy(&decoded).replace("access", "admins"));
+        for token in [
+            format!("{header}.{swapped}.{signature}"),
+            format!("{header}.{payload}.{}", signature.chars().rev().collect::<String>()),
+            format!("{header}.{payload}"),
+        ] {
+            w.refused(&req::TOKEN_INVALID_TAMPERED, &call(token).await?, 401, "TOKEN_INVALID");
+        }
+    } else {
+        // An opaque token of another kind: one changed character must do.
+        let changed = ann.access.chars().rev().collect::<String>();
+        w.refused(
+            &req::TOKEN_INVALID_TAMPERED,
+            &call(changed).await?,
+            401,
+            "TOKEN_INVALID",
+        );
+    }
+    Ok(())
+}
+
+async fn tokens_do_not_travel_in_urls(w: World) -> Outcome {
+    let ann = w.user("ann").await?;
+    for name in ["token", "access_token", "accessToken"] {
+        let answer = w
+            .request("GET", &format!("/api/auth/profile?{name}={}", ann.access))
+            .send()
+            .await?;
+        w.refused(&req::TOKEN_URL_NEVER, &answer, 401, "TOKEN_MISSING");
+    }
+    Ok(())
+}
+
+async fn tokens_expire(w: World) -> Outcome {
+    let server = super::launch(&w, BRIEF).await?;
+    let ann = w.user_at(&server.base, "ann").await?;
+    w.success(
+        &req::REGISTER_SUCCESS_LOGGED_IN,
+        &ann.get("/api/auth/profile").await?,
+        200,
+        None,
+    )?;
+    // Time itself is what is judged here.
+    tokio::time::sleep(std::time::Duration::from_millis(3300)).await;
+    w.refused(
+        &req::TOKEN_EXPIRED_CODE,
+        &ann.get("/api/auth/profile").await?,
+        401,
+        "TOKEN_EXPIRED",
+    );
+    let refresh = ann
+        .anonymous("POST", "/api/auth/refresh-token")
+        .json(&json!({"refreshToken": ann.refresh}))
+        .send()
+        .await?;
+    w.refused(&req::REFRESH_EXPIRED_CODE, &refresh, 401, "TOKEN_EXPIRED");
+    match ann
+        .connect(Transport::Websocket, Some(json!({"token": ann.access})))
+        .await?
+    {
+        Connection::Refused(refused) => w.equal(
+            &req::SOCKET_HANDSHAKE_EXPIRED_TOKEN,
+            "message",
+            "TOKEN_EXPIRED",
+            refused.0["message"].clone(),
+        ),
+        Connection::Open(_) => w.check(&req::SOCKET_HANDSHAKE_EXPIRED_TOKEN, false, "a refusal", "a connection"),
+    };
+    Ok(())
+}
+
+async fn sockets_end_with_their_token(w: World) -> Outcome {
+    let server = super::launch(&w, BRIEF).await?;
+    let ann = w.user_at(&server.base, "ann").await?;
+    let device = ann.device().await?;
+    w.arrives(&req::SOCKET_EXPIRY_DISCONNECT, &device, "error", |p| {
+        p["code"] == "TOKEN_EXPIRED"
+    })
+    .await?;
+    w.check(
+        &req::SOCKET_EXPIRY_DISCONNECT,
+        device.ended().await,
+        "a disconnection",
+        device.state(),
+    );
+    Ok(())
+}
+
+async fn a_fresh_token_extends_a_socket(w: World) -> Outcome {
+    let server = super::launch(&w, BRIEF).await?;
+    let (ann, bob) = (
+        w.user_at(&server.base, "ann").await?,
+        w.user_at(&server.base, "bob").await?,
+    );
+    let device = ann.device().await?;
+    tokio::time::sleep(std::time::Duration::from_millis(1200)).await;
+    let fresh = ann.login().await?;
+    let ack = device.ask("authenticate", json!({"token": fresh.access})).await?;
+    w.equal(&req::SOCKET_AUTHENTICATE_SAME_USER, "ok", true, ack["ok"].clone());
+    tokio::time::sleep(std::time::Duration::from_millis(1200)).await;
+    let bob = bob.login().await?;
+    bob.must_send(&ann.id, "after the first token's end").await?;
+    w.arrives(&req::SOCKET_EXPIRY_EXTENDED, &device, "new_message", |p| {
+        p["content"] == "after the first token's end"
+    })
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,117 @@
+//! Typing.
+
+use std::time::Duration;
+
+use chat_spec::req;
+use serde_json::json;
+
+use crate::cases;
+use crate::engine::{Outcome, World};
+
+cases!("typing": typing_times_out, typing_goes_to_the_peer, typing_ends_with_the_device, typing_is_refused);
+
+async fn typing_goes_to_the_peer(w: World) -> Outcome {
+    let (ann, bob, eve) = (w.user("ann").await?, w.user("bob").await?, w.user("eve").await?);
+    let (a1, a2, b1, b2, e1) = (
+        ann.device().await?,
+        ann.device().await?,
+        bob.device().await?,
+        bob.device().await?,
+        eve.device().await?,
+    );
+    for is_typing in [true, false] {
+        let ack = a1.ask("typing", json!({"to": bob.id, "isTyping": is_typing})).await?;
+        w.equal(&req::EVENTS_ACK_SUCCESS, "typing", json!({"ok": true}), ack);
+        for device in [&b1, &b2] {
+            let event = w
+                .arrives(&req::TYPING_EVENT_PEER_DEVICES, device, "typing_status", |p| {
+                    p["isTyping"] == is_typing
+                })
+                .await?;
+            w.equal(
+                &req::TYPING_EVENT_PEER_DEVICES,
+                "from",
+                ann.id.clone(),
+                event["from"].clone(),
+            );
+        }
+    }
+    a1.emit("typing", json!({"to": bob.id, "isTyping": true}));
+    w.arrives(&req::TYPING_EVENT_PEER_DEVICES, &b1, "typing_status", |p| {
+        p["isTyping"] == true
+    })
+    .await?;
+    w.absent(&req::TYPING_EVENT_NOBODY_ELSE, &a2, &bob, "typing_status", |name, _| {
+        name == "typing_status"
+    })
+    .await?;
+    w.absent(&req::TYPING_EVENT_NOBODY_ELSE, &e1, &bob, "typing_status", |name, _| {
+        name == "typing_status"
+    })
+    .await
+}
+
+async fn typing_ends_with_the_device(w: World) -> Outcome {
+    let (ann, bob) = (w.user("ann").await?, w.user("bob").await?);
+    let (a1, b1) = (ann.device().await?, bob.device().await?);
+    a1.ask("typing", json!({"to": bob.id, "isTyping": true})).await?;
+    w.arrives(&req::TYPING_EVENT_PEER_DEVICES, &b1, "typing_status", |p| {
+        p["isTyping"] == true
+    })
+    .await?;
+    a1.disconnect().await;
+    w.arrives(&req::TYPING_STOP_ON_DISCONNECT, &b1, "typing_status", |p| {
+        p["isTyping"] == false
+    })
+    .await?;
+    Ok(())
+}
+
+async fn typing_times_out(w: World) -> Outcome {
+    let (ann, bob) = (w.user("ann").await?, w.user("bob").await?);
+    let (a1, b1) = (ann.device().await?, bob.device().await?);
+    a1.ask("typing", json!({"to": bob.id, "isTyping": true})).await?;
+    w.arrives(&req::TYPING_EVENT_PEER_DEVICES, &b1, "typing_status", |p| {
+        p["isTyping"] == true
+    })
+    .await?;
+    let stopped = b1
+        .take_within(Duration::from_secs(10), "typing_status", |p| p["isTyping"] == false)
+        .await;
+    w.check(
+        &req::TYPING_STOP_TIME_OUT,
+        stopped.is_some(),
+        "isTyping false after 6 s",
+        b1.state(),
+    );
+    Ok(())
+}
+
+async fn typing_is_refused(w: World) -> Outcome {
+    let (ann, bob) = (w.user("ann").await?, w.user("bob").await?);
+    let device = ann.device().await?;
+    w.refused_ack(
+        &req::TYPING_TO_UNKNOWN,
+        &device
+            .ask("typing", json!({"to": "ffffffffffffffffffffffff", "isTyping": true}))
+            .await?,
+        "USER_NOT_FOUND",
+    );
+    w.refused_ack(
+        &req::TYPING_TO_SELF,
+        &device.ask("typing", json!({"to": ann.id, "isTyping": true})).await?,
+        "CANNOT_MESSAGE_SELF",
+    );
+    let ack = device.ask("typing", json!({"to": bob.id, "isTyping": true})).await?;
+    w.equal(&req::TYPING_OFFLINE_NOTHING, "ok", true, ack["ok"].clone());
+    device.ask("typing", json!({"to": bob.id, "isTyping": false})).await?;
+    let late = bob.device().await?;
+    w.absent(
+        &req::TYPING_OFFLINE_NOTHING,
+        &late,
+        &ann,
+        "typing_status from before",
+        |name, _| name == "typing_status",
+    )
+    .await
+}

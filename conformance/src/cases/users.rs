@@ -1,0 +1,197 @@
+//! Looking at users.
+
+use chat_spec::req;
+use serde_json::json;
+
+use crate::cases;
+use crate::engine::{Outcome, World};
+
+cases!("users": a_user_is_public, unknown_users, users_are_found_by_name, users_are_not_found_otherwise, who_is_online);
+
+async fn a_user_is_public(w: World) -> Outcome {
+    let (ann, bob) = (w.user("ann").await?, w.user("bob").await?);
+    let shown = ann.get(&format!("/api/users/{}", bob.id)).await?;
+    w.success(&req::USERS_GET_PUBLIC, &shown, 200, Some("UserResponse"))?;
+    w.shaped(&req::SHAPES_USER_PUBLIC_FIELDS, "User", &shown.body["user"]);
+    w.check(
+        &req::SHAPES_USER_EMAIL_PRIVATE,
+        !shown.text.contains("@example.org"),
+        "no email",
+        &shown.text,
+    );
+    w.check(
+        &req::SHAPES_USER_STATUS_VALUES,
+        shown.body["user"]["status"] == "offline",
+        "offline",
+        &shown.text,
+    );
+    let status = ann.get(&format!("/api/users/{}/status", bob.id)).await?;
+    w.success(&req::USERS_STATUS_SHAPE, &status, 200, Some("UserStatus"))?;
+    w.equal(
+        &req::USERS_STATUS_SHAPE,
+        "status",
+        json!({"userId": bob.id, "status": "offline", "lastSeen": null}),
+        status.body.clone(),
+    );
+    let head = ann.request("HEAD", &format!("/api/users/{}", bob.id)).send().await?;
+    w.check(
+        &req::HTTP_HEAD_AS_GET,
+        head.status == 200 && head.text.is_empty(),
+        "200 without a body",
+        head.status,
+    );
+    Ok(())
+}
+
+async fn unknown_users(w: World) -> Outcome {
+    let ann = w.user("ann").await?;
+    let unknown = ann.get("/api/users/ffffffffffffffffffffffff").await?;
+    w.refused(&req::USERS_GET_UNKNOWN, &unknown, 404, "USER_NOT_FOUND");
+    w.refused(
+        &req::USERS_STATUS_UNKNOWN,
+        &ann.get("/api/users/ffffffffffffffffffffffff/status").await?,
+        404,
+        "USER_NOT_FOUND",
+    );
+    for id in [
+        "x",
+        "%27%20OR%201=1",
+        "a%00b",
+        "%F0%9F%98%80",
+        "..%2F..%2Fetc",
+        "%7B%22%24gt%22%3A%22%22%7D",
+        &"9".repeat(300),
+    ] {
+        let answer = ann.get(&format!("/api/users/{id}")).await?;
+        w.check(
+            &req::IDS_MALFORMED_SAME_AS_UNKNOWN,
+            answer.status == 404
+                && answer.code() == unknown.code()
+                && answer.body["message"] == unknown.body["message"],
+            &unknown.text,
+            &answer.text,
+        );
+        w.check(&req::IDS_HOSTILE_NO_5XX, answer.status < 500, "no 5xx", answer.status);
+    }
+    Ok(())
+}
+
+async fn users_are_found_by_name(w: World) -> Outcome {
+    let ann = w.user("Findme").await?;
+    let mark = ann.username.split('_').next_back().unwrap_or_default().to_owned();
+    let begins = ann
+        .get(&format!("/api/users/search?q={}", ann.username.to_uppercase()))
+        .await?;
+    w.success(&req::USERS_SEARCH_PREFIX, &begins, 200, Some("UsersResponse"))?;
+    w.equal(
+        &req::USERS_SEARCH_PREFIX,
+        "found",
+        json!([ann.id]),
+        json!(begins.items().iter().map(|u| u["id"].clone()).collect::<Vec<_>>()),
+    );
+    let contains = ann.get(&format!("/api/users/search?q={mark}")).await?;
+    w.equal(&req::USERS_SEARCH_CONTAINS, "found", 1, contains.items().len());
+    let (b, c) = (
+        w.user(&format!("o{}b", &mark[..6])).await?,
+        w.user(&format!("O{}a", &mark[..6])).await?,
+    );
+    let ordered = ann.get(&format!("/api/users/search?q=o{}", &mark[..6])).await?;
+    w.equal(
+        &req::USERS_SEARCH_ORDER,
+        "ids",
+        json!([c.id, b.id]),
+        json!(ordered.items().iter().map(|u| u["id"].clone()).collect::<Vec<_>>()),
+    );
+    let first = ann.get(&format!("/api/users/search?q=o{}&limit=1", &mark[..6])).await?;
+    let second = ann
+        .get(&format!(
+            "/api/users/search?q=o{}&limit=1&cursor={}",
+            &mark[..6],
+            first.text_at("/nextCursor")
+        ))
+        .await?;
+    w.equal(
+        &req::LISTS_CURSOR_WALK_COMPLETE,
+        "second page",
+        json!(b.id),
+        second.body["items"][0]["id"].clone(),
+    );
+    Ok(())
+}
+
+async fn users_are_not_found_otherwise(w: World) -> Outcome {
+    let ann = w.user("ann").await?;
+    let by_email = ann.get(&format!("/api/users/search?q={}", ann.email)).await?;
+    w.check(
+        &req::USERS_SEARCH_NEVER_EMAIL,
+        by_email.items().is_empty(),
+        "nobody",
+        &by_email.text,
+    );
+    let domain = ann.get("/api/users/search?q=example.org").await?;
+    w.check(
+        &req::USERS_SEARCH_NEVER_EMAIL,
+        domain.items().is_empty(),
+        "nobody",
+        &domain.text,
+    );
+    for query in ["%25", "%25%25%25", ".*.*", "(", "%5B", "___x%25"] {
+        let answer = ann.get(&format!("/api/users/search?q={query}")).await?;
+        w.success(&req::USERS_SEARCH_METACHARACTERS, &answer, 200, Some("UsersResponse"))?;
+        w.check(
+            &req::USERS_SEARCH_METACHARACTERS,
+            answer.items().is_empty(),
+            "nobody",
+            &answer.text,
+        );
+    }
+    w.invalid(
+        &req::USERS_SEARCH_QUERY_LENGTH,
+        &ann.get("/api/users/search").await?,
+        &["q"],
+    );
+    w.invalid(
+        &req::USERS_SEARCH_QUERY_LENGTH,
+        &ann.get("/api/users/search?q=").await?,
+        &["q"],
+    );
+    w.invalid(
+        &req::USERS_SEARCH_QUERY_LENGTH,
+        &ann.get(&format!("/api/users/search?q={}", "q".repeat(51))).await?,
+        &["q"],
+    );
+    Ok(())
+}
+
+async fn who_is_online(w: World) -> Outcome {
+    let (ann, bob, eve) = (w.user("ann").await?, w.user("bob").await?, w.user("eve").await?);
+    let (_a1, _b1) = (ann.device().await?, bob.device().await?);
+    let mut seen = Vec::new();
+    let mut query = "?limit=100".to_owned();
+    loop {
+        let page = ann.get(&format!("/api/users/online{query}")).await?;
+        w.success(&req::USERS_ONLINE_LISTS, &page, 200, Some("UsersResponse"))?;
+        seen.extend(
+            page.items()
+                .iter()
+                .filter_map(|user| user["id"].as_str().map(str::to_owned)),
+        );
+        let Some(cursor) = page.body["nextCursor"].as_str() else {
+            break;
+        };
+        query = format!("?limit=100&cursor={cursor}");
+    }
+    w.check(
+        &req::USERS_ONLINE_LISTS,
+        seen.contains(&ann.id) && seen.contains(&bob.id),
+        "ann and bob",
+        seen.len(),
+    );
+    w.check(
+        &req::USERS_ONLINE_AWAY_ABSENT,
+        !seen.contains(&eve.id),
+        "not eve",
+        "eve",
+    );
+    Ok(())
+}

@@ -1,0 +1,232 @@
+//! Raw requests, and what holds for every answer.
+
+use std::str::FromStr;
+
+use chat_spec::req;
+use reqwest::Method;
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use serde_json::Value;
+
+use super::transcript::masked;
+use super::{Stop, World};
+
+/// A request that is being put together; `send` sends it.
+#[must_use = "it is sent by `send`"]
+pub struct Request {
+    world: World,
+    base: String,
+    method: Method,
+    path: String,
+    headers: HeaderMap,
+    body: Option<Vec<u8>>,
+}
+
+/// What came back.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: HeaderMap,
+    /// Null when there is none, or it is not JSON.
+    pub body: Value,
+    pub text: String,
+}
+
+impl World {
+    /// A request to the target.
+    pub fn request(&self, method: &str, path: &str) -> Request {
+        self.request_to(&self.target.base, method, path)
+    }
+
+    /// A request to another server.
+    pub fn request_to(&self, base: &str, method: &str, path: &str) -> Request {
+        Request {
+            world: self.clone(),
+            base: base.to_owned(),
+            method: Method::from_str(method).unwrap_or(Method::GET),
+            path: path.to_owned(),
+            headers: HeaderMap::new(),
+            body: None,
+        }
+    }
+}
+
+impl Request {
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        if let (Ok(name), Ok(value)) = (HeaderName::from_str(name), HeaderValue::from_bytes(value.as_bytes())) {
+            self.headers.append(name, value);
+        }
+        self
+    }
+
+    pub fn token(self, token: &str) -> Self {
+        self.header(AUTHORIZATION.as_str(), &format!("Bearer {token}"))
+    }
+
+    pub fn json(self, body: &Value) -> Self {
+        let text = body.to_string();
+        self.header(CONTENT_TYPE.as_str(), "application/json").raw(text)
+    }
+
+    /// A body without a content type.
+    pub fn raw(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.body = Some(body.into());
+        self
+    }
+
+    pub async fn send(self) -> Result<Answer, Stop> {
+        let Self {
+            world,
+            base,
+            method,
+            path,
+            headers,
+            body,
+        } = self;
+        let shown = body
+            .as_deref()
+            .map(|body| masked(&String::from_utf8_lossy(body)))
+            .unwrap_or_default();
+        world.transcript.note(&format!("→ {method} {path} {shown}"));
+        let failed = |error: reqwest::Error| Stop::Inconclusive(format!("{path}: {error}"));
+        let mut request = world
+            .target
+            .http
+            .request(method.clone(), format!("{base}{path}"))
+            .headers(headers.clone());
+        if let Some(body) = body {
+            request = request.body(body);
+        }
+        let response = request.send().await.map_err(failed)?;
+        let (status, got) = (response.status().as_u16(), response.headers().clone());
+        let text = response.text().await.map_err(failed)?;
+        world.transcript.note(&format!("← {status} {}", masked(&text)));
+        let answer = Answer {
+            status,
+            headers: got,
+            body: serde_json::from_str(&text).unwrap_or(Value::Null),
+            text,
+        };
+        if path.starts_with("/api/") && method != Method::OPTIONS {
+            hold(&world, &method, &headers, &answer);
+        }
+        Ok(answer)
+    }
+}
+
+/// What holds for every answer below `/api`.
+fn hold(world: &World, method: &Method, sent: &HeaderMap, answer: &Answer) {
+    let Answer { status, body, text, .. } = answer;
+    let header = |name: &str| answer.header(name);
+    if !text.is_empty() {
+        let typed = header("content-type").starts_with("application/json") && !body.is_null();
+        world.check(
+            &req::JSON_RESPONSE_CONTENT_TYPE,
+            typed,
+            "application/json and JSON",
+            header("content-type"),
+        );
+    }
+    let id = header("x-request-id");
+    let good = |id: &str| {
+        (1..=128).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+    };
+    world.check(&req::HEADERS_REQUEST_ID_ALWAYS, good(id), "X-Request-Id", id);
+    world.check(
+        &req::HEADERS_SECURITY_NOSNIFF,
+        header("x-content-type-options") == "nosniff",
+        "nosniff",
+        header("x-content-type-options"),
+    );
+    world.check(
+        &req::HEADERS_SECURITY_NO_POWERED_BY,
+        header("x-powered-by").is_empty(),
+        "no X-Powered-By",
+        header("x-powered-by"),
+    );
+    world.check(
+        &req::HEADERS_SECURITY_NO_VERSION,
+        !header("server").bytes().any(|b| b.is_ascii_digit()),
+        "no version",
+        header("server"),
+    );
+    let limits = !header("ratelimit").is_empty() && !header("ratelimit-policy").is_empty();
+    world.check(
+        &req::LIMITS_HEADERS_EVERYWHERE,
+        limits,
+        "RateLimit and RateLimit-Policy",
+        header("ratelimit"),
+    );
+    world.check(
+        &req::ERRORS_HOSTILE_NO_5XX,
+        *status < 500 || *status == 503,
+        "no 5xx",
+        status,
+    );
+    if *status < 400 || *method == Method::HEAD {
+        return;
+    }
+    world.shaped(&req::ERRORS_SHAPE_REST, "Error", body);
+    if let Some(in_body) = body["requestId"].as_str() {
+        world.check(&req::HEADERS_REQUEST_ID_EQUALS_BODY, in_body == id, id, in_body);
+    }
+    if *status == 401 {
+        let challenge = header("www-authenticate");
+        world.check(
+            &req::TOKEN_CHALLENGE_BEARER,
+            challenge.starts_with("Bearer"),
+            "WWW-Authenticate: Bearer",
+            challenge,
+        );
+    }
+    if matches!(status, 429 | 503) {
+        let seconds = header("retry-after").parse::<u64>().ok();
+        world.check(
+            &req::ERRORS_RETRY_AFTER_SECONDS,
+            seconds.is_some(),
+            "Retry-After in seconds",
+            header("retry-after"),
+        );
+    }
+    let secret = sent
+        .get(AUTHORIZATION)
+        .and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
+    if let Some(token) = secret.filter(|token| token.len() > 8) {
+        world.check(
+            &req::ERRORS_DETAILS_NO_ECHO,
+            !text.contains(token),
+            "no token in the answer",
+            "the token",
+        );
+    }
+}
+
+impl Answer {
+    /// Empty when it is not there.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
+    }
+
+    /// The error code; empty on success.
+    pub fn code(&self) -> &str {
+        self.body["code"].as_str().unwrap_or_default()
+    }
+
+    /// The fields that the details name.
+    pub fn details(&self) -> Vec<&str> {
+        let details = self.body["details"].as_array().into_iter().flatten();
+        details.filter_map(|detail| detail["field"].as_str()).collect()
+    }
+
+    /// The items of a page.
+    pub fn items(&self) -> &[Value] {
+        self.body["items"].as_array().map_or(&[], Vec::as_slice)
+    }
+
+    /// A text at a JSON pointer; empty when it is not there.
+    pub fn text_at(&self, pointer: &str) -> &str {
+        self.body.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+    }
+}

@@ -1,0 +1,191 @@
+//! A user of a case: registered for it alone.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::{Answer, Connection, Device, Request, Stop, Transport, World};
+
+/// Every user has this one unless the case changes it.
+pub const PASSWORD: &str = "a password of many words";
+/// How often a full server is asked again.
+const ATTEMPTS: u32 = 40;
+
+/// A registered user with the tokens of one session.
+#[derive(Clone)]
+pub struct User {
+    world: World,
+    base: String,
+    pub id: String,
+    pub username: String,
+    pub email: String,
+    pub access: String,
+    pub refresh: String,
+}
+
+impl World {
+    /// A body that registers a new user whose name begins so.
+    pub fn registration(&self, name: &str) -> Value {
+        let username = format!("{name}_{:010x}", rand::random::<u64>() & 0xff_ffff_ffff);
+        json!({"username": username, "email": format!("{username}@example.org"), "password": PASSWORD, "confirmPassword": PASSWORD})
+    }
+
+    /// A fresh user.
+    pub async fn user(&self, name: &str) -> Result<User, Stop> {
+        self.user_at(&self.target.base.clone(), name).await
+    }
+
+    /// A fresh user of another server.
+    pub async fn user_at(&self, base: &str, name: &str) -> Result<User, Stop> {
+        let body = self.registration(name);
+        for _ in 0..ATTEMPTS {
+            let answer = self
+                .request_to(base, "POST", "/api/auth/register")
+                .json(&body)
+                .send()
+                .await?;
+            match answer.status {
+                201 => return Ok(User::of(self, base, &answer)),
+                // Hashing passwords is slow on purpose: a busy server may say so.
+                503 => tokio::time::sleep(Duration::from_millis(150)).await,
+                _ => {
+                    return Err(Stop::Inconclusive(format!(
+                        "register answered {} {}",
+                        answer.status,
+                        answer.code()
+                    )));
+                }
+            }
+        }
+        Err(Stop::Inconclusive("register stayed unavailable".into()))
+    }
+}
+
+impl User {
+    /// From the answer to register or login.
+    pub fn of(world: &World, base: &str, answer: &Answer) -> Self {
+        let text = |pointer| answer.text_at(pointer).to_owned();
+        Self {
+            world: world.clone(),
+            base: base.to_owned(),
+            id: text("/user/id"),
+            username: text("/user/username"),
+            email: text("/user/email"),
+            access: text("/tokens/accessToken"),
+            refresh: text("/tokens/refreshToken"),
+        }
+    }
+
+    /// The same user with other tokens.
+    pub fn with_tokens(&self, answer: &Answer) -> Self {
+        Self {
+            access: answer.text_at("/tokens/accessToken").to_owned(),
+            refresh: answer.text_at("/tokens/refreshToken").to_owned(),
+            ..self.clone()
+        }
+    }
+
+    /// The same user on a server that was started anew.
+    pub fn at(&self, base: &str) -> Self {
+        Self {
+            base: base.to_owned(),
+            ..self.clone()
+        }
+    }
+
+    /// A new session of the same user.
+    pub async fn login(&self) -> Result<Self, Stop> {
+        let body = json!({"identifier": self.username, "password": PASSWORD});
+        for _ in 0..ATTEMPTS {
+            let answer = self.anonymous("POST", "/api/auth/login").json(&body).send().await?;
+            match answer.status {
+                200 => return Ok(Self::of(&self.world, &self.base, &answer)),
+                503 => tokio::time::sleep(Duration::from_millis(150)).await,
+                _ => {
+                    return Err(Stop::Inconclusive(format!(
+                        "login answered {} {}",
+                        answer.status,
+                        answer.code()
+                    )));
+                }
+            }
+        }
+        Err(Stop::Inconclusive("login stayed unavailable".into()))
+    }
+
+    pub fn anonymous(&self, method: &str, path: &str) -> Request {
+        self.world.request_to(&self.base, method, path)
+    }
+
+    /// A request with the user's token.
+    pub fn request(&self, method: &str, path: &str) -> Request {
+        self.anonymous(method, path).token(&self.access)
+    }
+
+    pub async fn get(&self, path: &str) -> Result<Answer, Stop> {
+        self.request("GET", path).send().await
+    }
+
+    pub async fn post(&self, path: &str, body: &Value) -> Result<Answer, Stop> {
+        self.request("POST", path).json(body).send().await
+    }
+
+    pub async fn put(&self, path: &str, body: &Value) -> Result<Answer, Stop> {
+        self.request("PUT", path).json(body).send().await
+    }
+
+    pub async fn delete(&self, path: &str) -> Result<Answer, Stop> {
+        self.request("DELETE", path).send().await
+    }
+
+    /// Sends a message by REST.
+    pub async fn send(&self, to: &str, content: &str) -> Result<Answer, Stop> {
+        self.post("/api/messages/send", &json!({"to": to, "content": content}))
+            .await
+    }
+
+    /// A message that the case needs but does not judge; the message.
+    pub async fn must_send(&self, to: &str, content: &str) -> Result<Value, Stop> {
+        let answer = self.send(to, content).await?;
+        if answer.status == 201 {
+            Ok(answer.body["message"].clone())
+        } else {
+            Err(Stop::Inconclusive(format!(
+                "a send answered {} {}",
+                answer.status,
+                answer.code()
+            )))
+        }
+    }
+
+    /// The conversation with a peer.
+    pub async fn conversation(&self, peer: &Self, query: &str) -> Result<Answer, Stop> {
+        self.get(&format!("/api/messages/conversation/{}{query}", peer.id))
+            .await
+    }
+
+    /// An authenticated device over WebSocket.
+    pub async fn device(&self) -> Result<Device, Stop> {
+        self.device_over(Transport::Websocket).await
+    }
+
+    pub async fn device_over(&self, transport: Transport) -> Result<Device, Stop> {
+        match self.connect(transport, Some(json!({"token": self.access}))).await? {
+            Connection::Open(device) => {
+                if device.take("authenticated", |_| true).await.is_none() {
+                    return Err(Stop::Inconclusive(format!(
+                        "{} was never authenticated",
+                        device.label()
+                    )));
+                }
+                Ok(device)
+            }
+            Connection::Refused(refused) => Err(Stop::Inconclusive(format!("the socket was refused: {}", refused.0))),
+        }
+    }
+
+    /// A socket with this `auth`, whatever comes of it.
+    pub async fn connect(&self, transport: Transport, auth: Option<Value>) -> Result<Connection, Stop> {
+        Device::connect(&self.world, &self.base, transport, auth, &self.id, &self.username).await
+    }
+}

@@ -1,0 +1,296 @@
+//! What a case has at hand: the target, its own users, and the means to judge.
+
+use std::collections::HashMap;
+use std::fmt::Display;
+use std::ops::Deref;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use chat_spec::{Requirement, req};
+use jsonschema::Validator;
+use serde_json::Value;
+
+use super::{Answer, Device, Failure, Stop, Tally, Transcript};
+use crate::launch::Launcher;
+
+/// How long an answer or an event may take before it counts as missing.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(8);
+
+/// The server that is judged.
+#[derive(Clone)]
+pub struct Target(Arc<TargetParts>);
+
+pub struct TargetParts {
+    /// Without a slash at the end.
+    pub base: String,
+    pub http: reqwest::Client,
+    /// Starts further servers of the same kind, with other settings. `None`: the target is somebody else's.
+    pub launcher: Option<Launcher>,
+    validators: HashMap<&'static str, Validator>,
+}
+
+impl Target {
+    /// Fails when the schemas or the HTTP client cannot be made ready.
+    pub fn new(base: &str, launcher: Option<Launcher>) -> Result<Self, String> {
+        let mut validators = HashMap::new();
+        for name in chat_spec::schema_names() {
+            let text = chat_spec::schema(name).unwrap_or("{}");
+            let schema: Value = serde_json::from_str(text).map_err(|error| format!("schema {name}: {error}"))?;
+            let validator = jsonschema::validator_for(&schema).map_err(|error| format!("schema {name}: {error}"))?;
+            validators.insert(name, validator);
+        }
+        let http = (reqwest::Client::builder().timeout(Duration::from_secs(20)).no_proxy())
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .map_err(|error| format!("the HTTP client: {error}"))?;
+        Ok(Self(Arc::new(TargetParts {
+            base: base.trim_end_matches('/').to_owned(),
+            http,
+            launcher,
+            validators,
+        })))
+    }
+}
+
+impl Deref for Target {
+    type Target = TargetParts;
+
+    fn deref(&self) -> &TargetParts {
+        &self.0
+    }
+}
+
+/// One case's world. Cheap to clone.
+#[derive(Clone)]
+pub struct World(Arc<WorldParts>);
+
+pub struct WorldParts {
+    pub target: Target,
+    pub transcript: Transcript,
+    tally: Mutex<Tally>,
+}
+
+impl Deref for World {
+    type Target = WorldParts;
+
+    fn deref(&self) -> &WorldParts {
+        &self.0
+    }
+}
+
+impl World {
+    pub fn new(target: Target) -> Self {
+        Self(Arc::new(WorldParts {
+            target,
+            transcript: Transcript::default(),
+            tally: Mutex::default(),
+        }))
+    }
+
+    /// Judges: `pass` says whether the requirement holds here.
+    pub fn check(
+        &self,
+        requirement: &'static Requirement,
+        pass: bool,
+        expected: impl Display,
+        got: impl Display,
+    ) -> bool {
+        let mut tally = self.tally();
+        if pass {
+            *tally.passed.entry(requirement.id).or_default() += 1;
+        } else {
+            let (expected, got) = (expected.to_string(), got.to_string());
+            self.transcript
+                .note(&format!("✗ {}: expected {expected}, got {got}", requirement.id));
+            tally.failures.push(Failure {
+                requirement,
+                expected,
+                got,
+                seen: self.transcript.len(),
+            });
+        }
+        pass
+    }
+
+    /// Judges, and ends the case when the requirement does not hold.
+    pub fn need(
+        &self,
+        requirement: &'static Requirement,
+        pass: bool,
+        expected: impl Display,
+        got: impl Display,
+    ) -> Result<(), Stop> {
+        if self.check(requirement, pass, expected, got) {
+            Ok(())
+        } else {
+            Err(Stop::Judged)
+        }
+    }
+
+    /// Judges that two values are equal.
+    pub fn equal(
+        &self,
+        requirement: &'static Requirement,
+        what: &str,
+        expected: impl Into<Value>,
+        got: impl Into<Value>,
+    ) -> bool {
+        let (expected, got) = (expected.into(), got.into());
+        let pass = expected == got;
+        self.check(requirement, pass, format!("{what} = {expected}"), got)
+    }
+
+    /// Judges that a value has the shape of a schema.
+    pub fn shaped(&self, requirement: &'static Requirement, schema: &str, value: &Value) -> bool {
+        let wrong = self.wrong_shape(schema, value);
+        self.check(
+            requirement,
+            wrong.is_none(),
+            format!("the shape {schema}"),
+            wrong.unwrap_or_default(),
+        )
+    }
+
+    fn wrong_shape(&self, schema: &str, value: &Value) -> Option<String> {
+        let Some(validator) = self.target.validators.get(schema) else {
+            return Some(format!("(there is no schema {schema})"));
+        };
+        let wrong: Vec<String> = (validator.iter_errors(value).take(3))
+            .map(|error| match error.instance_path().to_string() {
+                path if path.is_empty() => error.masked().to_string(),
+                path => format!("{path}: {}", error.masked()),
+            })
+            .collect();
+        (!wrong.is_empty()).then(|| wrong.join("; "))
+    }
+
+    /// Judges a success: status and the shape of the body. Ends the case otherwise.
+    pub fn success(
+        &self,
+        requirement: &'static Requirement,
+        answer: &Answer,
+        status: u16,
+        schema: Option<&str>,
+    ) -> Result<(), Stop> {
+        let got = format!("{} {}", answer.status, answer.code());
+        self.need(requirement, answer.status == status, format!("status {status}"), got)?;
+        if let Some(schema) = schema {
+            let wrong = self.wrong_shape(schema, &answer.body);
+            self.need(
+                requirement,
+                wrong.is_none(),
+                format!("a body of shape {schema}"),
+                wrong.unwrap_or_default(),
+            )?;
+        }
+        Ok(())
+    }
+
+    /// Judges a refusal: status and code. Its shape is judged wherever an error comes.
+    pub fn refused(&self, requirement: &'static Requirement, answer: &Answer, status: u16, code: &str) -> bool {
+        let pass = answer.status == status && answer.code() == code;
+        self.check(
+            requirement,
+            pass,
+            format!("{status} {code}"),
+            format!("{} {}", answer.status, answer.code()),
+        )
+    }
+
+    /// Judges a `VALIDATION_ERROR` with a detail for each of these fields.
+    pub fn invalid(&self, requirement: &'static Requirement, answer: &Answer, fields: &[&str]) -> bool {
+        let details = answer.details();
+        let pass = answer.status == 400
+            && answer.code() == "VALIDATION_ERROR"
+            && fields.iter().all(|field| details.contains(field));
+        let got = format!("{} {} {details:?}", answer.status, answer.code());
+        self.check(requirement, pass, format!("400 VALIDATION_ERROR on {fields:?}"), got)
+    }
+
+    /// Judges a refusing ack.
+    pub fn refused_ack(&self, requirement: &'static Requirement, ack: &Value, code: &str) -> bool {
+        self.shaped(&req::ERRORS_SHAPE_ACK, "FailedAck", ack);
+        let got = ack["error"]["code"].as_str().unwrap_or_default();
+        self.check(
+            requirement,
+            ack["ok"] == false && got == code,
+            format!("ok false, {code}"),
+            ack,
+        )
+    }
+
+    /// Judges that an event arrives at a device and has its shape. Ends the case otherwise.
+    pub async fn arrives(
+        &self,
+        requirement: &'static Requirement,
+        device: &Device,
+        event: &str,
+        fits: impl Fn(&Value) -> bool,
+    ) -> Result<Value, Stop> {
+        let Some(payload) = device.take(event, fits).await else {
+            let got = format!("{}; seen: {}", device.state(), device.names());
+            self.need(requirement, false, format!("{event} at {}", device.label()), got)?;
+            return Err(Stop::Judged);
+        };
+        self.check(requirement, true, "", "");
+        if event == "error" {
+            self.shaped(&req::ERRORS_SHAPE_EVENT, "Error", &payload);
+        } else {
+            let words = event.split('_').map(|word| word[..1].to_uppercase() + &word[1..]);
+            let wrong = self.wrong_shape(&format!("{}Event", words.collect::<String>()), &payload);
+            self.check(
+                requirement,
+                wrong.is_none(),
+                format!("the payload of {event}"),
+                wrong.unwrap_or_default(),
+            );
+        }
+        Ok(payload)
+    }
+
+    /// Judges that nothing of a kind came to a device before a message that was sent later. The sender is any other user.
+    pub async fn absent(
+        &self,
+        requirement: &'static Requirement,
+        device: &Device,
+        sender: &super::User,
+        what: &str,
+        fits: impl Fn(&str, &Value) -> bool,
+    ) -> Result<(), Stop> {
+        let mark = format!("fence {}", rand::random::<u64>());
+        sender.must_send(device.owner(), &mark).await?;
+        let fence = device
+            .take("new_message", |payload| payload["content"] == mark.as_str())
+            .await;
+        if fence.is_none() {
+            let text = format!("the later message never came to {}: {}", device.label(), device.state());
+            return Err(Stop::Inconclusive(text));
+        }
+        let found = device.find(&fits);
+        let got = found
+            .as_ref()
+            .map(|(name, payload)| format!("{name} {payload}"))
+            .unwrap_or_default();
+        self.check(
+            requirement,
+            found.is_none(),
+            format!("no {what} at {}", device.label()),
+            got,
+        );
+        Ok(())
+    }
+
+    /// Starts further servers, or ends the case: somebody else's server cannot be started anew.
+    pub fn launcher(&self) -> Result<&Launcher, Stop> {
+        let missing = || Stop::NotApplicable("needs a server with settings of its own".into());
+        self.target.launcher.as_ref().ok_or_else(missing)
+    }
+
+    pub(super) fn take_tally(&self) -> Tally {
+        std::mem::take(&mut *self.tally())
+    }
+
+    fn tally(&self) -> MutexGuard<'_, Tally> {
+        self.tally.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

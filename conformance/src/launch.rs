@@ -1,0 +1,145 @@
+//! Starts the reference server as a child process, with any settings.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+
+/// The hidden command that becomes the server.
+pub const SERVE: &str = "__serve";
+/// How long a start may take.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Knows how to start servers of the kind that is judged.
+#[derive(Debug, Clone)]
+pub struct Launcher {
+    program: PathBuf,
+}
+
+/// A running server; killed when it is dropped.
+pub struct Launched {
+    pub base: String,
+    /// From the start of the process to its being ready.
+    pub ready_after: Duration,
+    child: Child,
+    data: TempDir,
+    program: PathBuf,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum LaunchError {
+    #[error("the server cannot be started: {0}")]
+    Start(#[from] io::Error),
+    #[error("the server was not ready within {} s", PATIENCE.as_secs())]
+    Late,
+    #[error("the server ended at once: {0}")]
+    Ended(String),
+}
+
+impl Launcher {
+    /// Starts this very program anew as the server.
+    pub fn reference() -> io::Result<Self> {
+        Ok(Self {
+            program: std::env::current_exe()?,
+        })
+    }
+
+    /// A server on a free port with a data directory of its own. Later settings win over the defaults here: no limits.
+    pub async fn launch(&self, settings: &[(&str, &str)]) -> Result<Launched, LaunchError> {
+        start(&self.program, TempDir::new()?, settings).await
+    }
+}
+
+async fn start(program: &Path, data: TempDir, settings: &[(&str, &str)]) -> Result<Launched, LaunchError> {
+    let began = Instant::now();
+    let mut all = vec![
+        ("--host", "127.0.0.1"),
+        ("--port", "0"),
+        ("--node-env", "test"),
+        ("--rate-limit-max-requests", "0"),
+        ("--auth-rate-limit-max-requests", "0"),
+        ("--socket-rate-limit-max-events", "0"),
+        ("--log-level", "error"),
+    ];
+    for setting in settings {
+        all.retain(|(name, _)| name != &setting.0);
+        all.push(*setting);
+    }
+    let mut child = Command::new(program)
+        .arg(SERVE)
+        .args(all.iter().flat_map(|(name, value)| [name, value]))
+        .arg("--data-dir")
+        .arg(data.path())
+        // Not the settings of whoever runs the suite.
+        .args(["--env-file", "/nonexistent"])
+        .env_clear()
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()?;
+    let stdout = child
+        .stdout
+        .take()
+        .ok_or_else(|| io::Error::other("no standard output"))?;
+    let mut stderr = child
+        .stderr
+        .take()
+        .ok_or_else(|| io::Error::other("no standard error"))?;
+    let mut line = String::new();
+    let mut stdout = BufReader::new(stdout);
+    let read = timeout(PATIENCE, stdout.read_line(&mut line))
+        .await
+        .map_err(|_| LaunchError::Late)?;
+    let Some(base) = line.trim().strip_prefix("listening on ").filter(|_| read.is_ok()) else {
+        let mut said = String::new();
+        let _ = timeout(Duration::from_secs(2), stderr.read_to_string(&mut said)).await;
+        return Err(LaunchError::Ended(said.trim().to_owned()));
+    };
+    let base = base.to_owned();
+    let ready_after = began.elapsed();
+    // Read on, or the server would block when the pipe is full.
+    tokio::spawn(async move {
+        let _ = tokio::io::copy(&mut stderr, &mut tokio::io::sink()).await;
+    });
+    Ok(Launched {
+        base,
+        ready_after,
+        child,
+        data,
+        program: program.to_owned(),
+    })
+}
+
+impl Launched {
+    /// Kills the server without warning and starts it again on the same data.
+    pub async fn crash_and_restart(mut self, settings: &[(&str, &str)]) -> Result<Self, LaunchError> {
+        self.child.kill().await?;
+        start(&self.program, self.data, settings).await
+    }
+
+    /// Runs one of the operator's commands on the server's data.
+    pub async fn operate(&self, arguments: &[&str]) -> Result<(), LaunchError> {
+        let done = Command::new(&self.program)
+            .arg(SERVE)
+            .args(arguments)
+            .arg("--data-dir")
+            .arg(self.data.path())
+            .args(["--env-file", "/nonexistent"])
+            .env_clear()
+            .output()
+            .await?;
+        if done.status.success() {
+            Ok(())
+        } else {
+            Err(LaunchError::Ended(
+                String::from_utf8_lossy(&done.stderr).trim().to_owned(),
+            ))
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! For people at a terminal and in the log of a CI job.
+
+use std::fmt::Write as _;
+
+use super::{Judged, State, notable};
+use crate::engine::{Finding, Run};
+
+/// Lines of transcript shown before a failure.
+const CONTEXT: usize = 8;
+/// Failures shown whole; the report has them all.
+const MOST: usize = 25;
+
+pub fn render(judged: &Judged, run: &Run) -> String {
+    let mut text = String::new();
+    // Writing to a String cannot fail.
+    let _ = writeln!(
+        text,
+        "{:52} {:>6} {:>6} {:>6} {:>10}",
+        "endpoint or event", "holds", "noted", "FAILED", "not judged"
+    );
+    for row in &judged.rows {
+        let mark = if row.failed > 0 {
+            "✗"
+        } else if row.holds > 0 {
+            "✓"
+        } else {
+            "·"
+        };
+        let _ = writeln!(
+            text,
+            "{mark} {:50} {:>6} {:>6} {:>6} {:>10}",
+            row.name, row.holds, row.noted, row.failed, row.not_judged
+        );
+    }
+    let mut shown = 0;
+    for result in notable(run) {
+        for failure in &result.tally.failures {
+            shown += 1;
+            if shown > MOST {
+                continue;
+            }
+            let requirement = failure.requirement;
+            let heading = if judged.weight(failure) == State::Failed {
+                "FAILED"
+            } else {
+                "noted"
+            };
+            let _ = writeln!(
+                text,
+                "\n{heading} {} ({} {})\n  {}",
+                requirement.id, requirement.level, requirement.profile, requirement.text
+            );
+            let _ = writeln!(
+                text,
+                "  case      {}\n  expected  {}\n  got       {}",
+                result.title(),
+                failure.expected,
+                failure.got
+            );
+            let seen = failure.seen.min(result.transcript.len());
+            for line in &result.transcript[seen.saturating_sub(CONTEXT)..seen] {
+                let _ = writeln!(text, "    {line}");
+            }
+        }
+        match &result.finding {
+            Finding::Inconclusive(why) => drop(writeln!(text, "\nINCONCLUSIVE {}\n  {why}", result.title())),
+            Finding::Broken(why) => drop(writeln!(text, "\nBROKEN {}\n  {why}", result.title())),
+            Finding::NotApplicable(_) | Finding::Judged => {}
+        }
+    }
+    if shown > MOST {
+        let _ = writeln!(text, "\n… and {} more failures in the report", shown - MOST);
+    }
+    let skipped = run
+        .results
+        .iter()
+        .filter(|r| matches!(r.finding, Finding::NotApplicable(_)))
+        .count();
+    if skipped > 0 {
+        let _ = writeln!(
+            text,
+            "\n{skipped} cases need a server with settings of its own and were not run here."
+        );
+    }
+    if !judged.survived {
+        let _ = writeln!(text, "\nThe server no longer answered when the run was over.");
+    }
+    let _ = writeln!(
+        text,
+        "\n{} cases, {} judgements in {:.1} s: {} requirements hold, {} failed, {} noted, {} not judged.\nVerdict: {}.",
+        run.results.len(),
+        judged.judgements,
+        run.took.as_secs_f64(),
+        judged.count(State::Holds),
+        judged.count(State::Failed),
+        judged.count(State::Noted),
+        judged.count(State::NotJudged),
+        judged.sentence(),
+    );
+    text
+}
