@@ -10,7 +10,7 @@ use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 use crate::app::App;
 use crate::config::CorsConfig;
 use crate::http::envelope::{OperationId, envelope};
-use crate::http::{auth, messages, operations, users};
+use crate::http::{auth, docs, messages, operations, users};
 use crate::{Error, socket};
 
 /// One operation of the contract.
@@ -102,6 +102,9 @@ pub fn router(app: App) -> Router {
         .route("/health", get(operations::health))
         .route("/ready", get(operations::ready))
         .route("/metrics", get(operations::guarded_metrics))
+        .route("/openapi.json", get(docs::openapi))
+        .route("/asyncapi.json", get(docs::asyncapi))
+        .route("/docs", get(docs::docs))
         .fallback(async || Error::code(ErrorCode::NotFound))
         .method_not_allowed_fallback(async || Error::code(ErrorCode::MethodNotAllowed))
         .layer(socket::layer(&app))
@@ -110,9 +113,11 @@ pub fn router(app: App) -> Router {
         .with_state(app)
 }
 
-/// `/metrics` alone, for a listener of its own.
+/// What the operator asks, for a listener of its own that stays open until the end.
 pub fn metrics_router(app: App) -> Router {
     Router::new()
+        .route("/health", get(operations::health))
+        .route("/ready", get(operations::ready))
         .route("/metrics", get(operations::metrics))
         .with_state(app)
 }

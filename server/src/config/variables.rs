@@ -260,6 +260,16 @@ pub const VARIABLES: &[Variable] = &[
     },
 ];
 
+impl Initial {
+    /// For `--help`.
+    pub fn described(&self) -> String {
+        match self {
+            Self::Value(value) => format!("Default: {value}"),
+            Self::Unset { means, .. } => format!("Default: {means}"),
+        }
+    }
+}
+
 impl Variable {
     /// `--rate-limit-window-ms` without the dashes in front.
     pub fn flag(&self) -> String {

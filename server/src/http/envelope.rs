@@ -60,7 +60,9 @@ pub async fn envelope(State(app): State<App>, mut request: Request, next: Next) 
     request.extensions_mut().insert(slot.clone());
     let method = request.method().clone();
     let is_api = request.uri().path().starts_with("/api/") || request.uri().path() == "/api";
+    let busy = is_api.then(|| app.begin_request());
     let mut response = next.run(request).await;
+    drop(busy);
     let error = response.extensions_mut().remove::<Error>();
     if let Some(error) = &error {
         response = refusal(error, &id, response);

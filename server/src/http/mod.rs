@@ -3,6 +3,7 @@
 pub mod admission;
 pub mod auth;
 pub mod body;
+pub mod docs;
 pub mod envelope;
 pub mod messages;
 pub mod operations;
