@@ -3,6 +3,7 @@
 #![allow(unreachable_pub, reason = "a program has no outside")]
 
 mod deny;
+mod documents;
 mod steps;
 mod tidy;
 
@@ -26,7 +27,7 @@ enum Task {
         #[arg(last = true)]
         args: Vec<String>,
     },
-    /// Format, clippy, deny, tidy and docs: all that CI checks before the tests.
+    /// Format, tidy, the contract's validators, deny, clippy and docs: all that CI checks before the tests.
     Lint,
     /// Check the floors, the length of files, names, and the picture in ARCHITECTURE.md.
     Tidy,

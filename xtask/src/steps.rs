@@ -4,13 +4,16 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::{deny, tidy};
+use crate::{deny, documents, tidy};
 
 pub enum Step {
     Format,
     Clippy,
     Deny,
     Tidy,
+    /// The two documents of the contract, by their formats' own validators.
+    Documents,
+    /// The pages that rustdoc makes of our comments.
     Docs,
     /// With arguments for `cargo test`.
     Test(Vec<String>),
@@ -26,7 +29,14 @@ pub enum Outcome {
 
 /// Everything but the tests, the quickest first.
 pub fn lints() -> Vec<Step> {
-    vec![Step::Format, Step::Tidy, Step::Deny, Step::Clippy, Step::Docs]
+    vec![
+        Step::Format,
+        Step::Tidy,
+        Step::Documents,
+        Step::Deny,
+        Step::Clippy,
+        Step::Docs,
+    ]
 }
 
 /// Runs the steps and says in the end how each went. Returns whether none failed.
@@ -48,7 +58,7 @@ pub fn run(root: &Path, steps: &[Step]) -> bool {
                 Outcome::Partly(gap) => format!("passed, but {gap}"),
                 Outcome::Failed => "FAILED".to_owned(),
             };
-            eprintln!("{name:>7} {:>6.1} s  {said}", took.as_secs_f64());
+            eprintln!("{name:>9} {:>6.1} s  {said}", took.as_secs_f64());
         }
     }
     !ran.iter().any(|(_, _, outcome)| matches!(outcome, Outcome::Failed))
@@ -61,6 +71,7 @@ impl Step {
             Self::Clippy => "clippy",
             Self::Deny => "deny",
             Self::Tidy => "tidy",
+            Self::Documents => "documents",
             Self::Docs => "docs",
             Self::Test(_) => "test",
         }
@@ -74,6 +85,7 @@ impl Step {
             }
             Self::Deny => deny::run(root),
             Self::Tidy => tidy::run(root),
+            Self::Documents => documents::run(root),
             Self::Docs => finish(
                 cargo(root)
                     .args(["doc", "--workspace", "--no-deps"])
