@@ -1,11 +1,19 @@
 //! What would else be shell scripts.
 
-use std::process::{Command, ExitCode};
+#![allow(unreachable_pub, reason = "a program has no outside")]
+
+mod deny;
+mod documents;
+mod steps;
+mod tidy;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
-#[command(about = "The workspace's own commands")]
+#[command(bin_name = "cargo xtask", about = "The workspace's own commands")]
 struct Cli {
     #[command(subcommand)]
     task: Task,
@@ -13,27 +21,41 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Run every test of the workspace.
+    /// Make ready what the tests need and run every test of the workspace.
     Test {
-        /// Passed on to `cargo test`.
+        /// Passed on to `cargo test`: `cargo xtask test -- -p chat-server`.
         #[arg(last = true)]
         args: Vec<String>,
     },
+    /// Format, tidy, the contract's validators, deny, clippy and docs: all that CI checks before the tests.
+    Lint,
+    /// Check the floors, the length of files, names, and the picture in ARCHITECTURE.md.
+    Tidy,
+    /// All that CI runs: lint, then test.
+    Ci,
 }
 
 fn main() -> ExitCode {
-    match Cli::parse().task {
-        Task::Test { args } => {
-            let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-            let status = Command::new(cargo)
-                .args(["test", "--workspace", "-j2"])
-                .args(args)
-                .status();
-            if status.is_ok_and(|status| status.success()) {
-                ExitCode::SUCCESS
-            } else {
-                ExitCode::FAILURE
-            }
+    let task = Cli::parse().task;
+    let Some(root) = root() else {
+        eprintln!("xtask is run by cargo: cargo xtask --help");
+        return ExitCode::FAILURE;
+    };
+    let passed = match task {
+        Task::Test { args } => steps::run(&root, &[steps::Step::Test(args)]),
+        Task::Lint => steps::run(&root, &steps::lints()),
+        Task::Tidy => steps::run(&root, &[steps::Step::Tidy]),
+        Task::Ci => {
+            let mut all = steps::lints();
+            all.push(steps::Step::Test(Vec::new()));
+            steps::run(&root, &all)
         }
-    }
+    };
+    if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// The workspace: where cargo found this package, one up.
+fn root() -> Option<PathBuf> {
+    let package = PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR")?);
+    Some(package.parent()?.to_owned())
 }

@@ -1,0 +1,116 @@
+//! What CI does, step by step. A step that fails does not keep the others from being run.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::{deny, documents, tidy};
+
+pub enum Step {
+    Format,
+    Clippy,
+    Deny,
+    Tidy,
+    /// The two documents of the contract, by their formats' own validators.
+    Documents,
+    /// The pages that rustdoc makes of our comments.
+    Docs,
+    /// With arguments for `cargo test`.
+    Test(Vec<String>),
+}
+
+/// What a step found.
+pub enum Outcome {
+    Passed,
+    /// Passed as far as it could look; says what nobody looked at.
+    Partly(String),
+    Failed,
+}
+
+/// Everything but the tests, the quickest first.
+pub fn lints() -> Vec<Step> {
+    vec![
+        Step::Format,
+        Step::Tidy,
+        Step::Documents,
+        Step::Deny,
+        Step::Clippy,
+        Step::Docs,
+    ]
+}
+
+/// Runs the steps and says in the end how each went. Returns whether none failed.
+pub fn run(root: &Path, steps: &[Step]) -> bool {
+    let mut ran: Vec<(&str, Duration, Outcome)> = Vec::new();
+    for step in steps {
+        if steps.len() > 1 {
+            eprintln!("== {}", step.name());
+        }
+        let started = Instant::now();
+        let outcome = step.run(root);
+        ran.push((step.name(), started.elapsed(), outcome));
+    }
+    if steps.len() > 1 {
+        eprintln!("==");
+        for (name, took, outcome) in &ran {
+            let said = match outcome {
+                Outcome::Passed => "passed".to_owned(),
+                Outcome::Partly(gap) => format!("passed, but {gap}"),
+                Outcome::Failed => "FAILED".to_owned(),
+            };
+            eprintln!("{name:>9} {:>6.1} s  {said}", took.as_secs_f64());
+        }
+    }
+    !ran.iter().any(|(_, _, outcome)| matches!(outcome, Outcome::Failed))
+}
+
+impl Step {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Format => "fmt",
+            Self::Clippy => "clippy",
+            Self::Deny => "deny",
+            Self::Tidy => "tidy",
+            Self::Documents => "documents",
+            Self::Docs => "docs",
+            Self::Test(_) => "test",
+        }
+    }
+
+    fn run(&self, root: &Path) -> Outcome {
+        match self {
+            Self::Format => finish(cargo(root).args(["fmt", "--all", "--check"])),
+            Self::Clippy => {
+                finish(cargo(root).args(["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"]))
+            }
+            Self::Deny => deny::run(root),
+            Self::Tidy => tidy::run(root),
+            Self::Documents => documents::run(root),
+            Self::Docs => finish(
+                cargo(root)
+                    .args(["doc", "--workspace", "--no-deps"])
+                    .env("RUSTDOCFLAGS", "-D warnings"),
+            ),
+            Self::Test(args) => finish(cargo(root).args(["test", "--workspace", "--no-fail-fast"]).args(args)),
+        }
+    }
+}
+
+/// The cargo that runs us, at the root of the workspace.
+pub fn cargo(root: &Path) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root);
+    command
+}
+
+/// Runs a command that speaks for itself.
+pub fn finish(command: &mut Command) -> Outcome {
+    match command.status() {
+        Ok(status) if status.success() => Outcome::Passed,
+        Ok(_) => Outcome::Failed,
+        Err(error) => {
+            eprintln!("cannot run {}: {error}", command.get_program().display());
+            Outcome::Failed
+        }
+    }
+}
