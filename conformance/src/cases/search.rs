@@ -79,7 +79,7 @@ async fn case_does_not_matter(w: World) -> Outcome {
 
 async fn special_characters_mean_themselves(w: World) -> Outcome {
     let (ann, bob) = (w.user("ann").await?, w.user("bob").await?);
-    ann.must_send(&bob.id, "plain words only").await?;
+    ann.must_send(&bob.id, "plain texts only").await?;
     let odd = "100% (sure) [x] a_b .* \\d+ \"quoted\" 'single' OR NEAR^2 $gt {1}";
     ann.must_send(&bob.id, odd).await?;
     for query in [

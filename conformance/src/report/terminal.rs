@@ -1,5 +1,6 @@
 //! For people at a terminal and in the log of a CI job.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::{Judged, State, notable};
@@ -33,13 +34,20 @@ pub fn render(judged: &Judged, run: &Run) -> String {
         );
     }
     let mut shown = 0;
+    let mut told = BTreeMap::<&str, u32>::new();
     for result in notable(run) {
         for failure in &result.tally.failures {
+            let requirement = failure.requirement;
+            let times = told.entry(requirement.id).or_default();
+            *times += 1;
+            // The first one tells the story; the report has them all.
+            if *times > 1 {
+                continue;
+            }
             shown += 1;
             if shown > MOST {
                 continue;
             }
-            let requirement = failure.requirement;
             let heading = if judged.weight(failure) == State::Failed {
                 "FAILED"
             } else {
@@ -70,6 +78,9 @@ pub fn render(judged: &Judged, run: &Run) -> String {
     }
     if shown > MOST {
         let _ = writeln!(text, "\n… and {} more failures in the report", shown - MOST);
+    }
+    for (id, times) in told.iter().filter(|(_, times)| **times > 1) {
+        let _ = writeln!(text, "\n{id} came {times} times; the report has them all");
     }
     let skipped = run
         .results

@@ -40,6 +40,8 @@ pub struct Config {
     pub auth_limit: LimitConfig,
     /// `SOCKET_RATE_LIMIT_MAX_EVENTS` per 10 s.
     pub socket_limit: LimitConfig,
+    /// `SOCKET_AUTHENTICATE_WITHIN`: how long a socket may stay without authenticating.
+    pub authenticate_within: Duration,
     /// `TRUSTED_PROXIES`.
     pub trusted_proxies: Vec<IpNet>,
     /// `CORS_ORIGIN`: `*` or a list of origins.

@@ -51,6 +51,14 @@ pub(super) fn duration(text: &str) -> Parsed<Duration> {
     Ok(Duration::from_secs(length.as_secs())) // Tokens count whole seconds.
 }
 
+/// At most what the contract says.
+pub(super) fn authenticate_within(text: &str) -> Parsed<Duration> {
+    match duration(text)? {
+        length if length > Duration::from_secs(10) => Err("is longer than the contract allows".into()),
+        length => Ok(length),
+    }
+}
+
 pub(super) fn host(text: &str) -> Parsed<IpAddr> {
     if text.eq_ignore_ascii_case("localhost") {
         return Ok(IpAddr::V4(Ipv4Addr::LOCALHOST));

@@ -130,6 +130,7 @@ impl Settings {
                 max: draft.socket_max,
                 window: SOCKET_WINDOW,
             },
+            authenticate_within: draft.authenticate_within,
             data_dir: draft.data_dir,
             trusted_proxies: draft.trusted_proxies,
             cors: draft.cors,

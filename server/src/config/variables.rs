@@ -50,6 +50,7 @@ pub(super) struct Draft {
     pub(super) request_max: u32,
     pub(super) auth_max: u32,
     pub(super) socket_max: u32,
+    pub(super) authenticate_within: Duration,
     pub(super) trusted_proxies: Vec<IpNet>,
     pub(super) cors: CorsConfig,
     pub(super) metrics_addr: Option<SocketAddr>,
@@ -192,6 +193,14 @@ pub const VARIABLES: &[Variable] = &[
         takes: LIMIT,
         secret: false,
         read: |draft, text| set(&mut draft.socket_max, limit(text)),
+    },
+    Variable {
+        name: "SOCKET_AUTHENTICATE_WITHIN",
+        initial: Initial::Value("10s"),
+        help: "How long a socket may stay without authenticating; the contract says 10s",
+        takes: "a duration from 1s to 10s",
+        secret: false,
+        read: |draft, text| set(&mut draft.authenticate_within, parse::authenticate_within(text)),
     },
     Variable {
         name: "TRUSTED_PROXIES",

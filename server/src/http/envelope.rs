@@ -10,6 +10,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::admission::QuotaSlot;
+use super::drain::drained;
 use super::peer::Peer;
 use crate::Error;
 use crate::app::App;
@@ -60,6 +61,7 @@ pub async fn envelope(State(app): State<App>, mut request: Request, next: Next) 
     request.extensions_mut().insert(slot.clone());
     let method = request.method().clone();
     let is_api = request.uri().path().starts_with("/api/") || request.uri().path() == "/api";
+    let request = request.map(drained);
     let busy = is_api.then(|| app.begin_request());
     let mut response = next.run(request).await;
     drop(busy);

@@ -4,6 +4,7 @@ pub mod admission;
 pub mod auth;
 pub mod body;
 pub mod docs;
+mod drain;
 pub mod envelope;
 pub mod messages;
 pub mod operations;

@@ -19,8 +19,6 @@ use crate::cluster::limits::Key;
 use crate::cluster::{Device as _, ServerEvent};
 use crate::http::peer::Peer;
 
-/// How long a socket may stay without authenticating.
-const AUTHENTICATE_WITHIN: Duration = Duration::from_secs(10);
 /// How long somebody types who does not say so again.
 const TYPING_FOR: Duration = Duration::from_secs(6);
 /// Peers that one device types to at once.
@@ -42,10 +40,10 @@ impl Connection {
         Self {
             address: Peer::noted(socket.req_parts()).0,
             device: SocketDevice::new(app.next_device(), socket),
-            app,
             caller: None,
             gone,
-            deadline: Instant::now() + AUTHENTICATE_WITHIN,
+            deadline: Instant::now() + app.config.authenticate_within,
+            app,
             typing: HashMap::new(),
         }
     }
