@@ -14,6 +14,9 @@ pub fn render(judged: &Judged, run: &Run) -> String {
                 .collect();
             let (finding, why) = match &result.finding {
                 Finding::Judged if failures.is_empty() => ("passed", None),
+                Finding::Judged if result.tally.failures.iter().all(|f| judged.weight(f) == State::Noted) => {
+                    ("noted", None)
+                }
                 Finding::Judged => ("failed", None),
                 Finding::Inconclusive(why) => ("inconclusive", Some(why)),
                 Finding::NotApplicable(why) => ("notApplicable", Some(why)),

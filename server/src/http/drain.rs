@@ -19,7 +19,7 @@ const LONGEST: Duration = Duration::from_secs(2);
 struct Drained(Body);
 
 /// Wraps a body that has something to read.
-pub fn drained(body: Body) -> Body {
+pub(super) fn drained(body: Body) -> Body {
     if body.is_end_stream() {
         body
     } else {
