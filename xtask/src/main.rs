@@ -33,6 +33,12 @@ enum Task {
     Tidy,
     /// All that CI runs: lint, then test.
     Ci,
+    /// Measure what the server costs, end to end and in its hot pieces, in a release build. Takes minutes.
+    Bench {
+        /// Only the end-to-end figures.
+        #[arg(long)]
+        figures: bool,
+    },
 }
 
 fn main() -> ExitCode {
@@ -45,6 +51,13 @@ fn main() -> ExitCode {
         Task::Test { args } => steps::run(&root, &[steps::Step::Test(args)]),
         Task::Lint => steps::run(&root, &steps::lints()),
         Task::Tidy => steps::run(&root, &[steps::Step::Tidy]),
+        Task::Bench { figures } => {
+            let mut all = vec![steps::Step::Figures];
+            if !figures {
+                all.push(steps::Step::Bench);
+            }
+            steps::run(&root, &all)
+        }
         Task::Ci => {
             let mut all = steps::lints();
             all.push(steps::Step::Test(Vec::new()));

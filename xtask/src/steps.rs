@@ -15,6 +15,10 @@ pub enum Step {
     Documents,
     /// The pages that rustdoc makes of our comments.
     Docs,
+    /// The end-to-end figures of the server.
+    Figures,
+    /// The hot pieces, by criterion.
+    Bench,
     /// With arguments for `cargo test`.
     Test(Vec<String>),
 }
@@ -73,6 +77,8 @@ impl Step {
             Self::Tidy => "tidy",
             Self::Documents => "documents",
             Self::Docs => "docs",
+            Self::Figures => "figures",
+            Self::Bench => "bench",
             Self::Test(_) => "test",
         }
     }
@@ -91,6 +97,24 @@ impl Step {
                     .args(["doc", "--workspace", "--no-deps"])
                     .env("RUSTDOCFLAGS", "-D warnings"),
             ),
+            Self::Figures => {
+                let build = [
+                    "build",
+                    "--release",
+                    "-p",
+                    "chat-server",
+                    "--bins",
+                    "--example",
+                    "figures",
+                ];
+                match finish(cargo(root).args(build)) {
+                    Outcome::Passed => {
+                        finish(cargo(root).args(["run", "--release", "-p", "chat-server", "--example", "figures"]))
+                    }
+                    failed => failed,
+                }
+            }
+            Self::Bench => finish(cargo(root).args(["bench", "-p", "chat-server", "--bench", "hot"])),
             Self::Test(args) => finish(cargo(root).args(["test", "--workspace", "--no-fail-fast"]).args(args)),
         }
     }

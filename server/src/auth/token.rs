@@ -65,9 +65,14 @@ struct Body {
 
 impl Tokens {
     pub fn new(config: &Config) -> Self {
+        Self::with(&config.access, &config.refresh)
+    }
+
+    /// From the two kinds alone.
+    pub fn with(access: &TokenConfig, refresh: &TokenConfig) -> Self {
         Self {
-            access: Kind::new("access", &config.access),
-            refresh: Kind::new("refresh", &config.refresh),
+            access: Kind::new("access", access),
+            refresh: Kind::new("refresh", refresh),
         }
     }
 
