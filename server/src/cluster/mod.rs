@@ -1,1 +1,3 @@
+//! What reaches across the processes of one deployment: delivery to devices, and limits.
 
+pub mod limits;
