@@ -1,3 +1,77 @@
-//! The rules of the chat, a file per noun. Knows no axum, no Socket.IO and no database.
+//! The rules, a file per noun. Knows no axum, no Socket.IO and no database.
 
+mod accounts;
+mod cursor;
 pub mod fields;
+pub mod lists;
+pub mod messages;
+pub mod presence;
+pub mod sessions;
+pub mod users;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chat_protocol::UserId;
+use tokio::sync::Mutex;
+
+use crate::auth::password::Passwords;
+use crate::auth::token::Tokens;
+use crate::cluster::Registry;
+use crate::id::IdSource;
+use crate::store::{SessionId, Store};
+
+/// Presence changes of one user happen one after the other; so many users may change at once.
+const TURNS: usize = 64;
+
+/// Everything that the rules need. Cheap to clone.
+#[derive(Clone)]
+pub struct Chat {
+    pub(crate) ids: Arc<IdSource>,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) passwords: Arc<Passwords>,
+    pub(crate) tokens: Arc<Tokens>,
+    pub(crate) registry: Arc<Registry>,
+    turns: Arc<[Mutex<()>]>,
+    grace: Duration,
+}
+
+impl Chat {
+    pub fn new(
+        store: Arc<dyn Store>,
+        passwords: Passwords,
+        tokens: Tokens,
+        registry: Arc<Registry>,
+        grace: Duration,
+    ) -> Self {
+        Self {
+            ids: Arc::default(),
+            store,
+            passwords: Arc::new(passwords),
+            tokens: Arc::new(tokens),
+            registry,
+            turns: (0..TURNS).map(|_| Mutex::default()).collect(),
+            grace,
+        }
+    }
+
+    /// Ends the sockets of these sessions of a user.
+    pub fn disconnect_sessions(&self, user: &UserId, sessions: &[SessionId]) {
+        self.registry.close_sessions(user, |session| sessions.contains(session));
+    }
+
+    /// Ends every socket.
+    pub fn disconnect_all(&self) {
+        self.registry.close_all();
+    }
+
+    /// Ends the sockets of users whom an operator has deactivated beside this process.
+    pub async fn end_inactive_users(&self) -> crate::Result<()> {
+        for users in self.registry.connected().chunks(500) {
+            for user in self.store.users(users).await?.iter().filter(|user| !user.active) {
+                self.registry.close_sessions(&user.id, |_| true);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,1 +1,121 @@
+//! Socket.IO: handshakes, events, answers. Everything that decides is in `chat`.
+//!
+//! Three patterns carry it. Handlers are registered in a middleware, before the client can know that it is connected, so that
+//! no early event is lost. Every socket has one bounded queue and one worker, so that its events are done in order. And a
+//! socket whose buffer is full is disconnected: it catches up from history.
 
+mod answer;
+mod connection;
+mod device;
+mod events;
+mod packet;
+
+use std::future::ready;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use chat_protocol::ErrorCode;
+use serde_json::Value;
+use socketioxide::extract::{SocketRef, TryData};
+use socketioxide::handler::ConnectHandler as _;
+use socketioxide::layer::SocketIoLayer;
+use socketioxide::{SocketIo, TransportType};
+use tokio::sync::{Notify, mpsc};
+
+use self::connection::Connection;
+use self::packet::Packet;
+use crate::app::App;
+use crate::chat::sessions::Caller;
+
+/// Events of one socket that may wait for their turn.
+const QUEUE: usize = 1024;
+/// Packets that may wait to be sent to one socket.
+const SEND_BUFFER: usize = 4096;
+/// A payload of 1 MB must not end the socket: it and its frame must fit.
+const MAX_FRAME: usize = 1_100_000;
+
+/// What the middlewares leave for the worker.
+#[derive(Clone)]
+struct Prepared {
+    queue: Arc<Mutex<Option<mpsc::Receiver<Packet>>>>,
+    gone: Arc<Notify>,
+}
+
+/// Refuses a handshake; `connect_error` carries the code as its message.
+struct Refusal(crate::Error);
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0.kind())
+    }
+}
+
+/// The layer that answers below `/socket.io`.
+pub fn layer(app: &App) -> SocketIoLayer {
+    let (layer, io) = SocketIo::builder()
+        .max_buffer_size(SEND_BUFFER)
+        .max_payload(MAX_FRAME as u64)
+        .ws_max_message_size(MAX_FRAME)
+        .ws_max_frame_size(MAX_FRAME)
+        .ws_read_buffer_size(4096)
+        .transports([TransportType::Polling, TransportType::Websocket])
+        .build_layer();
+    let (connecting, authenticating) = (app.clone(), app.clone());
+    let connected = move |socket: SocketRef| {
+        let app = connecting.clone();
+        async move { start(app, socket) }
+    };
+    let authenticate = move |socket: SocketRef, TryData(auth): TryData<Value>| {
+        let app = authenticating.clone();
+        async move { admit(&app, &socket, auth.ok()).await }
+    };
+    io.ns("/", connected.with(register).with(authenticate));
+    layer
+}
+
+/// Looks at the handshake's token; runs first.
+async fn admit(app: &App, socket: &SocketRef, auth: Option<Value>) -> Result<(), Refusal> {
+    let token = auth.as_ref().and_then(|auth| auth.get("token"));
+    match token {
+        // The client authenticates by the event.
+        None | Some(Value::Null) => Ok(()),
+        Some(Value::String(token)) => {
+            let caller = app.chat.authenticate(token).await.map_err(Refusal)?;
+            socket.extensions.insert(caller);
+            Ok(())
+        }
+        Some(_) => Err(Refusal(crate::Error::code(ErrorCode::TokenInvalid))),
+    }
+}
+
+/// Registers the handlers; runs last before the client is told that it is connected.
+async fn register(socket: SocketRef) -> Result<(), Refusal> {
+    let (sender, receiver) = mpsc::channel(QUEUE);
+    let gone = Arc::new(Notify::new());
+    socket.extensions.insert(Prepared {
+        queue: Arc::new(Mutex::new(Some(receiver))),
+        gone: gone.clone(),
+    });
+    // Runs in the task that reads the socket: in order, and never waiting.
+    socket.on_fallback(move |packet: Packet| {
+        if let Err(mpsc::error::TrySendError::Full(packet)) = sender.try_send(packet) {
+            packet.refuse(&crate::Error::unavailable("the queue of this socket is full"));
+        }
+        ready(())
+    });
+    socket.on_disconnect(move || {
+        gone.notify_one();
+        ready(())
+    });
+    Ok(())
+}
+
+fn start(app: App, socket: SocketRef) {
+    let Some(prepared) = socket.extensions.get::<Prepared>() else {
+        return;
+    };
+    let queue = prepared.queue.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let Some(queue) = queue {
+        let caller = socket.extensions.get::<Caller>();
+        tokio::spawn(Connection::new(app, socket, prepared.gone).run(queue, caller));
+    }
+}

@@ -1,0 +1,148 @@
+//! One socket's life: its worker, its time-outs, its end.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::ConnectInfo;
+use chat_protocol::{ErrorCode, Timestamp, UserId};
+use socketioxide::extract::SocketRef;
+use tokio::sync::{Notify, mpsc};
+use tokio::time::{Instant, sleep_until};
+
+use super::device::SocketDevice;
+use super::packet::Packet;
+use crate::Error;
+use crate::app::App;
+use crate::chat::sessions::Caller;
+use crate::cluster::limits::Key;
+use crate::cluster::{Device as _, ServerEvent};
+
+/// How long a socket may stay without authenticating.
+const AUTHENTICATE_WITHIN: Duration = Duration::from_secs(10);
+/// How long somebody types who does not say so again.
+const TYPING_FOR: Duration = Duration::from_secs(6);
+/// Peers that one device types to at once.
+const MOST_TYPING: usize = 64;
+
+pub(super) struct Connection {
+    pub(super) app: App,
+    pub(super) device: SocketDevice,
+    pub(super) caller: Option<Caller>,
+    address: IpAddr,
+    gone: Arc<Notify>,
+    /// When the socket ends unless it authenticates (again).
+    deadline: Instant,
+    typing: HashMap<UserId, Instant>,
+}
+
+impl Connection {
+    pub(super) fn new(app: App, socket: SocketRef, gone: Arc<Notify>) -> Self {
+        let peer = socket.req_parts().extensions.get::<ConnectInfo<SocketAddr>>();
+        Self {
+            address: peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.ip()),
+            device: SocketDevice::new(app.next_device(), socket),
+            app,
+            caller: None,
+            gone,
+            deadline: Instant::now() + AUTHENTICATE_WITHIN,
+            typing: HashMap::new(),
+        }
+    }
+
+    /// Does the events of the socket one by one until it is gone.
+    pub(super) async fn run(mut self, mut queue: mpsc::Receiver<Packet>, caller: Option<Caller>) {
+        self.app.metrics.sockets.inc();
+        if let Some(caller) = caller
+            && let Err(error) = self.enter(caller).await
+        {
+            self.end(&error);
+        }
+        loop {
+            let wake = self.typing.values().copied().chain([self.deadline]).min();
+            tokio::select! {
+                biased;
+                () = self.gone.notified() => break,
+                () = sleep_until(wake.unwrap_or(self.deadline)) => self.time_out(),
+                packet = queue.recv() => match packet {
+                    Some(packet) => self.handle(packet).await,
+                    None => break,
+                },
+            }
+        }
+        if let Some(caller) = &self.caller {
+            for peer in self.typing.keys() {
+                self.app.chat.tell_typing(&caller.user, peer, false);
+            }
+            self.app.chat.disconnect(&caller.user, self.device.id());
+        }
+        self.app.metrics.sockets.dec();
+    }
+
+    /// Makes the socket a device of the caller, or extends its life.
+    pub(super) async fn enter(&mut self, caller: Caller) -> crate::Result<()> {
+        let device = Arc::new(self.device.clone());
+        let greeted = self.device.clone();
+        let greet = move |user| {
+            let event = ServerEvent::Authenticated(chat_protocol::event::Authenticated { user });
+            // A buffer that is full before anything was sent cannot be.
+            let _ = greeted.send(&event);
+        };
+        self.app
+            .chat
+            .connect(&caller.user, &caller.session, device, greet)
+            .await?;
+        let left = caller.expires_at.as_millis() - Timestamp::now().as_millis();
+        self.deadline = Instant::now() + Duration::from_millis(u64::try_from(left).unwrap_or(0));
+        self.caller = Some(caller);
+        Ok(())
+    }
+
+    /// Whose events are counted.
+    pub(super) fn key(&self) -> Key {
+        match &self.caller {
+            Some(caller) => Key::User(caller.user.clone()),
+            None => Key::address(self.address),
+        }
+    }
+
+    /// Remembers whom this device types to, so that it can be taken back.
+    pub(super) fn note_typing(&mut self, to: &UserId, is_typing: bool) {
+        if !is_typing {
+            self.typing.remove(to);
+        } else if self.typing.len() < MOST_TYPING || self.typing.contains_key(to) {
+            self.typing.insert(to.clone(), Instant::now() + TYPING_FOR);
+        }
+    }
+
+    /// Tells the client why, and ends the connection.
+    pub(super) fn end(&self, error: &Error) {
+        let _ = self.device.send(&ServerEvent::Error(error.to_api(None)));
+        self.device.close();
+    }
+
+    fn time_out(&mut self) {
+        let now = Instant::now();
+        if self.deadline <= now {
+            let code = if self.caller.is_some() {
+                ErrorCode::TokenExpired
+            } else {
+                ErrorCode::Unauthenticated
+            };
+            self.end(&Error::code(code));
+            // The end comes as a disconnection; until then there is nothing to wait for.
+            self.deadline = now + Duration::from_secs(3600);
+        }
+        let over: Vec<UserId> = (self.typing.iter())
+            .filter(|(_, until)| **until <= now)
+            .map(|(peer, _)| peer.clone())
+            .collect();
+        for peer in over {
+            self.typing.remove(&peer);
+            if let Some(caller) = &self.caller {
+                self.app.chat.tell_typing(&caller.user, &peer, false);
+            }
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! Fills the search index behind the write path, on a thread of its own.
+
+use std::path::Path;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension as _};
+use tokio::sync::watch;
+
+use super::fold::fold;
+use super::schema::Database;
+use super::{failure, tune};
+use crate::store::{StoreError, StoreResult};
+
+/// Messages per transaction.
+const BATCH: usize = 1000;
+/// How long the indexer rests after a failure, such as a full disk. Searches read what is not indexed, so nothing is missed.
+const RETRY: Duration = Duration::from_secs(1);
+
+pub(super) struct Indexer {
+    signal: Arc<Signal>,
+    /// Rounds finished.
+    rounds: watch::Receiver<u64>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+#[derive(Default)]
+struct Signal {
+    state: Mutex<(u64, bool)>,
+    changed: Condvar,
+}
+
+impl Signal {
+    fn set(&self, change: impl FnOnce(&mut (u64, bool))) {
+        change(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner));
+        self.changed.notify_all();
+    }
+}
+
+impl Indexer {
+    pub(super) fn start(dir: &Path, mut index: Connection) -> StoreResult<Self> {
+        let chat = Connection::open(dir.join(Database::Chat.file())).map_err(failure)?;
+        tune(&chat)?;
+        let signal = Arc::new(Signal::default());
+        signal.set(|state| state.0 = 1);
+        let (done, rounds) = watch::channel(0);
+        let heard = signal.clone();
+        let thread = std::thread::Builder::new()
+            .name("store-indexer".into())
+            .spawn(move || run(&chat, &mut index, &heard, &done))
+            .map_err(|error| StoreError::Unavailable(format!("cannot start the indexer: {error}")))?;
+        Ok(Self {
+            signal,
+            rounds,
+            thread: Mutex::new(Some(thread)),
+        })
+    }
+
+    /// To be called after each commit.
+    pub(super) fn waker(&self) -> impl Fn() + Send + 'static {
+        let signal = self.signal.clone();
+        move || signal.set(|state| state.0 += 1)
+    }
+
+    /// Waits until a round that began after this call has ended.
+    pub(super) async fn caught_up(&self) -> StoreResult<()> {
+        let mut target = 0;
+        self.signal.set(|state| {
+            state.0 += 1;
+            target = state.0;
+        });
+        let mut rounds = self.rounds.clone();
+        rounds
+            .wait_for(|done| *done >= target)
+            .await
+            .map(|_| ())
+            .map_err(|_| StoreError::Unavailable("the store is closed".into()))
+    }
+
+    pub(super) async fn close(&self) {
+        self.signal.set(|state| state.1 = true);
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
+            let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+        }
+    }
+}
+
+fn run(chat: &Connection, index: &mut Connection, signal: &Signal, done: &watch::Sender<u64>) {
+    let mut finished = 0;
+    loop {
+        let wanted = {
+            let state = signal.state.lock().unwrap_or_else(PoisonError::into_inner);
+            let state = signal
+                .changed
+                .wait_while(state, |(wanted, closed)| *wanted == finished && !*closed);
+            let state = state.unwrap_or_else(PoisonError::into_inner);
+            if state.1 {
+                return;
+            }
+            state.0
+        };
+        match round(chat, index, signal) {
+            Ok(()) => {
+                finished = wanted;
+                done.send_replace(finished);
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the search index is behind; searches read the messages themselves");
+                let state = signal.state.lock().unwrap_or_else(PoisonError::into_inner);
+                let closed = signal.changed.wait_timeout_while(state, RETRY, |state| !state.1);
+                drop(closed);
+            }
+        }
+    }
+}
+
+/// Indexes everything there is.
+fn round(chat: &Connection, index: &mut Connection, signal: &Signal) -> rusqlite::Result<()> {
+    while step(chat, index)? > 0 {
+        if signal.state.lock().unwrap_or_else(PoisonError::into_inner).1 {
+            return Ok(());
+        }
+    }
+    renew(chat, index)
+}
+
+/// Indexes the next messages; how many.
+fn step(chat: &Connection, index: &mut Connection) -> rusqlite::Result<usize> {
+    let tx = index.transaction()?;
+    let from: i64 = tx.query_row("SELECT indexed FROM progress", [], |row| row.get(0))?;
+    let mut new = chat.prepare_cached("SELECT num, content FROM messages WHERE num > ?1 ORDER BY num LIMIT ?2")?;
+    let mut rows = new.query((from, BATCH))?;
+    let (mut count, mut last) = (0, from);
+    {
+        let mut insert = tx.prepare_cached("INSERT INTO trigrams (rowid, folded) VALUES (?1, ?2)")?;
+        while let Some(row) = rows.next()? {
+            last = row.get(0)?;
+            insert.execute((last, fold(row.get_ref(1)?.as_str()?)))?;
+            count += 1;
+        }
+    }
+    if count > 0 {
+        tx.execute("UPDATE progress SET indexed = ?1", [last])?;
+        tx.commit()?;
+    }
+    Ok(count)
+}
+
+/// Indexes again what was edited or deleted.
+fn renew(chat: &Connection, index: &mut Connection) -> rusqlite::Result<()> {
+    loop {
+        let mut changed = chat.prepare_cached("SELECT num, version FROM reindex LIMIT ?1")?;
+        let batch: Vec<(i64, i64)> = changed
+            .query_map([BATCH], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .collect::<rusqlite::Result<_>>()?;
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let tx = index.transaction()?;
+        for (num, _) in &batch {
+            let content: Option<String> = chat
+                .prepare_cached("SELECT content FROM messages WHERE num = ?1 AND deleted_at IS NULL")?
+                .query_row([num], |row| row.get(0))
+                .optional()?;
+            tx.execute("DELETE FROM trigrams WHERE rowid = ?1", [num])?;
+            if let Some(content) = content {
+                tx.execute(
+                    "INSERT INTO trigrams (rowid, folded) VALUES (?1, ?2)",
+                    (num, fold(&content)),
+                )?;
+            }
+        }
+        tx.commit()?;
+        // Only what has not changed again meanwhile.
+        for (num, version) in batch {
+            chat.execute("DELETE FROM reindex WHERE num = ?1 AND version = ?2", (num, version))?;
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! What this backend promises beyond the suite.
+
+use std::sync::Arc;
+
+use tempfile::TempDir;
+
+use super::SqliteStore;
+use crate::metrics::StoreMetrics;
+use crate::store::suite::{Bench, store_suite};
+use crate::store::{HistoryRange, SendOutcome, Store, StoreError};
+
+async fn open() -> (Arc<dyn Store>, TempDir) {
+    let dir = TempDir::new().unwrap();
+    (SqliteStore::open(dir.path(), StoreMetrics::default()).unwrap(), dir)
+}
+
+store_suite!(open());
+
+#[tokio::test]
+async fn everything_is_there_after_reopening() {
+    let (store, dir) = open().await;
+    let b = Bench::new(store);
+    let (ann, bob) = (b.user("ann").await, b.user("bob").await);
+    let sent = b.send(&ann, &bob, "kept").await;
+    b.store.close().await;
+    assert!(matches!(
+        b.store.chat_of(&ann, &bob).await,
+        Err(StoreError::Unavailable(_))
+    ));
+    drop(b);
+    let b = Bench::new(SqliteStore::open(dir.path(), StoreMetrics::default()).unwrap());
+    let (items, _) = b.store.history(&sent.chat_id, HistoryRange::Newest, 5).await.unwrap();
+    assert_eq!(items, std::slice::from_ref(&sent));
+    let next = b.send(&bob, &ann, "next").await;
+    assert_eq!(next.seq, Some(2));
+    assert!(next.timestamp >= sent.timestamp);
+}
+
+#[tokio::test]
+async fn two_servers_cannot_share_a_directory() {
+    let (_store, dir) = open().await;
+    let second = SqliteStore::open(dir.path(), StoreMetrics::default());
+    let Err(StoreError::Unavailable(text)) = second else {
+        panic!("opened twice")
+    };
+    assert!(text.contains("another server uses"), "{text}");
+    assert!(SqliteStore::open_beside(dir.path()).is_ok());
+    assert!(SqliteStore::open_beside(&dir.path().join("none")).is_err());
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_database_is_named() {
+    let dir = TempDir::new().unwrap();
+    std::fs::write(
+        dir.path().join("chat.db"),
+        "this is a text, and long enough to be read as a page".repeat(40),
+    )
+    .unwrap();
+    let Err(StoreError::Broken(text)) = SqliteStore::open(dir.path(), StoreMetrics::default()) else {
+        panic!()
+    };
+    assert!(text.contains("chat.db"), "{text}");
+}
+
+#[tokio::test]
+async fn a_store_of_a_newer_program_is_left_alone() {
+    let (store, dir) = open().await;
+    store.close().await;
+    drop(store);
+    let db = rusqlite::Connection::open(dir.path().join("chat.db")).unwrap();
+    db.pragma_update(None, "user_version", 99).unwrap();
+    drop(db);
+    let Err(StoreError::Broken(text)) = SqliteStore::open(dir.path(), StoreMetrics::default()) else {
+        panic!()
+    };
+    assert!(text.contains("run the newer program"), "{text}");
+}
+
+#[tokio::test]
+async fn the_search_index_may_be_deleted() {
+    let (store, dir) = open().await;
+    let b = Bench::new(store);
+    let (ann, bob) = (b.user("ann").await, b.user("bob").await);
+    b.send(&ann, &bob, "to be found").await;
+    b.store.search_caught_up().await.unwrap();
+    b.store.close().await;
+    drop(b);
+    for file in ["search.db", "search.db-wal", "search.db-shm"] {
+        let _ = std::fs::remove_file(dir.path().join(file));
+    }
+    let store = SqliteStore::open(dir.path(), StoreMetrics::default()).unwrap();
+    store.search_caught_up().await.unwrap();
+    use crate::store::MessageStore as _;
+    let page = store.search_messages(&bob, "found", None, None, 5).await.unwrap();
+    assert_eq!(page.items.len(), 1);
+}
+
+/// A full disk refuses writes, undoes nothing that was acknowledged, and heals when there is room again.
+#[tokio::test]
+async fn a_full_disk_refuses_and_heals() {
+    let dir = TempDir::new().unwrap();
+    let store = SqliteStore::open(dir.path(), StoreMetrics::default()).unwrap();
+    let b = Bench::new(store.clone());
+    let (ann, bob) = (b.user("ann").await, b.user("bob").await);
+    let limit = |pages: i64| {
+        store.writer.run(move |db| {
+            let now: i64 = db.query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap();
+            let max = if pages == 0 {
+                i64::from(u32::MAX) - 1
+            } else {
+                now + pages
+            };
+            db.query_row(&format!("PRAGMA max_page_count = {max}"), [], |_| Ok(()))
+                .unwrap();
+            Ok(())
+        })
+    };
+    limit(8).await.unwrap();
+    let mut acknowledged = Vec::new();
+    let refusal = loop {
+        match store_send(&b, &ann, &bob).await {
+            Ok(SendOutcome::Stored(message)) => acknowledged.push(message),
+            Err(error) => break error,
+            Ok(other) => panic!("{other:?}"),
+        }
+        assert!(acknowledged.len() < 1000, "the disk never got full");
+    };
+    assert!(matches!(refusal, StoreError::Unavailable(_)), "{refusal}");
+    limit(0).await.unwrap();
+    let next = b.send(&ann, &bob, "room again").await;
+    assert_eq!(next.seq, Some(acknowledged.len() as u64 + 1));
+    let (items, _) = b
+        .store
+        .history(&next.chat_id, HistoryRange::Above(0), 2000)
+        .await
+        .unwrap();
+    assert_eq!(items[..acknowledged.len()], acknowledged);
+}
+
+async fn store_send(
+    b: &Bench,
+    from: &chat_protocol::UserId,
+    to: &chat_protocol::UserId,
+) -> Result<SendOutcome, StoreError> {
+    b.store.send(b.message(from, to, &"x".repeat(4000))).await
+}
