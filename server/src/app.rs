@@ -1,11 +1,13 @@
 //! What every handler receives. `build` is used by `main` and by tests alike.
 
 use std::ops::Deref;
+use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use prometheus_client::registry::Registry as MetricsRegistry;
+use tokio::sync::Notify;
 
 use crate::auth::password::Passwords;
 use crate::auth::token::Tokens;
@@ -33,6 +35,20 @@ pub struct Parts {
     pub store: Arc<dyn Store>,
     draining: AtomicBool,
     devices: AtomicU64,
+    requests: AtomicUsize,
+    idle: Notify,
+}
+
+/// A request that is being answered.
+#[must_use = "the request counts as finished when it is dropped"]
+pub struct Busy(App);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        if self.0.requests.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.0.idle.notify_waiters();
+        }
+    }
 }
 
 /// Why the application cannot start.
@@ -64,6 +80,8 @@ impl App {
             store,
             draining: AtomicBool::new(false),
             devices: AtomicU64::new(0),
+            requests: AtomicUsize::new(0),
+            idle: Notify::new(),
         })))
     }
 
@@ -74,6 +92,25 @@ impl App {
 
     pub fn is_draining(&self) -> bool {
         self.0.draining.load(Ordering::Relaxed)
+    }
+
+    /// Counts a request until the answer is dropped.
+    pub fn begin_request(&self) -> Busy {
+        self.0.requests.fetch_add(1, Ordering::AcqRel);
+        Busy(self.clone())
+    }
+
+    /// Waits until no request is being answered.
+    pub async fn requests_finished(&self) {
+        loop {
+            let mut idle = pin!(self.0.idle.notified());
+            // From here on no notification is missed.
+            idle.as_mut().enable();
+            if self.0.requests.load(Ordering::Acquire) == 0 {
+                return;
+            }
+            idle.await;
+        }
     }
 
     /// A name for a new device.

@@ -13,6 +13,7 @@ pub mod http;
 pub mod id;
 pub mod metrics;
 pub mod router;
+pub mod serve;
 pub mod socket;
 pub mod store;
 pub mod telemetry;

@@ -106,6 +106,20 @@ impl Chat {
         self.tell_partners(user, &event).await
     }
 
+    /// Everybody who is seen as online leaves now: the process ends, and with it every grace period.
+    pub async fn save_departures(&self, now: Timestamp) {
+        let users = self.registry.visible(None, usize::MAX);
+        let saved = users.iter().map(|user| self.store.save_last_seen(user, now));
+        let failed = futures_util::future::join_all(saved)
+            .await
+            .into_iter()
+            .filter(Result::is_err);
+        match failed.count() {
+            0 => {}
+            users => tracing::warn!(users, "last-seen times could not be saved"),
+        }
+    }
+
     /// Tells the peer's devices that this user types, or stopped. Invisible users type unseen.
     pub async fn typing(&self, me: &UserId, to: &UserId, is_typing: bool) -> Result<()> {
         if me == to {

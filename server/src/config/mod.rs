@@ -1,10 +1,26 @@
 //! One struct, every variable.
+//!
+//! [`VARIABLES`] is the only list of them: flags, `--help`, `.env.example` and `check-config` are made from it.
+//! [`Settings::read`] judges what the [`Sources`] say and names every error at once; [`Settings::into_config`] adds the
+//! secrets, which development makes and keeps by itself.
+
+mod example;
+mod parse;
+mod secrets;
+mod settings;
+mod sources;
+mod variables;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
+
+pub use example::env_example;
+pub use settings::{Effective, Problem, Problems, Settings};
+pub use sources::{Origin, Sources};
+pub use variables::{VARIABLES, Variable};
 
 /// How the server runs. Secrets do not print.
 #[derive(Debug, Clone)]
@@ -38,8 +54,9 @@ pub struct Config {
     pub log_dir: Option<PathBuf>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Environment {
+    #[default]
     Development,
     Test,
     Production,
@@ -58,17 +75,19 @@ pub struct LimitConfig {
     pub window: Duration,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum CorsConfig {
+    #[default]
     Any,
     Origins(Vec<String>),
 }
 
 /// winston's level names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum LogLevel {
     Error,
     Warn,
+    #[default]
     Info,
     Http,
     Verbose,

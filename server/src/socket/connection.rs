@@ -1,11 +1,10 @@
 //! One socket's life: its worker, its time-outs, its end.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::ConnectInfo;
 use chat_protocol::{ErrorCode, Timestamp, UserId};
 use socketioxide::extract::SocketRef;
 use tokio::sync::{Notify, mpsc};
@@ -18,6 +17,7 @@ use crate::app::App;
 use crate::chat::sessions::Caller;
 use crate::cluster::limits::Key;
 use crate::cluster::{Device as _, ServerEvent};
+use crate::http::peer::Peer;
 
 /// How long a socket may stay without authenticating.
 const AUTHENTICATE_WITHIN: Duration = Duration::from_secs(10);
@@ -39,9 +39,8 @@ pub(super) struct Connection {
 
 impl Connection {
     pub(super) fn new(app: App, socket: SocketRef, gone: Arc<Notify>) -> Self {
-        let peer = socket.req_parts().extensions.get::<ConnectInfo<SocketAddr>>();
         Self {
-            address: peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.ip()),
+            address: Peer::noted(socket.req_parts()).0,
             device: SocketDevice::new(app.next_device(), socket),
             app,
             caller: None,
