@@ -63,12 +63,17 @@ impl Client {
         client
     }
 
-    /// Sends one message after the other, each when the one before is acknowledged.
-    pub(crate) async fn send_all(&mut self, to: &str, count: usize) {
-        for id in 0..count {
-            let event = json!(["send_message", {"to": to, "content": format!("message number {id} of this sender")}]);
-            self.say(format!("42{id}{event}")).await;
-            self.receive(&format!("43{id}[{{\"ok\":true"), 1).await;
+    /// Sends messages with at most `window` of them not yet acknowledged.
+    pub(crate) async fn send_all(&mut self, to: &str, count: usize, window: usize) {
+        for id in 0..count + window {
+            if id >= window {
+                self.receive(&format!("43{}[{{\"ok\":true", id - window), 1).await;
+            }
+            if id < count {
+                let event =
+                    json!(["send_message", {"to": to, "content": format!("message number {id} of this sender")}]);
+                self.say(format!("42{id}{event}")).await;
+            }
         }
     }
 

@@ -59,7 +59,7 @@ impl Sources {
                     let place = match &error {
                         dotenvy::Error::LineParse(line, _) => text
                             .lines()
-                            .position(|candidate| candidate.trim() == line.trim())
+                            .position(|candidate| candidate.trim_end().ends_with(line.trim()))
                             .map(|index| format!("line {} is", index + 1)),
                         _ => None,
                     };

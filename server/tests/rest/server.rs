@@ -80,6 +80,7 @@ fn config(dir: &Path) -> Config {
         request_limit: off,
         auth_limit: off,
         socket_limit: off,
+        authenticate_within: Duration::from_secs(10),
         trusted_proxies: Vec::new(),
         cors: CorsConfig::Any,
         metrics_addr: None,

@@ -139,7 +139,9 @@ impl Device {
     }
 
     fn file(&mut self, packet: &str) {
-        let start = packet.find('[').unwrap_or_else(|| panic!("no event and no ack: {packet}"));
+        let start = packet
+            .find('[')
+            .unwrap_or_else(|| panic!("no event and no ack: {packet}"));
         let (head, args) = packet.split_at(start);
         let args: Vec<Value> = serde_json::from_str(args).unwrap();
         if head == "42" {

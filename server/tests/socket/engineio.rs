@@ -21,7 +21,10 @@ fn check_open(open: &Value, upgrades: Value) {
     assert_eq!(open["upgrades"], upgrades);
     assert_eq!(open["pingInterval"], 25_000);
     assert_eq!(open["pingTimeout"], 20_000);
-    assert!(open["maxPayload"].as_u64().is_some_and(|bytes| bytes >= 1_000_000), "{open}");
+    assert!(
+        open["maxPayload"].as_u64().is_some_and(|bytes| bytes >= 1_000_000),
+        "{open}"
+    );
 }
 
 #[tokio::test]
@@ -60,7 +63,11 @@ async fn a_handshake_with_a_bad_query_is_refused_on_both_transports() {
         let over_websocket = Wire::ask(server.address, &query.replace("polling", "abc")).await;
         assert!(over_websocket.is_err(), "{query}");
     }
-    for query in ["transport=websocket", "EIO=abc&transport=websocket", "EIO=4&transport=websocket&sid=abc"] {
+    for query in [
+        "transport=websocket",
+        "EIO=abc&transport=websocket",
+        "EIO=4&transport=websocket&sid=abc",
+    ] {
         assert!(Wire::ask(server.address, query).await.is_err(), "{query}");
     }
     // A session id of the right form that nobody has: refused at the handshake, or closed without a packet.
@@ -276,5 +283,8 @@ async fn a_polling_session_moves_to_a_websocket_with_all_that_it_has() {
         assert_eq!(second.next().await, None, "there is one websocket to a session");
     }
     wire.send(r#"424["no_such_event",{}]"#).await;
-    assert!(wire.message().await.unwrap().starts_with("434["), "and the first one lives on");
+    assert!(
+        wire.message().await.unwrap().starts_with("434["),
+        "and the first one lives on"
+    );
 }

@@ -43,7 +43,10 @@ impl Polling {
     }
 
     pub(crate) async fn post(&self, body: impl Into<reqwest::Body>) -> (u16, String) {
-        let request = self.http.post(&self.url).header("content-type", "text/plain;charset=UTF-8");
+        let request = self
+            .http
+            .post(&self.url)
+            .header("content-type", "text/plain;charset=UTF-8");
         let response = request.body(body).send().await.unwrap();
         (response.status().as_u16(), response.text().await.unwrap())
     }

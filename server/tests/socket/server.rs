@@ -164,6 +164,7 @@ fn config(dir: &Path) -> Config {
             window: Duration::from_secs(10),
             ..off
         },
+        authenticate_within: Duration::from_secs(10),
         trusted_proxies: Vec::new(),
         cors: CorsConfig::Any,
         metrics_addr: None,

@@ -22,7 +22,10 @@ async fn the_main_namespace_answers_with_the_id_of_the_socket() {
         wire.send(connect).await;
         let answer = wire.message().await.unwrap();
         let answer: Value = serde_json::from_str(answer.strip_prefix("40").unwrap()).unwrap();
-        assert!(answer["sid"].as_str().is_some_and(|sid| !sid.is_empty()), "{connect}: {answer}");
+        assert!(
+            answer["sid"].as_str().is_some_and(|sid| !sid.is_empty()),
+            "{connect}: {answer}"
+        );
     }
 }
 
@@ -80,7 +83,10 @@ async fn leaving_the_namespace_ends_the_socket_and_keeps_the_connection() {
     device.wire.send("41").await;
     server.has_sockets(0).await;
     device.wire.send(format!("40{}", json!({"token": ann.access}))).await;
-    assert!(device.wire.message().await.unwrap().starts_with("40{"), "it may come back");
+    assert!(
+        device.wire.message().await.unwrap().starts_with("40{"),
+        "it may come back"
+    );
     device.event("authenticated").await;
     device.quiet().await;
 }
@@ -122,7 +128,10 @@ async fn a_binary_event_waits_for_its_attachments_and_is_acknowledged() {
 async fn attachments_count_towards_the_size_of_a_payload() {
     let server = Server::start().await;
     let mut device = server.person("ann").await.device().await;
-    device.wire.send(r#"451-5["typing",{"_placeholder":true,"num":0}]"#).await;
+    device
+        .wire
+        .send(r#"451-5["typing",{"_placeholder":true,"num":0}]"#)
+        .await;
     device.wire.send_binary(vec![0; 65 * 1024]).await;
     let ack = device.wire.message().await.unwrap();
     assert!(ack.starts_with("435[") && ack.contains("PAYLOAD_TOO_LARGE"), "{ack}");
@@ -214,7 +223,10 @@ async fn a_large_frame_up_to_a_megabyte_leaves_the_socket_alive() {
         let payload = json!({"to": "x", "content": "a".repeat(bytes)});
         assert_eq!(device.refused("send_message", payload).await, "PAYLOAD_TOO_LARGE");
     }
-    device.wire.send("42[\"send_message\",\"".to_owned() + &"a".repeat(3_000_000) + "\"]").await;
+    device
+        .wire
+        .send("42[\"send_message\",\"".to_owned() + &"a".repeat(3_000_000) + "\"]")
+        .await;
     device.ends().await;
     server.person("bob").await.device().await.quiet().await;
 }

@@ -1,7 +1,7 @@
 //! Fills the search index behind the write path, on a thread of its own.
 
 use std::path::Path;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -13,8 +13,10 @@ use super::schema::Database;
 use super::{failure, tune};
 use crate::store::{StoreError, StoreResult};
 
-/// Messages per transaction.
-const BATCH: usize = 1000;
+/// Messages per transaction: few large ones leave the index with far fewer parts to merge than many small ones.
+const BATCH: usize = 4000;
+/// How long the indexer lets messages gather. Searches read what is not indexed, so nobody waits for it.
+const GATHER: Duration = Duration::from_millis(300);
 /// How long the indexer rests after a failure, such as a full disk. Searches read what is not indexed, so nothing is missed.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -27,14 +29,63 @@ pub(super) struct Indexer {
 
 #[derive(Default)]
 struct Signal {
-    state: Mutex<(u64, bool)>,
+    state: Mutex<State>,
     changed: Condvar,
 }
 
+#[derive(Default)]
+struct State {
+    /// Rounds asked for.
+    wanted: u64,
+    /// Somebody waits for the round.
+    urgent: bool,
+    closed: bool,
+    /// The thread sleeps until it is asked for a round; else a commit need not wake it.
+    idle: bool,
+}
+
 impl Signal {
-    fn set(&self, change: impl FnOnce(&mut (u64, bool))) {
-        change(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner));
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, change: impl FnOnce(&mut State)) {
+        change(&mut self.lock());
         self.changed.notify_all();
+    }
+
+    fn committed(&self) {
+        let mut state = self.lock();
+        state.wanted += 1;
+        if state.idle {
+            self.changed.notify_all();
+        }
+    }
+
+    /// Waits for the next round and returns its number; `None` at the end.
+    fn next(&self, finished: u64) -> Option<u64> {
+        let mut state = self.lock();
+        state.idle = true;
+        let asked = self
+            .changed
+            .wait_while(state, |state| state.wanted == finished && !state.closed);
+        state = asked.unwrap_or_else(PoisonError::into_inner);
+        state.idle = false;
+        state = self.wait(state, GATHER, |state| !state.urgent);
+        state.urgent = false;
+        (!state.closed).then_some(state.wanted)
+    }
+
+    fn wait<'a>(
+        &'a self,
+        state: MutexGuard<'a, State>,
+        long: Duration,
+        on: impl Fn(&State) -> bool,
+    ) -> MutexGuard<'a, State> {
+        let waited = self
+            .changed
+            .wait_timeout_while(state, long, |state| !state.closed && on(state));
+        waited.unwrap_or_else(PoisonError::into_inner).0
     }
 }
 
@@ -43,7 +94,7 @@ impl Indexer {
         let chat = Connection::open(dir.join(Database::Chat.file())).map_err(failure)?;
         tune(&chat)?;
         let signal = Arc::new(Signal::default());
-        signal.set(|state| state.0 = 1);
+        signal.set(|state| state.wanted = 1);
         let (done, rounds) = watch::channel(0);
         let heard = signal.clone();
         let thread = std::thread::Builder::new()
@@ -60,15 +111,16 @@ impl Indexer {
     /// To be called after each commit.
     pub(super) fn waker(&self) -> impl Fn() + Send + 'static {
         let signal = self.signal.clone();
-        move || signal.set(|state| state.0 += 1)
+        move || signal.committed()
     }
 
     /// Waits until a round that began after this call has ended.
     pub(super) async fn caught_up(&self) -> StoreResult<()> {
         let mut target = 0;
         self.signal.set(|state| {
-            state.0 += 1;
-            target = state.0;
+            state.wanted += 1;
+            state.urgent = true;
+            target = state.wanted;
         });
         let mut rounds = self.rounds.clone();
         rounds
@@ -79,7 +131,7 @@ impl Indexer {
     }
 
     pub(super) async fn close(&self) {
-        self.signal.set(|state| state.1 = true);
+        self.signal.set(|state| state.closed = true);
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(thread) = thread {
             let _ = tokio::task::spawn_blocking(move || thread.join()).await;
@@ -89,18 +141,7 @@ impl Indexer {
 
 fn run(chat: &Connection, index: &mut Connection, signal: &Signal, done: &watch::Sender<u64>) {
     let mut finished = 0;
-    loop {
-        let wanted = {
-            let state = signal.state.lock().unwrap_or_else(PoisonError::into_inner);
-            let state = signal
-                .changed
-                .wait_while(state, |(wanted, closed)| *wanted == finished && !*closed);
-            let state = state.unwrap_or_else(PoisonError::into_inner);
-            if state.1 {
-                return;
-            }
-            state.0
-        };
+    while let Some(wanted) = signal.next(finished) {
         match round(chat, index, signal) {
             Ok(()) => {
                 finished = wanted;
@@ -108,9 +149,7 @@ fn run(chat: &Connection, index: &mut Connection, signal: &Signal, done: &watch:
             }
             Err(error) => {
                 tracing::warn!(%error, "the search index is behind; searches read the messages themselves");
-                let state = signal.state.lock().unwrap_or_else(PoisonError::into_inner);
-                let closed = signal.changed.wait_timeout_while(state, RETRY, |state| !state.1);
-                drop(closed);
+                drop(signal.wait(signal.lock(), RETRY, |_| true));
             }
         }
     }
@@ -119,7 +158,7 @@ fn run(chat: &Connection, index: &mut Connection, signal: &Signal, done: &watch:
 /// Indexes everything there is.
 fn round(chat: &Connection, index: &mut Connection, signal: &Signal) -> rusqlite::Result<()> {
     while step(chat, index)? > 0 {
-        if signal.state.lock().unwrap_or_else(PoisonError::into_inner).1 {
+        if signal.lock().closed {
             return Ok(());
         }
     }
