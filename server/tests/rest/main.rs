@@ -1,13 +1,18 @@
 //! The REST side of the server, seen from outside: real ports, a real store, and the program itself where its life is at stake.
 
 mod auth;
+mod cli;
 mod client;
 mod device;
 mod headers;
 mod limits;
 mod lists;
 mod messages;
+mod operator;
 mod person;
 mod precedence;
+mod program;
 mod server;
+mod shutdown;
+mod store_failures;
 mod users;
