@@ -341,16 +341,13 @@ async fn no_packet_ends_more_than_its_own_socket() {
     }
     let (mut socket, _) = connect_async(&url).await.unwrap();
     socket.send(Message::text(opening)).await.unwrap();
-    socket
-        .send(Message::text(format!(
-            "427{}",
-            json!(["send_message", {"to": bob, "content": "still here"}])
-        )))
-        .await
-        .unwrap();
+    let event = json!(["send_message", {"to": bob, "content": "still here"}]);
     loop {
         let frame = socket.next().await.unwrap().unwrap();
-        if frame.to_text().is_ok_and(|text| text.starts_with("437[{\"ok\":true")) {
+        let text = frame.to_text().unwrap();
+        if text.starts_with("40{") {
+            socket.send(Message::text(format!("427{event}"))).await.unwrap();
+        } else if text.starts_with("437[{\"ok\":true") {
             break;
         }
     }

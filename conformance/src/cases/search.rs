@@ -109,7 +109,7 @@ async fn special_characters_mean_themselves(w: World) -> Outcome {
             json!(contents(&found)),
         );
     }
-    for query in ["a.b", "p.*n", "pl_in", "x%s", "^plain"] {
+    for query in ["a.b", "p.*n", "pl_in", "x%s", "^plain", "\u{0}\u{0}\u{0}"] {
         w.equal(
             &req::SEARCH_MATCH_METACHARACTERS,
             query,

@@ -135,7 +135,7 @@ async fn users_are_not_found_otherwise(w: World) -> Outcome {
         "nobody",
         &domain.text,
     );
-    for query in ["%25", "%25%25%25", ".*.*", "(", "%5B", "___x%25"] {
+    for query in ["%25", "%25%25%25", ".*.*", "(", "%5B", "___x%25", "%00%00%00"] {
         let answer = ann.get(&format!("/api/users/search?q={query}")).await?;
         w.success(&req::USERS_SEARCH_METACHARACTERS, &answer, 200, Some("UsersResponse"))?;
         w.check(

@@ -1,4 +1,5 @@
 //! The REST side of the server, seen from outside: real ports, a real store, and the program itself where its life is at stake.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod auth;
 mod cli;

@@ -16,4 +16,8 @@ mod server;
 mod wire;
 
 mod engineio;
+mod events;
+mod payloads;
+mod presence;
+mod sessions;
 mod socketio;

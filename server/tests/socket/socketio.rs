@@ -59,19 +59,15 @@ async fn who_connects_to_no_namespace_is_closed_after_a_while() {
     wire.send("40/fence,").await;
     assert!(wire.next().await.unwrap().starts_with("44/fence,"));
     server.pass(Duration::from_secs(20) + Duration::from_millis(1)).await;
-    assert_eq!(wire.next().await, None);
+    wire.closed().await;
 }
 
 #[tokio::test]
-async fn a_packet_before_the_connect_packet_reaches_nobody() {
+async fn a_packet_before_the_connect_packet_ends_the_connection() {
     let server = Server::start().await;
     let mut wire = open(&server).await;
     wire.send(r#"421["typing",{}]"#).await;
-    wire.send("40").await;
-    // Either way of the protocol is good: the packet ends the connection, or it is passed over.
-    if let Some(answer) = wire.message().await {
-        assert!(answer.starts_with("40{"), "{answer}");
-    }
+    wire.closed().await;
 }
 
 #[tokio::test]
@@ -168,10 +164,7 @@ async fn a_malformed_packet_ends_that_socket() {
     ] {
         let mut device = ann.device().await;
         device.wire.send(packet).await;
-        let asked = device.wire.send(r#"421["no_such_event",{}]"#);
-        asked.await;
-        let answer = device.wire.message().await;
-        println!("{packet:?}: {answer:?}");
+        device.wire.closed().await;
         bystander.quiet().await;
     }
 }

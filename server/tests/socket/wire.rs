@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::{self, Message};
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, client_async, connect_async};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 /// How long anything may take that must happen. Only a failing test waits so long.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -23,15 +23,6 @@ impl Wire {
     pub(crate) async fn ask(address: SocketAddr, query: &str) -> Result<Self, tungstenite::Error> {
         let (ws, _) = connect_async(format!("ws://{address}/socket.io/?{query}")).await?;
         Ok(Self(ws))
-    }
-
-    /// A connection that the kernel keeps little for: a reader that stops is soon felt by the server.
-    pub(crate) async fn open_narrow(address: SocketAddr) -> Self {
-        let socket = TcpSocket::new_v4().unwrap();
-        socket.set_recv_buffer_size(4096).unwrap();
-        let stream = MaybeTlsStream::Plain(socket.connect(address).await.unwrap());
-        let url = format!("ws://{address}/socket.io/?EIO=4&transport=websocket");
-        Self(client_async(url, stream).await.unwrap().0)
     }
 
     /// A connection that is gone shows at the next read.
@@ -73,6 +64,12 @@ impl Wire {
         while self.message().await.is_some() {}
     }
 
-    /// Leaves without a word.
-    pub(crate) fn cut(self) {}
+    /// The server closes, and says no more than that.
+    pub(crate) async fn closed(&mut self) {
+        match self.message().await.as_deref() {
+            None => {}
+            Some("1") => assert_eq!(self.message().await, None),
+            Some(packet) => panic!("instead of the end came {packet}"),
+        }
+    }
 }

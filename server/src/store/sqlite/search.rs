@@ -71,6 +71,10 @@ fn find(
         }
     };
     let needle = fold(query);
+    // No content has NUL, and the index's query language ends at one.
+    if needle.contains('\0') {
+        return Ok(nothing);
+    }
     let mut page = Page {
         items: Vec::new(),
         limit: limit + 1,
