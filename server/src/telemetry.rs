@@ -31,6 +31,8 @@ pub enum TelemetryError {
         dir: String,
         source: tracing_appender::rolling::InitError,
     },
+    #[error("cannot make the directory {dir} of LOG_DIR: {source}")]
+    Make { dir: String, source: io::Error },
     #[error("cannot start the log: {0}")]
     Subscriber(#[from] tracing_subscriber::util::TryInitError),
 }
@@ -43,6 +45,11 @@ pub fn start(config: &Config) -> Result<Telemetry, TelemetryError> {
     let mut writers = vec![guard];
     let mut layers = vec![lines(stderr, json, io::stderr().is_terminal())];
     if let Some(dir) = &config.log_dir {
+        let failed = |source: io::Error| TelemetryError::Make {
+            dir: dir.display().to_string(),
+            source,
+        };
+        std::fs::create_dir_all(dir).map_err(failed)?;
         let file = RollingFileAppender::builder()
             .rotation(Rotation::DAILY)
             .filename_prefix("chat-server")

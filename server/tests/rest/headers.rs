@@ -135,14 +135,7 @@ async fn head_is_get_without_a_body() {
     ] {
         let (get, head) = (ann.get(path).await, ann.call(Method::HEAD, path).await);
         assert_eq!((head.status, head.text.as_str()), (get.status, ""), "{path}");
-        let names = |answer: &Answer| {
-            answer
-                .headers
-                .keys()
-                .cloned()
-                .map(|name| name.to_string())
-                .collect::<BTreeSet<_>>()
-        };
+        let names = |answer: &Answer| answer.headers.keys().map(ToString::to_string).collect::<BTreeSet<_>>();
         assert_eq!(names(&head), names(&get), "{path}");
         for name in ["content-type", "content-length"] {
             assert_eq!(head.header(name), get.header(name), "{path}");
