@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 
 use serde_json::{Map, Value};
 
@@ -42,6 +42,7 @@ pub(crate) fn self_contained(name: &str, schemas: &Schemas) -> Result<Value> {
         root: Path::new(""),
         inside: "#/$defs/",
         used: Schemas::new(),
+        open: Vec::new(),
     };
     let whole = bundler.take_schema(name);
     whole.ok_or_else(|| format!("schemas/{name}.json refers to nothing"))?;
@@ -59,6 +60,7 @@ pub(crate) fn document(path: &Path, schemas: &Schemas) -> Result<Value> {
         root: path,
         inside: "#/components/schemas/",
         used: Schemas::new(),
+        open: Vec::new(),
     };
     let mut document = bundler.load(path)?;
     let used = std::mem::take(&mut bundler.used);
@@ -81,12 +83,19 @@ struct Bundler<'a> {
     /// Where schemas stand in the bundle.
     inside: &'static str,
     used: Schemas,
+    /// The files that are being read, each because of the one before it.
+    open: Vec<PathBuf>,
 }
 
 impl Bundler<'_> {
     fn load(&mut self, path: &Path) -> Result<Value> {
+        if self.open.iter().any(|open| open == path) {
+            return Err(format!("{} refers to itself by way of other files", path.display()));
+        }
+        self.open.push(path.to_owned());
         let mut value = serde_saphyr::from_str(&read(path)?).map_err(|error| format!("{}: {error}", path.display()))?;
         self.resolve(&mut value, path)?;
+        self.open.pop();
         Ok(value)
     }
 
@@ -168,10 +177,10 @@ fn schema_name(target: &str) -> Option<&str> {
 }
 
 /// `openapi/../openapi.yaml` is `openapi.yaml`.
-fn tidy(path: &Path) -> std::path::PathBuf {
-    let mut tidied = std::path::PathBuf::new();
+fn tidy(path: &Path) -> PathBuf {
+    let mut tidied = PathBuf::new();
     for part in path.components() {
-        if part == std::path::Component::ParentDir {
+        if part == Component::ParentDir {
             tidied.pop();
         } else {
             tidied.push(part);

@@ -45,17 +45,17 @@ impl Requirement {
 
 pub(crate) fn read(path: &Path, operations: &[Operation], events: &Events) -> Result<Vec<Requirement>> {
     let text = fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
-    let file: File = toml::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))?;
+    parse(&text, operations, events).map_err(|problem| format!("{}: {problem}", path.display()))
+}
+
+pub(crate) fn parse(text: &str, operations: &[Operation], events: &Events) -> Result<Vec<Requirement>> {
+    let file: File = toml::from_str(text).map_err(|error| error.to_string())?;
     let mut constants = BTreeSet::new();
     for requirement in &file.requirement {
         check(requirement, operations, events)
-            .map_err(|problem| format!("{}, requirement {:?}: {problem}", path.display(), requirement.id))?;
+            .map_err(|problem| format!("requirement {:?}: {problem}", requirement.id))?;
         if !constants.insert(requirement.constant()) {
-            return Err(format!(
-                "{}: two requirements are called {}",
-                path.display(),
-                requirement.id
-            ));
+            return Err(format!("two requirements are called {}", requirement.id));
         }
     }
     Ok(file.requirement)

@@ -4,173 +4,263 @@
 
 use std::collections::BTreeSet;
 
-use chat_spec::{ASYNCAPI_JSON, ClientEvent, OPENAPI_JSON, Operation, REQUIREMENTS, ServerEvent, schema, schema_names};
-use jsonschema::{Draft, Validator};
-use serde_json::{Value, json};
+use chat_spec::{
+    ASYNCAPI_JSON, ASYNCAPI_YAML, Answer, ClientEvent, ERROR_CODES, Level, OPENAPI_JSON, OPENAPI_YAML, Operation,
+    Profile, REQUIREMENTS, REQUIREMENTS_TOML, SCHEMAS, ServerEvent, req, requirement, schema,
+};
+use serde_json::Value;
 
-/// What means the same in draft-07 and in 2020-12.
-const KEYWORDS: &[&str] = &[
-    "$ref",
-    "anyOf",
-    "const",
-    "description",
-    "enum",
-    "items",
-    "maxItems",
-    "maxLength",
-    "maximum",
-    "minItems",
-    "minLength",
-    "minimum",
-    "not",
-    "pattern",
-    "properties",
-    "required",
-    "type",
-];
-
-fn validators(name: &str) -> [Validator; 2] {
-    let schema: Value = serde_json::from_str(schema(name).unwrap_or_else(|| panic!("no schema {name}"))).unwrap();
-    [Draft::Draft7, Draft::Draft202012].map(|draft| jsonschema::options().with_draft(draft).build(&schema).unwrap())
+fn openapi() -> Value {
+    serde_json::from_str(OPENAPI_JSON).unwrap()
 }
 
-#[track_caller]
-fn assert_valid(name: &str, example: &Value, place: &str) {
-    for validator in validators(name) {
-        let wrong: Vec<String> = validator
-            .iter_errors(example)
-            .map(|e| format!("{}: {e}", e.instance_path()))
-            .collect();
-        assert!(wrong.is_empty(), "{place} is no {name}: {wrong:?}");
-    }
-}
-
-fn name_of(reference: &Value) -> &str {
-    reference["$ref"]
-        .as_str()
-        .and_then(|target| target.rsplit('/').next())
-        .unwrap()
+fn asyncapi() -> Value {
+    serde_json::from_str(ASYNCAPI_JSON).unwrap()
 }
 
 fn members(value: &Value) -> impl Iterator<Item = (&String, &Value)> {
     value.as_object().into_iter().flatten()
 }
 
-#[test]
-fn every_example_of_openapi_is_valid_in_both_drafts() {
-    let openapi: Value = serde_json::from_str(OPENAPI_JSON).unwrap();
-    let mut count = 0;
-    let mut check = |content: &Value, place: &str| {
-        let content = &content["application/json"];
-        for (name, example) in members(&content["examples"]) {
-            assert_valid(
-                name_of(&content["schema"]),
-                &example["value"],
-                &format!("{place}, example {name}"),
-            );
-            count += 1;
-        }
+fn described(document: &Value, operation: Operation) -> &Value {
+    &document["paths"][operation.path()][operation.method().to_lowercase()]
+}
+
+/// The value itself, or what its reference leads to.
+fn followed<'a>(document: &'a Value, value: &'a Value) -> &'a Value {
+    match value["$ref"].as_str() {
+        Some(reference) => document.pointer(&reference[1..]).unwrap(),
+        None => value,
+    }
+}
+
+/// Every answer of every call, as the document describes it.
+fn answers(document: &Value) -> Vec<(Operation, &'static Answer, &Value)> {
+    let of = |operation: Operation| {
+        let responses = &described(document, operation)["responses"];
+        let answer = move |answer: &'static Answer| {
+            let response = followed(document, &responses[answer.status.to_string()]);
+            (operation, answer, response)
+        };
+        operation.responses().iter().map(answer)
     };
-    for (path, item) in members(&openapi["paths"]) {
-        for (method, operation) in members(item) {
-            let place = format!("{method} {path}");
-            check(&operation["requestBody"]["content"], &place);
-            for (status, response) in members(&operation["responses"]) {
-                check(&response["content"], &format!("{place} {status}"));
+    Operation::ALL.iter().copied().flat_map(of).collect()
+}
+
+#[test]
+fn the_contract_has_its_size() {
+    assert_eq!(Operation::ALL.len(), 18);
+    assert_eq!(ClientEvent::ALL.len(), 6);
+    assert_eq!(ServerEvent::ALL.len(), 11);
+    assert!(REQUIREMENTS.len() >= 300, "{}", REQUIREMENTS.len());
+}
+
+#[test]
+fn items_are_what_the_documents_say() {
+    assert_eq!(Operation::SendMessage.id(), "sendMessage");
+    assert_eq!(Operation::from_id("sendMessage"), Some(Operation::SendMessage));
+    assert_eq!(Operation::from_id("sendmessage"), None);
+    let conversation = Operation::GetConversation;
+    assert_eq!(
+        (conversation.method(), conversation.path()),
+        ("GET", "/api/messages/conversation/{userId}")
+    );
+    assert_eq!(conversation.request_schema(), None);
+    assert_eq!(Operation::EditMessage.request_schema(), Some("EditMessageRequest"));
+    assert_eq!(
+        Operation::EditMessage.response(403).unwrap().codes,
+        ["NOT_MESSAGE_SENDER"]
+    );
+    assert!(Operation::EditMessage.error_codes().contains(&"MESSAGE_NOT_FOUND"));
+    assert_eq!(ClientEvent::SendMessage.ack_schema(), "SendMessageAck");
+    assert_eq!(ServerEvent::NewMessage.schema(), "NewMessageEvent");
+    let repeat = &req::SEND_IDEMPOTENT_REPEAT_SAME_ANSWER;
+    assert_eq!((repeat.level, repeat.profile), (Level::Must, Profile::Recovery));
+    assert_eq!(requirement("send.idempotent.repeat-same-answer"), Some(repeat));
+}
+
+#[test]
+fn both_notations_say_the_same() {
+    assert_eq!(serde_saphyr::from_str::<Value>(OPENAPI_YAML).unwrap(), openapi());
+    assert_eq!(serde_saphyr::from_str::<Value>(ASYNCAPI_YAML).unwrap(), asyncapi());
+}
+
+#[test]
+fn each_document_is_complete_in_itself() {
+    fn look(value: &Value, document: &Value) {
+        match value {
+            Value::Array(items) => items.iter().for_each(|item| look(item, document)),
+            Value::Object(members) => {
+                if let Some(Value::String(reference)) = members.get("$ref") {
+                    let pointer = reference
+                        .strip_prefix('#')
+                        .unwrap_or_else(|| panic!("{reference} is elsewhere"));
+                    assert!(document.pointer(pointer).is_some(), "{reference} leads to nothing");
+                }
+                members.values().for_each(|member| look(member, document));
             }
+            _ => {}
         }
     }
-    for (name, response) in members(&openapi["components"]["responses"]) {
-        check(&response["content"], name);
-    }
-    assert!(count > 60, "{count} examples");
-}
-
-#[test]
-fn every_message_of_asyncapi_has_a_valid_example() {
-    let asyncapi: Value = serde_json::from_str(ASYNCAPI_JSON).unwrap();
-    for (name, message) in members(&asyncapi["components"]["messages"]) {
-        let examples = message["examples"].as_array().unwrap();
-        assert!(!examples.is_empty(), "{name}");
-        for example in examples {
-            assert_valid(name_of(&message["payload"]), &example["payload"], name);
-        }
+    for document in [openapi(), asyncapi()] {
+        look(&document, &document);
     }
 }
 
 #[test]
-fn every_call_answers_every_success_with_an_example() {
-    let openapi: Value = serde_json::from_str(OPENAPI_JSON).unwrap();
-    for operation in Operation::ALL {
-        let responses = &openapi["paths"][operation.path()][operation.method().to_lowercase()]["responses"];
-        for answer in operation.responses() {
-            let response = &responses[answer.status.to_string()];
-            let with_body = answer.status != 204;
-            assert_eq!(answer.schema.is_some(), with_body, "{operation:?} {}", answer.status);
+fn every_schema_is_used() {
+    let documents = [openapi(), asyncapi()];
+    for (name, _) in SCHEMAS {
+        assert!(
+            documents.iter().any(|d| d["components"]["schemas"][name].is_object()),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn every_answer_with_a_body_names_its_schema() {
+    for (operation, answer, response) in answers(&openapi()) {
+        let with_body = answer.status != 204;
+        assert_eq!(answer.schema.is_some(), with_body, "{operation} {}", answer.status);
+        assert_eq!(
+            response["content"].is_object(),
+            with_body,
+            "{operation} {}",
+            answer.status
+        );
+        assert!(
+            answer.schema.is_none_or(|name| schema(name).is_some()),
+            "{operation} {}",
+            answer.status
+        );
+    }
+}
+
+#[test]
+fn every_code_of_every_answer_has_an_example() {
+    let document = openapi();
+    let lists = answers(&document)
+        .into_iter()
+        .map(|(operation, _, response)| (operation.id(), response));
+    let apart = members(&document["components"]["responses"]).map(|(name, response)| (name.as_str(), response));
+    for (place, response) in lists.chain(apart) {
+        let listed = response["x-error-codes"].as_array().into_iter().flatten();
+        let listed: BTreeSet<_> = listed.filter_map(Value::as_str).collect();
+        let shown = members(&response["content"]["application/json"]["examples"]);
+        let shown: BTreeSet<_> = shown
+            .filter_map(|(_, example)| example["value"]["code"].as_str())
+            .collect();
+        assert_eq!(listed, shown, "{place}");
+    }
+}
+
+#[test]
+fn every_answer_has_its_headers() {
+    let document = openapi();
+    let apart = members(&document["components"]["responses"]);
+    let apart = apart.map(|(name, response)| (name.clone(), response["x-error-codes"].clone(), None, response));
+    let of_calls = answers(&document).into_iter().map(|(operation, answer, response)| {
+        (
+            operation.to_string(),
+            response["x-error-codes"].clone(),
+            Some(answer),
+            response,
+        )
+    });
+    for (place, codes, answer, response) in of_calls.chain(apart) {
+        let has = |code: &str| codes.as_array().into_iter().flatten().any(|listed| listed == code);
+        let status = answer.map_or(0, |answer| answer.status);
+        let carries_tokens = answer.is_some_and(|a| matches!(a.schema, Some("SessionResponse" | "TokensResponse")));
+        for (header, expected) in [
+            ("X-Request-Id", true),
+            ("RateLimit", true),
+            ("RateLimit-Policy", true),
+            ("Retry-After", has("RATE_LIMITED") || has("SERVICE_UNAVAILABLE")),
+            ("WWW-Authenticate", status == 401 || has("TOKEN_MISSING")),
+            ("Allow", has("METHOD_NOT_ALLOWED")),
+            ("Cache-Control", carries_tokens),
+        ] {
             assert_eq!(
-                answer.codes.is_empty(),
-                answer.status < 400,
-                "{operation:?} {}",
-                answer.status
+                response["headers"][header].is_object(),
+                expected,
+                "{place} {status} {header}"
             );
-            assert!(response.is_object());
         }
     }
 }
 
 #[test]
-fn schemas_use_only_what_both_drafts_mean_alike() {
-    fn look(schema: &Value, place: &str) {
-        let Some(members) = schema.as_object() else { return };
-        if members.contains_key("$ref") {
-            assert_eq!(members.len(), 1, "{place}: draft-07 ignores what stands beside $ref");
+fn every_call_can_fail_in_the_ways_that_all_share() {
+    let document = openapi();
+    for &operation in Operation::ALL {
+        let codes = |status| operation.response(status).map_or(&[][..], |answer| answer.codes);
+        let open = described(&document, operation)["security"]
+            .as_array()
+            .is_some_and(Vec::is_empty);
+        assert_eq!(codes(429), ["RATE_LIMITED"], "{operation}");
+        assert_eq!(codes(500), ["INTERNAL_ERROR"], "{operation}");
+        assert_eq!(codes(503), ["SERVICE_UNAVAILABLE"], "{operation}");
+        if !open {
+            assert_eq!(
+                codes(401),
+                ["TOKEN_MISSING", "TOKEN_INVALID", "TOKEN_EXPIRED"],
+                "{operation}"
+            );
         }
-        for (keyword, value) in members {
-            assert!(KEYWORDS.contains(&keyword.as_str()), "{place}: {keyword}");
-            match keyword.as_str() {
-                "properties" => value
-                    .as_object()
-                    .unwrap()
-                    .iter()
-                    .for_each(|(name, s)| look(s, &format!("{place}.{name}"))),
-                "items" | "not" => look(value, &format!("{place}.{keyword}")),
-                "anyOf" => value.as_array().unwrap().iter().for_each(|s| look(s, place)),
-                _ => {}
-            }
-        }
+        let takes_body = operation.request_schema().is_some();
+        assert_eq!(codes(413) == ["PAYLOAD_TOO_LARGE"], takes_body, "{operation}");
+        assert_eq!(codes(415) == ["UNSUPPORTED_MEDIA_TYPE"], takes_body, "{operation}");
+        assert_eq!(codes(400).contains(&"MALFORMED_JSON"), takes_body, "{operation}");
     }
-    for name in schema_names() {
-        let whole: Value = serde_json::from_str(schema(name).unwrap()).unwrap();
-        members(&whole["$defs"]).for_each(|(name, schema)| look(schema, name));
+    let open: Vec<_> = Operation::ALL
+        .iter()
+        .filter(|o| described(&document, **o)["security"].is_array())
+        .collect();
+    assert_eq!(
+        open,
+        [&Operation::Register, &Operation::Login, &Operation::RefreshToken]
+    );
+}
+
+#[test]
+fn the_error_event_carries_whatever_an_ack_may_and_what_has_no_ack() {
+    let of_acks: BTreeSet<_> = ClientEvent::ALL
+        .iter()
+        .flat_map(|event| event.error_codes())
+        .copied()
+        .collect();
+    let of_error: BTreeSet<_> = ServerEvent::Error.error_codes().iter().copied().collect();
+    let beyond: Vec<_> = of_error.difference(&of_acks).copied().collect();
+    assert_eq!(beyond, ["UNKNOWN_EVENT"]);
+    assert!(of_acks.is_subset(&of_error));
+    for event in ServerEvent::ALL {
+        assert_eq!(event.error_codes().is_empty(), *event != ServerEvent::Error, "{event}");
+    }
+    for event in ClientEvent::ALL {
+        for shared in [
+            "VALIDATION_ERROR",
+            "PAYLOAD_TOO_LARGE",
+            "RATE_LIMITED",
+            "SERVICE_UNAVAILABLE",
+            "INTERNAL_ERROR",
+        ] {
+            assert!(event.error_codes().contains(&shared), "{event} {shared}");
+        }
     }
 }
 
 #[test]
-fn schemas_refuse_what_the_contract_forbids() {
-    let user = json!({"id": "a", "username": "ann", "status": "online", "lastSeen": null, "profilePicture": null, "bio": null});
-    let with = |name: &str, value: Value| {
-        let mut user = user.clone();
-        user[name] = value;
-        user
-    };
-    assert_valid("User", &user, "the user");
-    for bad in [
-        with("email", json!("ann@x.org")),
-        with("passwordHash", json!("x")),
-        with("status", json!("invisible")),
-        with("lastSeen", json!("2026-01-15T09:30:00Z")),
-        with("lastSeen", json!("2026-01-15T09:30:00.000+00:00")),
-        with("id", json!("")),
-        with("bio", json!(7)),
-        json!({"id": "a", "username": "ann", "status": "online", "profilePicture": null, "bio": null}),
-    ] {
-        for validator in validators("User") {
-            assert!(!validator.is_valid(&bad), "{bad}");
-        }
-    }
-    for validator in validators("SendMessageAck") {
-        assert!(!validator.is_valid(&json!({"ok": true})));
-        assert!(!validator.is_valid(&json!({"ok": false})));
+fn every_code_is_listed_once_and_is_spoken_of() {
+    assert!(ERROR_CODES.is_sorted_by(|a, b| a < b), "{ERROR_CODES:?}");
+    for code in ERROR_CODES {
+        let spoken_of = REQUIREMENTS.iter().any(|requirement| {
+            requirement
+                .text
+                .split(|c: char| !c.is_ascii_uppercase() && c != '_')
+                .any(|word| word == *code)
+        });
+        assert!(spoken_of, "{code}");
     }
 }
 
@@ -179,7 +269,7 @@ fn every_call_and_event_has_requirements() {
     let operations: BTreeSet<_> = REQUIREMENTS.iter().flat_map(|r| r.operations).collect();
     let events: BTreeSet<_> = REQUIREMENTS.iter().flat_map(|r| r.events).copied().collect();
     for operation in Operation::ALL {
-        assert!(operations.contains(operation), "{operation:?}");
+        assert!(operations.contains(operation), "{operation}");
     }
     let names = ClientEvent::ALL
         .iter()
@@ -191,9 +281,24 @@ fn every_call_and_event_has_requirements() {
 }
 
 #[test]
-fn the_contract_has_its_size() {
-    assert_eq!(Operation::ALL.len(), 18);
-    assert_eq!(ClientEvent::ALL.len(), 6);
-    assert_eq!(ServerEvent::ALL.len(), 11);
-    assert!(REQUIREMENTS.len() >= 200, "{}", REQUIREMENTS.len());
+fn every_requirement_has_an_id_and_a_text_of_its_own() {
+    let ids: BTreeSet<_> = REQUIREMENTS.iter().map(|requirement| requirement.id).collect();
+    let texts: BTreeSet<_> = REQUIREMENTS.iter().map(|requirement| requirement.text).collect();
+    assert_eq!(ids.len(), REQUIREMENTS.len());
+    assert_eq!(texts.len(), REQUIREMENTS.len());
+    assert_eq!(REQUIREMENTS_TOML.matches("[[requirement]]").count(), REQUIREMENTS.len());
+}
+
+#[test]
+fn every_requirement_of_security_names_the_weakness() {
+    for requirement in REQUIREMENTS
+        .iter()
+        .filter(|requirement| requirement.profile == Profile::Security)
+    {
+        assert!(
+            !requirement.owasp.is_empty() || !requirement.asvs.is_empty(),
+            "{}",
+            requirement.id
+        );
+    }
 }
