@@ -7,6 +7,7 @@
 mod chats;
 mod fold;
 mod indexer;
+mod ledger;
 mod messages;
 mod presence;
 mod read_state;
