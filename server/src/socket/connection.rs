@@ -17,7 +17,7 @@ use crate::app::App;
 use crate::chat::sessions::Caller;
 use crate::cluster::limits::Key;
 use crate::cluster::{Device as _, ServerEvent};
-use crate::http::peer::Peer;
+use crate::peer::Peer;
 
 /// How long somebody types who does not say so again.
 const TYPING_FOR: Duration = Duration::from_secs(6);
