@@ -10,6 +10,7 @@ use socketioxide::extract::SocketRef;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep_until};
 
+use super::answer::told;
 use super::device::SocketDevice;
 use super::packet::Packet;
 use crate::Error;
@@ -115,7 +116,8 @@ impl Connection {
 
     /// Tells the client why, and ends the connection.
     pub(super) fn end(&self, error: &Error) {
-        let _ = self.device.send(&ServerEvent::Error(error.to_api(None)));
+        let error = told(&self.app, "(connection)", error);
+        let _ = self.device.send(&ServerEvent::Error(error));
         self.device.close();
     }
 

@@ -35,6 +35,11 @@ impl Device {
         }
     }
 
+    /// Emits an event that wants no ack.
+    pub(crate) async fn emit(&mut self, event: &str, payload: Value) {
+        self.write(format!("42{}", json!([event, payload]))).await;
+    }
+
     /// Emits an event and gives its ack.
     pub(crate) async fn ask(&mut self, event: &str, payload: Value) -> Value {
         self.acks += 1;
