@@ -99,6 +99,16 @@ macro_rules! store_suite {
                 }
             )+
         }
-    )+};
+    )+
+
+        /// All of the suite, one after another.
+        #[allow(dead_code, reason = "not every backend looks at what the suite makes it do")]
+        pub(super) async fn whole_suite() {
+            $($(
+                let (store, _guard) = $open.await;
+                $crate::store::suite::$area::$name($crate::store::suite::Bench::new(store)).await;
+            )+)+
+        }
+    };
 }
 pub(crate) use store_suite;
