@@ -17,7 +17,7 @@ use tokio::sync::Mutex;
 
 use crate::auth::password::Passwords;
 use crate::auth::token::Tokens;
-use crate::cluster::Registry;
+use crate::cluster::{Ended, Registry};
 use crate::id::IdSource;
 use crate::store::{SessionId, Store};
 
@@ -57,7 +57,7 @@ impl Chat {
 
     /// Ends the sockets of these sessions of a user.
     pub fn disconnect_sessions(&self, user: &UserId, sessions: &[SessionId]) {
-        self.registry.close_sessions(user, |session| sessions.contains(session));
+        self.registry.end_sessions(user, Ended::These(sessions));
     }
 
     /// Ends every socket.
@@ -69,7 +69,18 @@ impl Chat {
     pub async fn end_inactive_users(&self) -> crate::Result<()> {
         for users in self.registry.connected().chunks(500) {
             for user in self.store.users(users).await?.iter().filter(|user| !user.active) {
-                self.registry.close_sessions(&user.id, |_| true);
+                self.registry.close_here(&user.id, Ended::All);
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the sockets of this process whose sessions ended unheard of: at other nodes, while they could not say so.
+    pub async fn end_dead_sessions(&self) -> crate::Result<()> {
+        for (user, session) in self.registry.sessions() {
+            if self.store.session(&session).await?.is_none() {
+                self.registry
+                    .close_here(&user, Ended::These(std::slice::from_ref(&session)));
             }
         }
         Ok(())
