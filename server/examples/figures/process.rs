@@ -60,10 +60,7 @@ impl Server {
 
     /// Processor time so far, of all its threads.
     pub(crate) fn cpu(&self) -> Duration {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).expect("stat");
-        let fields: Vec<&str> = stat.rsplit(')').next().expect("fields").split_whitespace().collect();
-        let ticks: u64 = fields[11].parse::<u64>().expect("utime") + fields[12].parse::<u64>().expect("stime");
-        Duration::from_millis(ticks * 1000 / TICKS)
+        cpu(&self.child.id().to_string())
     }
 
     /// Resident memory in bytes.
@@ -77,6 +74,18 @@ impl Server {
             .expect("a number")
             * 1024
     }
+}
+
+/// Processor time of this program so far.
+pub(crate) fn own_cpu() -> Duration {
+    cpu("self")
+}
+
+fn cpu(process: &str) -> Duration {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).expect("stat");
+    let fields: Vec<&str> = stat.rsplit(')').next().expect("fields").split_whitespace().collect();
+    let ticks: u64 = fields[11].parse::<u64>().expect("utime") + fields[12].parse::<u64>().expect("stime");
+    Duration::from_millis(ticks * 1000 / TICKS)
 }
 
 impl Drop for Server {

@@ -7,10 +7,10 @@ use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use chat_protocol::ErrorCode;
 
-use super::peer::Peer;
 use crate::app::App;
 use crate::chat::sessions::Caller;
 use crate::cluster::limits::{Key, Quota, Verdict};
+use crate::peer::Peer;
 use crate::{Error, Result};
 
 /// What is left after this request: set by admission, shown by the envelope.
