@@ -10,6 +10,7 @@ use chat_server::metrics::StoreMetrics;
 use chat_server::serve::{Listeners, serve};
 use chat_server::store::Store;
 use chat_server::store::sqlite::SqliteStore;
+use chat_testcontainers::{Redis, unique_name};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -17,12 +18,12 @@ use tokio::runtime::Runtime;
 
 use crate::device::Device;
 use crate::person::Person;
-use crate::redis::Redis;
 use crate::wire::PATIENCE;
 
 /// One deployment: its Redis, its store.
 pub(crate) struct Deployment {
     pub(crate) redis: Redis,
+    prefix: String,
     store: Arc<dyn Store>,
     dir: TempDir,
 }
@@ -34,10 +35,21 @@ pub(crate) struct Node {
 }
 
 impl Deployment {
+    /// On the Redis that all tests share.
     pub(crate) async fn start() -> Self {
+        Self::on(Redis::shared().await.unwrap())
+    }
+
+    /// On a Redis of its own, which may be killed and paused.
+    pub(crate) async fn apart() -> Self {
+        Self::on(Redis::start().await.unwrap())
+    }
+
+    fn on(redis: Redis) -> Self {
         let dir = TempDir::new().unwrap();
         Self {
-            redis: Redis::start().await,
+            redis,
+            prefix: unique_name("nodes"),
             store: SqliteStore::open(dir.path(), StoreMetrics::default()).unwrap(),
             dir,
         }
@@ -45,7 +57,16 @@ impl Deployment {
 
     /// With two nodes and without limits.
     pub(crate) async fn of_two() -> (Self, Node, Node) {
-        let deployment = Self::start().await;
+        Self::start().await.with_two().await
+    }
+
+    /// As [`Self::of_two`], on a Redis of its own.
+    pub(crate) async fn of_two_apart() -> (Self, Node, Node) {
+        Self::apart().await.with_two().await
+    }
+
+    async fn with_two(self) -> (Self, Node, Node) {
+        let deployment = self;
         let (one, two) = (deployment.node().await, deployment.node().await);
         (deployment, one, two)
     }
@@ -96,7 +117,7 @@ impl Deployment {
             data_dir: self.dir.path().to_owned(),
             redis: Some(RedisConfig {
                 url: Secret(self.redis.url()),
-                prefix: "test".into(),
+                prefix: self.prefix.clone(),
             }),
             access: token("signs the access tokens of these tests", 900),
             refresh: token("signs the refresh tokens of these tests", 7200),

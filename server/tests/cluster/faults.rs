@@ -50,7 +50,7 @@ async fn rest(device: &mut Device, mark: &str, last: &str) {
 
 #[tokio::test]
 async fn redis_is_killed_and_comes_back_ten_times() {
-    let (mut deployment, one, two) = Deployment::of_two().await;
+    let (deployment, one, two) = Deployment::of_two_apart().await;
     let (ann, bob) = (one.person("ann").await, two.person("bob").await);
     let (mut anns, mut bobs) = (ann.device().await, bob.device().await);
     let mut near = bob.at(&one).device().await;
@@ -61,13 +61,13 @@ async fn redis_is_killed_and_comes_back_ten_times() {
     rest(&mut near, "before", "fence").await;
     let mut times = Vec::new();
     for round in 0..ROUNDS {
-        deployment.redis.kill();
+        deployment.redis.kill().await.unwrap();
         // What is at this node arrives, and all of it.
         for number in 0..20 {
             anns.sends(&bob, &format!("down {number}")).await;
             near.hears(&format!("down {number}")).await;
         }
-        deployment.redis.restart().await;
+        deployment.redis.restart().await.unwrap();
         let mark = format!("round {round}");
         let took = crosses_after(&mut anns, &bob, &mut bobs, &mark).await;
         assert!(took < HEALED_WITHIN, "round {round}: {took:?}");
@@ -103,10 +103,10 @@ async fn crosses_after(from: &mut Device, to: &Person, at: &mut Device, mark: &s
 
 #[tokio::test]
 async fn a_redis_that_hangs_delays_nothing_at_a_node_and_nothing_is_told_twice_when_it_goes_on() {
-    let (deployment, one, two) = Deployment::of_two().await;
+    let (deployment, one, two) = Deployment::of_two_apart().await;
     let (ann, bob) = (one.person("ann").await, two.person("bob").await);
     let (mut anns, mut far, mut near) = (ann.device().await, bob.device().await, bob.at(&one).device().await);
-    deployment.redis.pause();
+    deployment.redis.pause().await.unwrap();
     let began = Instant::now();
     let mut slowest = Duration::ZERO;
     let mut number = 0;
@@ -126,7 +126,7 @@ async fn a_redis_that_hangs_delays_nothing_at_a_node_and_nothing_is_told_twice_w
     carol.login().await;
     carol.say(&bob, "new here").await;
     near.hears("new here").await;
-    deployment.redis.unpause();
+    deployment.redis.unpause().await.unwrap();
     let healed = one.degraded(json!([])).await + two.degraded(json!([])).await;
     assert!(healed < HEALED_WITHIN, "{healed:?}");
     anns.sends(&bob, "the end").await;
@@ -150,7 +150,7 @@ async fn a_redis_that_hangs_delays_nothing_at_a_node_and_nothing_is_told_twice_w
 
 #[tokio::test]
 async fn presence_heals_after_an_outage_and_devices_are_told_what_they_missed() {
-    let (mut deployment, one, two) = Deployment::of_two().await;
+    let (deployment, one, two) = Deployment::of_two_apart().await;
     let (ann, bob, carol) = (
         one.person("ann").await,
         one.person("bob").await,
@@ -162,7 +162,7 @@ async fn presence_heals_after_an_outage_and_devices_are_told_what_they_missed() 
     let mut bobs = bob.at(&two).device().await;
     let leaving = ann.device().await;
     bobs.sees("user_online", &ann).await;
-    deployment.redis.kill();
+    deployment.redis.kill().await.unwrap();
     assert!(one.degraded(json!(["redis"])).await < Duration::from_secs(5));
     two.degraded(json!(["redis"])).await;
     leaving.leave().await;
@@ -170,7 +170,7 @@ async fn presence_heals_after_an_outage_and_devices_are_told_what_they_missed() 
     // Bob's node cannot know, and says what it knew; the other one does know.
     bob.at(&one).sees_online(&["bob", "carol"]).await;
     assert_eq!(bob.at(&two).online().await, ["ann", "bob"]);
-    deployment.redis.restart().await;
+    deployment.redis.restart().await.unwrap();
     let healed = bob.at(&two).sees_online(&["bob", "carol"]).await;
     assert!(healed < HEALED_WITHIN, "{healed:?}");
     let mut told = [bobs.any_event().await, bobs.any_event().await].map(|(name, seen)| (name, seen["userId"].clone()));
@@ -207,8 +207,8 @@ async fn a_wrong_address_is_told_at_once_and_its_password_is_not() {
 
 #[tokio::test]
 async fn a_redis_that_hangs_at_the_start_does_not_hang_the_start() {
-    let deployment = Deployment::start().await;
-    deployment.redis.pause();
+    let deployment = Deployment::apart().await;
+    deployment.redis.pause().await.unwrap();
     let dir = tempfile::tempdir().unwrap();
     let mut config = deployment.config();
     config.data_dir = dir.path().to_owned();
@@ -216,5 +216,5 @@ async fn a_redis_that_hangs_at_the_start_does_not_hang_the_start() {
     let error = App::build(config).await.err().unwrap();
     assert!(matches!(error, StartError::Redis(_)), "{error}");
     assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
-    deployment.redis.unpause();
+    deployment.redis.unpause().await.unwrap();
 }

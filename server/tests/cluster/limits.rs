@@ -12,7 +12,7 @@ use crate::person::Person;
 const WINDOW: Duration = Duration::from_secs(900);
 
 async fn limited(change: impl Fn(&mut Config)) -> (Deployment, Node, Node) {
-    let deployment = Deployment::start().await;
+    let deployment = Deployment::apart().await;
     let (one, two) = (deployment.node_with(&change).await, deployment.node_with(&change).await);
     (deployment, one, two)
 }
@@ -106,7 +106,7 @@ async fn events_at_both_nodes_are_one_count() {
 #[tokio::test]
 async fn logins_are_counted_exactly_over_both_nodes_and_by_each_alone_without_redis() {
     let max = 6;
-    let (mut deployment, one, two) = limited(|config| config.auth_limit = LimitConfig { max, window: WINDOW }).await;
+    let (deployment, one, two) = limited(|config| config.auth_limit = LimitConfig { max, window: WINDOW }).await;
     let http = reqwest::Client::new();
     let knock = async |node: &Node| {
         let body = json!({"identifier": "nobody", "password": "wrong"});
@@ -127,10 +127,10 @@ async fn logins_are_counted_exactly_over_both_nodes_and_by_each_alone_without_re
         "{answers:?}"
     );
     // What a node knows it keeps when Redis is gone, and when it comes back empty.
-    deployment.redis.kill();
+    deployment.redis.kill().await.unwrap();
     one.degraded(json!(["redis"])).await;
     assert_eq!(knock(&one).await, 429);
-    deployment.redis.restart().await;
+    deployment.redis.restart().await.unwrap();
     one.degraded(json!([])).await;
     assert_eq!(knock(&one).await, 429);
 }
@@ -139,13 +139,13 @@ async fn logins_are_counted_exactly_over_both_nodes_and_by_each_alone_without_re
 async fn without_redis_each_node_counts_for_itself() {
     let max = 3;
     let limit = LimitConfig { max, window: WINDOW };
-    let (mut deployment, one, two) = limited(|config| {
+    let (deployment, one, two) = limited(|config| {
         config.auth_limit = limit;
         config.request_limit = limit;
     })
     .await;
     let (http, ann) = (reqwest::Client::new(), one.person("ann").await);
-    deployment.redis.kill();
+    deployment.redis.kill().await.unwrap();
     one.degraded(json!(["redis"])).await;
     two.degraded(json!(["redis"])).await;
     for node in [&one, &two] {

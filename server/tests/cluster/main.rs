@@ -23,7 +23,6 @@ mod person;
 mod wire;
 
 mod deployment;
-mod redis;
 
 mod delivery;
 mod faults;

@@ -61,11 +61,11 @@ async fn a_new_password_ends_the_other_sessions_at_the_other_node_and_spares_its
 
 #[tokio::test]
 async fn a_logout_that_nobody_could_be_told_of_ends_the_sockets_all_the_same() {
-    let (mut deployment, one, two) = Deployment::of_two().await;
+    let (deployment, one, two) = Deployment::of_two_apart().await;
     let ann = one.person("ann").await;
     let other = ann.login().await;
     let (mut ending, mut living) = (ann.at(&two).device().await, other.at(&two).device().await);
-    deployment.redis.kill();
+    deployment.redis.kill().await.unwrap();
     two.degraded(json!(["redis"])).await;
     ann.good(Method::POST, "/api/auth/logout", Value::Null).await;
     is_dead(&ann.at(&two)).await;
