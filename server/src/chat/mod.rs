@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chat_protocol::UserId;
+use futures_util::TryStreamExt as _;
 use tokio::sync::Mutex;
 
 use crate::auth::password::Passwords;
@@ -23,6 +24,9 @@ use crate::store::{SessionId, Store};
 
 /// Presence changes of one user happen one after the other; so many users may change at once.
 const TURNS: usize = 64;
+
+/// Looks into the store at the same time, when there are many to be taken.
+const LOOKS_AT_ONCE: usize = 16;
 
 /// Everything that the rules need. Cheap to clone.
 #[derive(Clone)]
@@ -77,12 +81,14 @@ impl Chat {
 
     /// Ends the sockets of this process whose sessions ended unheard of: at other nodes, while they could not say so.
     pub async fn end_dead_sessions(&self) -> crate::Result<()> {
-        for (user, session) in self.registry.sessions() {
+        let sessions = futures_util::stream::iter(self.registry.sessions().into_iter().map(Ok));
+        let look = async |(user, session): (UserId, SessionId)| {
             if self.store.session(&session).await?.is_none() {
                 self.registry
                     .close_here(&user, Ended::These(std::slice::from_ref(&session)));
             }
-        }
-        Ok(())
+            Ok(())
+        };
+        sessions.try_for_each_concurrent(LOOKS_AT_ONCE, look).await
     }
 }

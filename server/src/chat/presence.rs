@@ -15,9 +15,6 @@ use crate::cluster::{Change, Device, DeviceId, Notice, Notices, Presence, Server
 use crate::store::{SessionId, UserRecord};
 use crate::{Error, Result};
 
-/// Changes that were found out late and are told at the same time.
-const LATE_AT_ONCE: usize = 16;
-
 impl Chat {
     /// Brings a device in. `greet` gets the user as the owner sees it, before any other event can reach the device.
     pub async fn connect(
@@ -136,7 +133,7 @@ impl Chat {
             match notice {
                 Notice::Changed(changes) => {
                     let told = futures_util::stream::iter(changes);
-                    told.for_each_concurrent(LATE_AT_ONCE, |change| self.tell_late(change))
+                    told.for_each_concurrent(super::LOOKS_AT_ONCE, |change| self.tell_late(change))
                         .await;
                 }
                 Notice::Missed => {

@@ -119,7 +119,7 @@ pub const VARIABLES: &[Variable] = &[
             sample: "redis://localhost:6379",
         },
         help: "A Redis that joins several nodes into one deployment; needs MONGODB_URI, the same for all",
-        takes: "an address: redis://localhost:6379, redis://:PASSWORD@HOST:PORT",
+        takes: "an address: redis://HOST:PORT, redis://:PASSWORD@HOST:PORT",
         secret: true,
         read: |draft, text| set(&mut draft.redis_url, parse::redis(text).map(|url| Some(Secret(url)))),
     },

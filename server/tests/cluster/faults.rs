@@ -13,7 +13,7 @@ use crate::device::Device;
 use crate::person::Person;
 
 const ROUNDS: usize = 10;
-const HEALED_WITHIN: Duration = Duration::from_secs(3);
+pub(crate) const HEALED_WITHIN: Duration = Duration::from_secs(3);
 
 /// Sends from one device until something arrives at the other. How long that took.
 async fn crosses(from: &mut Device, to: &Person, at: &mut Device, mark: &str) -> Duration {
@@ -31,7 +31,7 @@ async fn crosses(from: &mut Device, to: &Person, at: &mut Device, mark: &str) ->
 }
 
 /// Takes messages with this mark until the last of them has come, in order and without a repeat.
-async fn rest(device: &mut Device, mark: &str, last: &str) {
+pub(crate) async fn rest(device: &mut Device, mark: &str, last: &str) {
     let mut before = None;
     loop {
         let content = device.event("new_message").await["content"]
@@ -86,7 +86,7 @@ async fn redis_is_killed_and_comes_back_ten_times() {
 }
 
 /// As [`crosses`]; passes over what was sent while Redis was down and comes late.
-async fn crosses_after(from: &mut Device, to: &Person, at: &mut Device, mark: &str) -> Duration {
+pub(crate) async fn crosses_after(from: &mut Device, to: &Person, at: &mut Device, mark: &str) -> Duration {
     let began = Instant::now();
     for number in 0.. {
         from.sends(to, &format!("{mark} {number}")).await;

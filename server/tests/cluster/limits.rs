@@ -54,7 +54,7 @@ async fn left_at(person: &Person, node: &Node, expected: u32) {
 
 #[tokio::test]
 async fn requests_at_both_nodes_are_one_count() {
-    let max = 40;
+    let max = 16;
     let (_deployment, one, two) = limited(|config| config.request_limit = LimitConfig { max, window: WINDOW }).await;
     let (http, ann) = (reqwest::Client::new(), one.person("ann").await);
     for turn in 0..max {

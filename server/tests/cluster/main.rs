@@ -27,5 +27,6 @@ mod deployment;
 mod delivery;
 mod faults;
 mod limits;
+mod network;
 mod presence;
 mod sessions;

@@ -152,15 +152,24 @@ async fn users_of_a_node_that_dies_are_offline_in_time_and_it_is_told_once() {
         device.hears("hello").await;
     }
     let third = watch.deployment.node().await;
-    let _anns = watch.ann.at(&third).device().await;
+    let mut anns = watch.ann.at(&third).device().await;
     watch.bob_sees("user_online", "online").await;
     // Carol has a device at another node too.
     let (_dying, _living) = (carol.at(&third).device().await, carol.at(&watch.two).device().await);
     for device in &mut watch.bobs {
         device.sees("user_online", &carol).await;
     }
+    let typing = json!({"to": watch.bob.id, "isTyping": true});
+    anns.done("typing", typing).await;
+    for device in &mut watch.bobs {
+        assert_eq!(device.event("typing_status").await["isTyping"], true);
+    }
     let died = Instant::now();
     third.vanish();
+    // Nobody takes her typing back, so the nodes of those who saw it do.
+    for device in &mut watch.bobs {
+        assert_eq!(device.event("typing_status").await["isTyping"], false);
+    }
     watch.bob_sees("user_offline", "offline").await;
     let took = died.elapsed();
     println!("offline {took:?} after the node died");

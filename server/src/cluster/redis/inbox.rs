@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use chat_protocol::event::server;
 use chat_protocol::{Timestamp, UserId};
 use serde_json::value::RawValue;
 use tokio::sync::{mpsc, watch};
@@ -10,6 +11,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::health::Health;
 use super::nodes::{Arrival, Nodes};
+use super::typing::Typing;
 use crate::cluster::frame::{self, Frame, Frames, News, NodeId};
 use crate::cluster::limits::Limits;
 use crate::cluster::notice::{Change, Notice, NoticeBoard};
@@ -23,9 +25,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 const FRESH: i64 = 1_500;
 /// Everything is told at most so often, however many ask.
 const ALL_EVERY: Duration = Duration::from_millis(100);
-/// How often ended sessions are looked for after something was missed, and while the others cannot be reached.
-const SESSIONS_EVERY: Duration = Duration::from_secs(1);
-const SESSIONS_WHEN_DOWN: Duration = Duration::from_secs(5);
+/// How often ended sessions are looked for, at most after something was missed, and while the others cannot be reached.
+const SESSIONS_EVERY: Duration = Duration::from_secs(5);
 /// Events of bulk deliveries that wait for slow devices.
 const BULK: usize = 16_384;
 
@@ -44,6 +45,7 @@ pub(super) struct Inbox {
 /// What the inbox remembers between batches.
 struct Memory {
     nodes: Nodes,
+    typing: Typing,
     bulk: mpsc::Sender<(UserId, ServerEvent)>,
     /// Somebody asked for all that we have.
     asked: bool,
@@ -58,6 +60,7 @@ impl Inbox {
         let (bulk, waiting) = mpsc::channel(BULK);
         let mut memory = Memory {
             nodes: Nodes::default(),
+            typing: Typing::default(),
             bulk,
             asked: false,
             answered: Instant::now(),
@@ -124,10 +127,13 @@ impl Inbox {
         }
     }
 
-    fn event(&self, memory: &Memory, to: &[&str], name: &'static str, payload: &str, bulk: bool) {
+    fn event(&self, memory: &mut Memory, to: &[&str], name: &'static str, payload: &str, bulk: bool) {
         let users: Vec<UserId> = to.iter().filter_map(|user| self.registry.connected_as(user)).collect();
         if users.is_empty() {
             return;
+        }
+        if name == server::TYPING_STATUS {
+            memory.typing.told(&users, payload, Instant::now());
         }
         let Ok(payload) = RawValue::from_string(payload.to_owned()) else {
             return tracing::warn!(event = name, "passed over an event of another node that is not JSON");
@@ -187,8 +193,10 @@ impl Inbox {
             }
         }
         self.answer(memory);
-        let since = memory.looked.elapsed();
-        if (memory.missed && since >= SESSIONS_EVERY) || (!up && since >= SESSIONS_WHEN_DOWN) {
+        for (user, event) in memory.typing.over(Instant::now()) {
+            self.registry.deliver_here(&user, None, &event);
+        }
+        if (memory.missed || !up) && memory.looked.elapsed() >= SESSIONS_EVERY {
             memory.missed = false;
             memory.looked = Instant::now();
             self.board.post(Notice::Missed);

@@ -12,6 +12,7 @@ mod limits;
 mod nodes;
 mod publish;
 mod subscribe;
+mod typing;
 
 use std::sync::Arc;
 use std::time::Duration;
