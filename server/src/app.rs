@@ -16,6 +16,7 @@ use crate::cluster::limits::Limits;
 use crate::cluster::{DeviceId, Registry};
 use crate::config::Config;
 use crate::metrics::Metrics;
+use crate::store::mongo::MongoStore;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Store, StoreError};
 
@@ -62,10 +63,13 @@ pub enum StartError {
 
 impl App {
     /// Opens the store and starts what runs beside it. Needs a Tokio runtime.
-    pub fn build(config: Config) -> Result<Self, StartError> {
+    pub async fn build(config: Config) -> Result<Self, StartError> {
         let mut metrics_registry = MetricsRegistry::default();
         let metrics = Metrics::new(&mut metrics_registry);
-        let store: Arc<dyn Store> = SqliteStore::open(&config.data_dir, metrics.store.clone())?;
+        let store: Arc<dyn Store> = match &config.mongodb_uri {
+            Some(uri) => MongoStore::open(&uri.0, metrics.store.clone()).await?,
+            None => SqliteStore::open(&config.data_dir, metrics.store.clone())?,
+        };
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         // One core is left to messages, whatever happens at the door.
         let passwords = Passwords::new(threads.saturating_sub(1).max(1)).map_err(StartError::Passwords)?;

@@ -31,7 +31,7 @@ impl Server {
         let dir = tempfile::tempdir().unwrap();
         let mut config = config(dir.path());
         change(&mut config);
-        let app = App::build(config).unwrap();
+        let app = App::build(config).await.unwrap();
         let listeners = Listeners::bind(&app.config).await.unwrap();
         let url = format!("http://{}", listeners.address().unwrap());
         tokio::spawn(serve(app.clone(), listeners, std::future::pending()));

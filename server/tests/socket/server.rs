@@ -138,7 +138,7 @@ async fn settle() {
 }
 
 async fn build(config: Config) -> (App, Listeners) {
-    let app = App::build(config).unwrap();
+    let app = App::build(config).await.unwrap();
     let listeners = Listeners::bind(&app.config).await.unwrap();
     (app, listeners)
 }

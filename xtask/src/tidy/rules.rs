@@ -71,7 +71,7 @@ pub const MODULES: &[Module] = &[
     module("router", &["app", "config", "error", "http", "socket"]),
     module("serve", &["app", "config", "router"]),
     // `chat-server user` works on the store, beside a running server.
-    module("cli", &["app", "config", "serve", "store", "telemetry"]),
+    module("cli", &["app", "config", "metrics", "serve", "store", "telemetry"]),
 ];
 
 /// What `lib.rs` hands on, and whose it is.
@@ -92,6 +92,8 @@ pub const KEPT: &[Kept] = &[
     kept("tower_http", &["server/src/router.rs"]),
     kept("socketioxide", &["server/src/socket/"]),
     kept("rusqlite", &["server/src/store/sqlite/"]),
+    kept("mongodb", &["server/src/store/mongo/"]),
+    kept("bcrypt", &["server/src/auth/"]),
     kept("argon2", &["server/src/auth/"]),
     kept("jsonwebtoken", &["server/src/auth/"]),
     // The conformance suite knows the server only as a process to start.
