@@ -2,6 +2,7 @@
 
 #![allow(unreachable_pub, reason = "a program has no outside")]
 
+mod backends;
 mod deny;
 mod documents;
 mod steps;
@@ -21,7 +22,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Make ready what the tests need and run every test of the workspace.
+    /// Make MongoDB and Redis ready and run every test of the workspace.
     Test {
         /// Passed on to `cargo test`: `cargo xtask test -- -p chat-server`.
         #[arg(last = true)]

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::{deny, documents, tidy};
+use crate::{backends, deny, documents, tidy};
 
 pub enum Step {
     Format,
@@ -115,7 +115,31 @@ impl Step {
                 }
             }
             Self::Bench => finish(cargo(root).args(["bench", "-p", "chat-server", "--bench", "hot"])),
-            Self::Test(args) => finish(cargo(root).args(["test", "--workspace", "--no-fail-fast"]).args(args)),
+            Self::Test(args) => test(root, args),
+        }
+    }
+}
+
+/// A test that finds no MongoDB or Redis would have to be skipped: so they are made ready, or nothing is run.
+fn test(root: &Path, args: &[String]) -> Outcome {
+    let backends = match backends::provide(root) {
+        Ok(backends) => backends,
+        Err(why) => {
+            eprintln!("{why}");
+            return Outcome::Failed;
+        }
+    };
+    let tested = finish(
+        cargo(root)
+            .args(["test", "--workspace", "--no-fail-fast"])
+            .args(args)
+            .envs(backends.variables()),
+    );
+    match backends.ran(args.is_empty()) {
+        Ok(()) => tested,
+        Err(why) => {
+            eprintln!("{why}");
+            Outcome::Failed
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Measures what the server costs and prints it beside what to reach: `cargo xtask bench`.
 //!
+//! `--mongo URI` measures the store on that MongoDB instead: a native `mongod`, in a database that is made for it.
+//!
 //! Ratios are taken within the run. Absolute figures are those of this machine, on which the clients run too.
 #![allow(
     clippy::print_stdout,
@@ -10,15 +12,15 @@
 
 mod client;
 mod growth;
+mod mongo;
 mod process;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chat_server::metrics::StoreMetrics;
-use chat_server::store::MessageStore as _;
-use chat_server::store::Store as _;
 use chat_server::store::sqlite::SqliteStore;
+use chat_server::store::{MessageStore as _, Store as _};
 
 use self::client::{Client, User};
 use self::process::Server;
@@ -36,6 +38,10 @@ fn row(what: &str, got: String, reach: &str, good: bool) {
 
 #[tokio::main]
 async fn main() {
+    let mut arguments = std::env::args().skip_while(|argument| argument != "--mongo").skip(1);
+    if let Some(uri) = arguments.next() {
+        return mongo::measure(&uri).await;
+    }
     let starts: Vec<Duration> = futures_util::future::join_all([()].map(|()| start_times()))
         .await
         .remove(0);
@@ -125,7 +131,7 @@ async fn exchange(server: &Server, users: &[User], window: usize) -> (f64, f64) 
 async fn bare_store() -> f64 {
     let dir = tempfile::tempdir().expect("a directory");
     let store = SqliteStore::open(dir.path(), StoreMetrics::default()).expect("a store");
-    let users = growth::users(&store, 2 * SENDERS).await;
+    let users = growth::users(&*store, 2 * SENDERS).await;
     let ids = Arc::new(chat_server::id::IdSource::new());
     let began = Instant::now();
     let producers = (0..SENDERS).map(|index| {

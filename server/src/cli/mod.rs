@@ -1,5 +1,6 @@
 //! The command line. Flags, help and completions are made from the table of variables.
 
+mod migrate;
 mod user;
 
 use std::ffi::OsString;
@@ -52,6 +53,7 @@ fn perform(matches: &ArgMatches) -> Outcome {
         None | Some(("serve", _)) => start(&sources(matches)),
         Some(("check-config", own)) if own.get_flag("example") => say(&env_example()),
         Some(("check-config", _)) => check_config(&sources(matches)),
+        Some(("migrate", own)) => migrate::perform(own, &sources(matches)),
         Some(("user", own)) => user::perform(own, &sources(matches)),
         Some(("openapi", own)) => say(pick(own, chat_spec::OPENAPI_YAML, chat_spec::OPENAPI_JSON)),
         Some(("asyncapi", own)) => say(pick(own, chat_spec::ASYNCAPI_YAML, chat_spec::ASYNCAPI_JSON)),
@@ -97,6 +99,7 @@ fn command() -> Command {
                 ),
         )
         .subcommand(user::command())
+        .subcommand(migrate::command())
         .subcommand(documents("openapi", "Print the contract of the REST calls"))
         .subcommand(documents("asyncapi", "Print the contract of the Socket.IO events"))
         .subcommand(

@@ -9,6 +9,7 @@ mod headers;
 mod limits;
 mod lists;
 mod messages;
+mod mongo;
 mod operator;
 mod person;
 mod precedence;

@@ -40,6 +40,13 @@ impl Db {
         call(LIMIT, what).await
     }
 
+    /// Runs what takes several calls, for at most [`LIMIT`].
+    pub(super) async fn calls<T>(&self, what: impl Future<Output = StoreResult<T>>) -> StoreResult<T> {
+        self.open()?;
+        let late = |_| Err(StoreError::Unavailable("MongoDB did not answer in time".into()));
+        timeout(LIMIT, what).await.unwrap_or_else(late)
+    }
+
     pub(super) fn open(&self) -> StoreResult<()> {
         if self.closed.load(Ordering::Acquire) {
             return Err(StoreError::Unavailable("the store is closed".into()));

@@ -77,6 +77,8 @@ pub(super) struct Group {
     users_seen: u64,
     tips: LruCache<String, Tip>,
     unsettled: LruCache<ObjectId, ()>,
+    /// Of the group at hand.
+    deadline: Instant,
 }
 
 impl Group {
@@ -88,26 +90,24 @@ impl Group {
             users_seen: 0,
             tips: LruCache::new(CHATS),
             unsettled: LruCache::new(UNSETTLED),
+            deadline: Instant::now(),
         }
     }
 
     /// What became of each message, in the order given. Ends before the deadline of the first.
     pub(super) async fn store(&mut self, jobs: &[Job]) -> Vec<StoreResult<SendOutcome>> {
         let mut states: Vec<State> = jobs.iter().map(|_| State::Waiting).collect();
-        let deadline = jobs.iter().map(|job| job.deadline).min().unwrap_or_else(Instant::now);
+        self.deadline = jobs.iter().map(|job| job.deadline).min().unwrap_or_else(Instant::now);
         let mut reason = StoreError::Unavailable("the message waited too long for its turn".into());
         let mut attempted = HashSet::new();
         // The first pass leaves repeats to the index that refuses them: most messages are none.
         let mut look_for_repeats = false;
         while states.iter().any(|state| !matches!(state, State::Answered(_))) {
-            if Instant::now() >= deadline {
+            if Instant::now() >= self.deadline {
                 self.give_up(jobs, &mut states, &attempted, &reason);
                 break;
             }
-            match self
-                .pass(jobs, &mut states, deadline, look_for_repeats, &mut attempted)
-                .await
-            {
+            match self.pass(jobs, &mut states, look_for_repeats, &mut attempted).await {
                 Ok(()) => {}
                 Err(error) => {
                     reason = error;
@@ -121,6 +121,11 @@ impl Group {
             State::Waiting | State::Doubtful(_) => Err(reason.clone()),
         };
         states.into_iter().map(answer).collect()
+    }
+
+    /// So long, but not beyond the deadline.
+    fn at_most(&self, limit: Duration) -> Duration {
+        limit.min(self.deadline.saturating_duration_since(Instant::now()))
     }
 
     /// Refuses what has no answer. What was sent to the database may still be stored by it, when it hung.
@@ -145,7 +150,6 @@ impl Group {
         &mut self,
         jobs: &[Job],
         states: &mut [State],
-        deadline: Instant,
         look_for_repeats: bool,
         attempted: &mut HashSet<usize>,
     ) -> StoreResult<()> {
@@ -164,7 +168,7 @@ impl Group {
             return Ok(());
         }
         attempted.extend(planned.iter().map(|plan| plan.job));
-        let limit = INSERT.min(deadline.saturating_duration_since(Instant::now()));
+        let limit = self.at_most(INSERT);
         let documents = planned.iter().map(|plan| &plan.document);
         let insert = self.db.messages.insert_many(documents).ordered(true);
         match timeout(limit, insert.into_future()).await {
@@ -370,7 +374,7 @@ impl Group {
             let found = find.read_concern(ReadConcern::majority()).await?;
             found.try_collect::<Vec<Document>>().await
         };
-        let found = call(LOOK, Box::pin(look)).await?;
+        let found = call(self.at_most(LOOK), Box::pin(look)).await?;
         if found.is_empty() {
             return Err(error);
         }
@@ -409,7 +413,7 @@ impl Group {
             let found = self.db.messages.find(doc! {"$or": names}).await?;
             found.try_collect::<Vec<Document>>().await
         };
-        for found in call(LOOK, Box::pin(look)).await? {
+        for found in call(self.at_most(LOOK), Box::pin(look)).await? {
             let hash = found.get_binary_generic("sentHash").cloned().unwrap_or_default();
             let client_id = found.get_str("clientMessageId").unwrap_or_default().to_owned();
             known.insert((row::id(&found, "sender")?, client_id), (found, hash));
@@ -447,7 +451,7 @@ impl Group {
             let found = find.projection(doc! {"_id": 1}).await?;
             found.try_collect::<Vec<Document>>().await
         };
-        for found in call(LOOK, Box::pin(look)).await? {
+        for found in call(self.at_most(LOOK), Box::pin(look)).await? {
             if let Some(user) = unsure.get(&row::oid(&found, "_id")?) {
                 self.active.put((*user).clone(), now + TRUST_USER);
             }
@@ -484,7 +488,7 @@ impl Group {
         if made.is_empty() {
             return Ok(());
         }
-        match call(LOOK, self.db.chats.insert_many(&made).ordered(false)).await {
+        match call(self.at_most(LOOK), self.db.chats.insert_many(&made).ordered(false)).await {
             Ok(_) => {}
             // Another node made one of them; a look tells.
             Err(StoreError::Broken(_)) => {}
@@ -501,7 +505,7 @@ impl Group {
             let found = self.db.chats.aggregate(tips(&pairs)).await?;
             found.try_collect::<Vec<Document>>().await
         };
-        for chat in call(LOOK, Box::pin(look)).await? {
+        for chat in call(self.at_most(LOOK), Box::pin(look)).await? {
             let newest = chat
                 .get_array("newest")
                 .ok()

@@ -53,7 +53,8 @@ impl MessageStore for MongoStore {
     }
 
     async fn chats(&self, user: &UserId, from: Option<&Position>, limit: usize) -> StoreResult<Slice<ChatRecord>> {
-        chats::list(&self.db, &self.counters, user, from, limit).await
+        let list = chats::list(&self.db, &self.counters, user, from, limit);
+        self.db.calls(list).await
     }
 
     async fn search_messages(
@@ -64,7 +65,8 @@ impl MessageStore for MongoStore {
         from: Option<&Position>,
         limit: usize,
     ) -> StoreResult<Slice<Message>> {
-        search::messages(&self.db, user, query, chat, from, limit).await
+        let search = search::messages(&self.db, user, query, chat, from, limit);
+        self.db.calls(search).await
     }
 
     async fn edit_message(
@@ -116,7 +118,9 @@ impl MessageStore for MongoStore {
     }
 
     async fn mark_read(&self, reader: &UserId, scope: ReadScope<'_>) -> StoreResult<ReadOutcome> {
-        read_state::mark(&self.db, &self.counters, reader, scope).await
+        self.db
+            .calls(read_state::mark(&self.db, &self.counters, reader, scope))
+            .await
     }
 }
 

@@ -11,6 +11,7 @@ mod connect;
 mod counters;
 mod group;
 mod indexer;
+pub mod legacy;
 mod messages;
 mod presence;
 mod read_state;
