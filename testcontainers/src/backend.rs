@@ -109,13 +109,18 @@ fn missing(name: &str, why: &str) -> Error {
 }
 
 fn find(name: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let mut places: Vec<_> = std::env::split_paths(&path).collect();
-    places.extend(cache().map(|cache| cache.join("bin")));
-    places
-        .into_iter()
-        .map(|place| place.join(name))
-        .find(|file| runnable(file))
+    let cached = cache().map(|cache| cache.join("bin").join(name));
+    in_path(name).or_else(|| cached.filter(|file| runnable(file)))
+}
+
+pub(crate) fn is_in_path(name: &str) -> bool {
+    in_path(name).is_some()
+}
+
+fn in_path(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    let mut files = std::env::split_paths(&path).map(|place| place.join(name));
+    files.find(|file| runnable(file))
 }
 
 /// Where `images/build.sh` keeps what it fetched.

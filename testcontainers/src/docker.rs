@@ -10,7 +10,6 @@ use futures_util::StreamExt as _;
 use testcontainers::bollard::models::{ContainerState, PortBinding};
 use testcontainers::bollard::query_parameters::{
     InspectContainerOptions, KillContainerOptionsBuilder, LogsOptionsBuilder, StartContainerOptions,
-    StopContainerOptionsBuilder,
 };
 use testcontainers::bollard::{self, Docker};
 use testcontainers::core::client::docker_client_instance;
@@ -18,6 +17,7 @@ use testcontainers::core::{IntoContainerPort as _, Mount};
 use testcontainers::runners::AsyncRunner as _;
 use testcontainers::{GenericImage, ImageExt as _};
 
+use crate::backend::is_in_path;
 use crate::error::{Error, ErrorKind};
 use crate::reaper::{self, Reaper, Target};
 use crate::scratch::unique_name;
@@ -41,12 +41,23 @@ pub(crate) async fn answers() -> bool {
 /// What to run.
 #[derive(Debug)]
 pub(crate) struct Request<'a> {
-    pub(crate) image: (&'a str, &'a str),
+    /// `name:tag`; without a tag it is the latest.
+    pub(crate) image: &'a str,
     pub(crate) command: Vec<String>,
+    pub(crate) environment: Vec<(String, String)>,
     /// The same inside and outside.
     pub(crate) port: u16,
+    pub(crate) network: Network,
     /// A directory to keep in memory. It is lost when the container stops.
     pub(crate) in_memory: Option<&'a str>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Network {
+    /// One of its own, of which the port is reached from here.
+    Own,
+    /// That of the machine: it finds other parts where a process would.
+    Host,
 }
 
 /// A container, removed when this is dropped or this process ends.
@@ -60,19 +71,23 @@ pub(crate) struct Container {
 impl Container {
     /// Makes and starts it; what runs inside may not be ready yet.
     pub(crate) async fn start(request: Request<'_>) -> Result<Self, Error> {
-        let (image, tag) = request.image;
-        let name = unique_name(&format!(
-            "chat-testcontainers-{}",
-            image.rsplit('/').next().unwrap_or(image)
-        ));
+        let Request {
+            image, port, network, ..
+        } = request;
+        if !["docker", "curl"].into_iter().any(is_in_path) {
+            let message = "neither docker nor curl is in PATH: nothing could remove a container after a killed test";
+            return Err(Error::new(ErrorKind::NoBackend, message));
+        }
+        let (name, tag) = split(image);
         let host = host().await?;
+        let prefix = format!("chat-testcontainers-{}", name.rsplit('/').next().unwrap_or(name));
+        let container_name = unique_name(&prefix);
         // Before there is anything to remove: so there is no moment at which it could be left behind.
-        let reaper = Reaper::start(Target::Container(&name), &[])?;
-        let port = request.port;
-        let mut wanted = GenericImage::new(image, tag)
+        let reaper = Reaper::start(Target::Container(&container_name), &[])?;
+        let mut wanted = GenericImage::new(name, tag)
             .with_exposed_port(port.tcp())
             .with_cmd(request.command)
-            .with_container_name(&name)
+            .with_container_name(&container_name)
             .with_host_config_modifier(move |config| {
                 let binding = PortBinding {
                     host_ip: Some(if host.is_loopback() {
@@ -83,22 +98,29 @@ impl Container {
                     host_port: Some(port.to_string()),
                 };
                 config.publish_all_ports = Some(false);
-                config.port_bindings = Some([(format!("{port}/tcp"), Some(vec![binding]))].into());
+                match network {
+                    Network::Own => config.port_bindings = Some([(format!("{port}/tcp"), Some(vec![binding]))].into()),
+                    Network::Host => config.network_mode = Some("host".into()),
+                }
             });
+        for (variable, value) in request.environment {
+            wanted = wanted.with_env_var(variable, value);
+        }
         if let Some(directory) = request.in_memory {
             wanted = wanted.with_mount(Mount::tmpfs_mount(directory));
         }
         let made = tokio::time::timeout(MADE_WITHIN, wanted.start()).await;
         let container = made
-            .map_err(|_| Error::new(ErrorKind::Docker, format!("{image}:{tag} took too long to be had")))?
+            .map_err(|_| Error::new(ErrorKind::Docker, format!("{image} took too long to be had")))?
             .map_err(|error| {
-                let message = format!("no container of {image}:{tag} (without a registry: images/build.sh makes it)");
+                let message =
+                    format!("no container of {image} (without a registry, images/build.sh makes mongo and redis)");
                 Error::caused(ErrorKind::Docker, message, error)
             })?;
         // The reaper removes it, on every way out. This handle would do so a second time, and blocking.
         std::mem::forget(container);
         Ok(Self {
-            name,
+            name: container_name,
             address: SocketAddr::new(host, port),
             reaper: Mutex::new(reaper),
         })
@@ -120,28 +142,57 @@ impl Container {
 
     /// SIGKILL; returns when it is gone.
     pub(crate) async fn kill(&self) -> Result<(), Error> {
-        let daemon = daemon().await?;
-        let signal = KillContainerOptionsBuilder::default().signal("SIGKILL").build();
-        bounded(daemon.kill_container(&self.name, Some(signal))).await?;
-        // The daemon answers when the signal is sent; what it was sent to may still hold the port.
+        self.signal("SIGKILL").await?;
+        self.end(DONE_WITHIN).await.map(drop)
+    }
+
+    /// SIGTERM; returns its exit code.
+    pub(crate) async fn terminate(&self, within: Duration) -> Result<i64, Error> {
+        if self.state().await?.paused.unwrap_or(false) {
+            self.unpause().await?;
+        }
+        self.signal("SIGTERM").await?;
+        self.end(within).await
+    }
+
+    /// Itself, when it runs.
+    pub(crate) async fn runs(&self) -> Result<&Self, Error> {
+        match self.exit_code().await? {
+            None => Ok(self),
+            Some(_) => Err(Error::new(ErrorKind::NotRunning, "it does not run now")),
+        }
+    }
+
+    /// When it has ended.
+    pub(crate) async fn exit_code(&self) -> Result<Option<i64>, Error> {
+        let state = self.state().await?;
+        let code = state.exit_code.unwrap_or(-1);
+        Ok((!state.running.unwrap_or(false)).then_some(code))
+    }
+
+    async fn signal(&self, signal: &str) -> Result<(), Error> {
+        let signal = KillContainerOptionsBuilder::default().signal(signal).build();
+        bounded(daemon().await?.kill_container(&self.name, Some(signal))).await
+    }
+
+    /// The daemon answers when a signal is sent; what it was sent to may still hold the port.
+    async fn end(&self, within: Duration) -> Result<i64, Error> {
         let gone = async {
-            while self.state().await?.running.unwrap_or(false) {
+            loop {
+                if let Some(code) = self.exit_code().await? {
+                    return Ok(code);
+                }
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
-            Ok(())
         };
-        tokio::time::timeout(DONE_WITHIN, gone)
-            .await
-            .unwrap_or_else(|_| Err(silent()))
+        let late = || {
+            let message = format!("the container did not end within {} s", within.as_secs());
+            Err(Error::new(ErrorKind::Late, message))
+        };
+        tokio::time::timeout(within, gone).await.unwrap_or_else(|_| late())
     }
 
-    /// SIGTERM, and SIGKILL when it has not ended within some seconds.
-    pub(crate) async fn stop(&self, seconds: i32) -> Result<(), Error> {
-        let patience = StopContainerOptionsBuilder::default().t(seconds).build();
-        bounded(daemon().await?.stop_container(&self.name, Some(patience))).await
-    }
-
-    pub(crate) async fn state(&self) -> Result<ContainerState, Error> {
+    async fn state(&self) -> Result<ContainerState, Error> {
         let daemon = daemon().await?;
         let found = bounded(daemon.inspect_container(&self.name, None::<InspectContainerOptions>)).await?;
         Ok(found.state.unwrap_or_default())
@@ -159,6 +210,14 @@ impl Container {
             .unwrap_or_else(PoisonError::into_inner)
             .stand_down()?;
         Ok(self.name)
+    }
+}
+
+/// `name:tag`, where the name may have a registry with a port.
+fn split(image: &str) -> (&str, &str) {
+    match image.rsplit_once(':') {
+        Some((name, tag)) if !tag.contains('/') => (name, tag),
+        _ => (image, "latest"),
     }
 }
 
@@ -210,4 +269,19 @@ async fn host() -> Result<IpAddr, Error> {
     let authority = remote.trim_end_matches('/').to_owned();
     let mut found = tokio::net::lookup_host(authority).await.map_err(|_| unknown())?;
     found.next().map(|address| address.ip()).ok_or_else(unknown)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_has_a_name_and_a_tag() {
+        assert_eq!(split("mongo:6.0.5"), ("mongo", "6.0.5"));
+        assert_eq!(
+            split("localhost:5000/team/chat"),
+            ("localhost:5000/team/chat", "latest")
+        );
+        assert_eq!(split("localhost:5000/team/chat:2"), ("localhost:5000/team/chat", "2"));
+    }
 }

@@ -7,13 +7,13 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use rustix::process::Signal;
 use tokio::net::TcpStream;
 
 use crate::backend::{self, Backend};
-use crate::docker::{self, Container, Request};
+use crate::docker::{self, Container, Network, Request};
 use crate::error::{Doing as _, Error, ErrorKind};
-use crate::process::{Process, Run, read_log, shown};
+use crate::process::{Process, Run, read_log};
+use crate::running::Running;
 use crate::scratch::{self, Port};
 
 /// Names a file for notes of what was started.
@@ -31,7 +31,7 @@ const TRIES: usize = 3;
 pub(crate) trait Service {
     /// Of the binary; also names what belongs to it.
     const PROGRAM: &'static str;
-    const IMAGE: (&'static str, &'static str);
+    const IMAGE: &'static str;
     /// Where it keeps its data in the container.
     const DATA: &'static str;
 
@@ -48,6 +48,8 @@ pub(crate) trait Service {
 pub(crate) enum Life {
     /// Of one test, which may kill it and wants its data again afterwards.
     Owned,
+    /// As that, with its data on a disk and not in memory.
+    OnDisk,
     /// Of all tests of a run; never killed.
     Shared,
 }
@@ -63,8 +65,7 @@ pub(crate) struct Instance {
 
 #[derive(Debug)]
 enum Place {
-    Process(Process),
-    Container(Container),
+    Own(Running),
     /// Belongs to the run; the text is its log's file or its container's name.
     Shared(String),
 }
@@ -93,11 +94,12 @@ impl Instance {
         let port = Port::claim()?;
         let number = port.number;
         let arguments = S::arguments(number, life);
-        let (address, place) = match backend {
+        let (address, running) = match backend {
             Backend::Native => {
                 let program = backend::program(S::PROGRAM).await?;
-                let process = native::<S>(program, arguments)?;
-                (SocketAddr::from((Ipv4Addr::LOCALHOST, number)), Place::Process(process))
+                let process = native::<S>(program, arguments, life)?;
+                let address = SocketAddr::from((Ipv4Addr::LOCALHOST, number));
+                (address, Running::Process(process))
             }
             Backend::Docker => {
                 let mut command = vec![S::PROGRAM.to_owned()];
@@ -105,18 +107,20 @@ impl Instance {
                 let container = Container::start(Request {
                     image: S::IMAGE,
                     command,
+                    environment: Vec::new(),
                     port: number,
+                    network: Network::Own,
                     // What is in memory does not outlive a stop, so only what is never stopped can be there.
                     in_memory: (life == Life::Shared).then_some(S::DATA),
                 })
                 .await?;
-                (container.address, Place::Container(container))
+                (container.address, Running::Container(container))
             }
         };
         let instance = Self {
             backend,
             address,
-            place,
+            place: Place::Own(running),
             _port: Some(port),
         };
         instance.until_ready::<S>().await?;
@@ -137,12 +141,7 @@ impl Instance {
     /// Makes it the run's: it is removed, and `beside` with it, when the runner is gone.
     pub(crate) fn share(self, runner: u32, beside: &Path) -> Result<Known, Error> {
         let log = match self.place {
-            Place::Process(process) => {
-                let log = process.log_file();
-                process.hand_over(runner, beside)?;
-                log.to_string_lossy().into_owned()
-            }
-            Place::Container(container) => container.hand_over(runner, beside)?,
+            Place::Own(running) => running.hand_over(runner, beside)?,
             Place::Shared(log) => log,
         };
         Ok(Known {
@@ -161,76 +160,51 @@ impl Instance {
     }
 
     pub(crate) async fn pause(&self) -> Result<(), Error> {
-        match &self.place {
-            Place::Process(process) => process.signal_all(Signal::STOP),
-            Place::Container(container) => container.pause().await,
-            Place::Shared(_) => Err(shared("paused")),
-        }
+        self.own("paused")?.pause().await
     }
 
     pub(crate) async fn unpause(&self) -> Result<(), Error> {
-        match &self.place {
-            Place::Process(process) => process.signal_all(Signal::CONT),
-            Place::Container(container) => container.unpause().await,
-            Place::Shared(_) => Err(shared("paused")),
-        }
+        self.own("paused")?.unpause().await
     }
 
     pub(crate) async fn kill(&self) -> Result<(), Error> {
-        match &self.place {
-            Place::Process(process) => process.kill().await,
-            Place::Container(container) => {
-                runs(container).await?;
-                container.kill().await
-            }
-            Place::Shared(_) => Err(shared("killed")),
-        }
+        self.own("killed")?.kill().await
     }
 
     pub(crate) async fn stop(&self) -> Result<(), Error> {
-        match &self.place {
-            Place::Process(process) => {
-                process.signal(Signal::TERM)?;
-                // A paused process takes no signal but SIGKILL.
-                process.signal_all(Signal::CONT)?;
-                process.end(STOPPED_WITHIN).await.map(drop)
-            }
-            Place::Container(container) => {
-                if runs(container).await?.paused.unwrap_or(false) {
-                    container.unpause().await?;
-                }
-                container
-                    .stop(i32::try_from(STOPPED_WITHIN.as_secs()).unwrap_or(i32::MAX))
-                    .await
-            }
-            Place::Shared(_) => Err(shared("stopped")),
-        }
+        self.own("stopped")?.terminate(STOPPED_WITHIN).await.map(drop)
     }
 
     /// Kills it if it runs; starts it on the same port with the same data; returns when it is ready.
     pub(crate) async fn restart<S: Service>(&self) -> Result<(), Error> {
-        match self.kill().await {
-            Err(error) if error.kind() != ErrorKind::NotRunning => return Err(error),
-            _ => {}
-        }
-        match &self.place {
-            Place::Process(process) => process.start_again()?,
-            Place::Container(container) => container.start_again().await?,
-            Place::Shared(_) => return Err(shared("restarted")),
-        }
+        self.own("restarted")?.restart().await?;
         self.until_ready::<S>().await
     }
 
     pub(crate) async fn logs(&self) -> Result<String, Error> {
         match &self.place {
-            Place::Process(process) => Ok(read_log(&process.log_file())),
-            Place::Container(container) => container.logs().await,
+            Place::Own(running) => running.logs().await,
             Place::Shared(name) if self.backend == Backend::Docker => docker::logs(name).await,
-            Place::Shared(file) => Ok(read_log(&PathBuf::from(file))),
+            Place::Shared(file) => Ok(read_log(Path::new(file))),
+        }
+    }
+
+    /// What a test may do with as it likes.
+    fn own(&self, what: &str) -> Result<&Running, Error> {
+        match &self.place {
+            Place::Own(running) => Ok(running),
+            Place::Shared(_) => {
+                let message = format!("a shared instance is not {what}: other tests use it. Start one of your own");
+                Err(Error::new(ErrorKind::Shared, message))
+            }
         }
     }
 
     async fn until_ready<S: Service>(&self) -> Result<(), Error> {
+        let Place::Own(running) = &self.place else {
+            return Ok(());
+        };
+        let program = S::PROGRAM;
         let began = Instant::now();
         let mut looked_at_program = began;
         loop {
@@ -240,39 +214,19 @@ impl Instance {
                 Ok(Err(missing)) => missing,
                 Err(_) => "it accepts connections and does not answer".to_owned(),
             };
-            let late = began.elapsed() > READY_WITHIN;
             // The daemon is asked rarely, a process looked at each time.
-            if late || self.backend == Backend::Native || looked_at_program.elapsed() > Duration::from_millis(500) {
+            if self.backend == Backend::Native || looked_at_program.elapsed() > Duration::from_millis(500) {
                 looked_at_program = Instant::now();
-                self.still_runs::<S>().await?;
+                if let Some(status) = running.ended().await? {
+                    let what = format!("{program} ended before it was ready ({status})");
+                    return Err(running.failed(ErrorKind::Ended, &what).await);
+                }
             }
-            if late {
-                let log = shown(&self.logs().await.unwrap_or_default());
-                let program = S::PROGRAM;
-                let message = format!(
-                    "{program} is not ready after {} s: {missing}{log}",
-                    READY_WITHIN.as_secs()
-                );
-                return Err(Error::new(ErrorKind::Late, message));
+            if began.elapsed() > READY_WITHIN {
+                let what = format!("{program} is not ready after {} s: {missing}", READY_WITHIN.as_secs());
+                return Err(running.failed(ErrorKind::Late, &what).await);
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    }
-
-    async fn still_runs<S: Service>(&self) -> Result<(), Error> {
-        match &self.place {
-            Place::Process(process) => match process.ended()? {
-                Some(status) => Err(process.failed(ErrorKind::Ended, &format!("ended before it was ready ({status})"))),
-                None => Ok(()),
-            },
-            Place::Container(container) if !container.state().await?.running.unwrap_or(false) => {
-                let log = shown(&container.logs().await.unwrap_or_default());
-                Err(Error::new(
-                    ErrorKind::Ended,
-                    format!("{} ended before it was ready{log}", S::PROGRAM),
-                ))
-            }
-            Place::Container(_) | Place::Shared(_) => Ok(()),
         }
     }
 }
@@ -289,8 +243,11 @@ fn note<S: Service>(backend: Backend) -> Result<(), Error> {
         .doing(|| format!("cannot note in {RECORD}={} what runs", file.display()))
 }
 
-fn native<S: Service>(program: PathBuf, mut arguments: Vec<String>) -> Result<Process, Error> {
-    let directory = scratch::quick_directory(S::PROGRAM)?;
+fn native<S: Service>(program: PathBuf, mut arguments: Vec<String>, life: Life) -> Result<Process, Error> {
+    let directory = match life {
+        Life::OnDisk => scratch::directory(S::PROGRAM)?,
+        Life::Owned | Life::Shared => scratch::quick_directory(S::PROGRAM)?,
+    };
     let data = directory.join("data");
     std::fs::create_dir(&data).doing(|| format!("cannot make {}", data.display()))?;
     arguments.extend(S::native_arguments(&data));
@@ -300,20 +257,6 @@ fn native<S: Service>(program: PathBuf, mut arguments: Vec<String>) -> Result<Pr
         ..Run::default()
     };
     Process::start(run, directory)
-}
-
-async fn runs(container: &Container) -> Result<testcontainers::bollard::models::ContainerState, Error> {
-    let state = container.state().await?;
-    if state.running.unwrap_or(false) {
-        Ok(state)
-    } else {
-        Err(Error::new(ErrorKind::NotRunning, "it does not run now"))
-    }
-}
-
-fn shared(what: &str) -> Error {
-    let message = format!("a shared instance is not {what}: other tests use it. Start one of your own");
-    Error::new(ErrorKind::Shared, message)
 }
 
 /// A connection for a look whether it is ready.

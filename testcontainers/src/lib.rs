@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | [`Mongo`] | a replica set of one member | pause, kill, stop, restart on the same port and data, logs |
 //! | [`Redis`] | one server | the same |
-//! | [`Node`] | a server of any kind, by a small trait ([`Launch`]) | the same, and terminate |
+//! | [`Node`] | a server of any kind, a program or an image, by a small trait ([`Launch`]) | the same, and terminate |
 //! | [`Proxy`] | TCP in front of any address | cut, heal, reset, delay, half open, bandwidth |
 //!
 //! A part is ready when a start returns: a majority write has been acknowledged, a PING answered, the server has said so.
@@ -91,6 +91,7 @@ mod proxy;
 mod reaper;
 mod redis;
 mod runner;
+mod running;
 mod scratch;
 mod sharing;
 

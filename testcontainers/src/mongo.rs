@@ -72,6 +72,17 @@ impl Mongo {
         Ok(Self { instance })
     }
 
+    /// As [`Mongo::start_on`], with its data on a disk: for measuring what durable writes cost. Natively others have them in
+    /// memory where there is room, and in Docker they are always on a disk. The directory is among the temporary files.
+    ///
+    /// # Errors
+    ///
+    /// As [`Mongo::start_on`].
+    pub async fn start_on_disk(backend: Backend) -> Result<Self, Error> {
+        let instance = Instance::start::<Mongod>(backend, Life::OnDisk).await?;
+        Ok(Self { instance })
+    }
+
     /// A URI to connect with, without a database: `mongodb://127.0.0.1:PORT/?directConnection=true`.
     #[must_use]
     pub fn uri(&self) -> String {
@@ -110,7 +121,7 @@ impl Mongo {
 
 impl Service for Mongod {
     const PROGRAM: &'static str = "mongod";
-    const IMAGE: (&'static str, &'static str) = ("mongo", "6.0.5");
+    const IMAGE: &'static str = "mongo:6.0.5";
     const DATA: &'static str = "/data/db";
 
     /// Options that make a throw-away server start quickly and stay small.

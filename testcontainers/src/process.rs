@@ -15,8 +15,6 @@ use crate::reaper::{self, Reaper, Target};
 
 /// How long a process may take to be gone after SIGKILL.
 const KILLED_WITHIN: Duration = Duration::from_secs(10);
-/// How much of the log an error shows, in bytes.
-const SHOWN: usize = 2000;
 
 /// What to run.
 #[derive(Debug, Clone, Default)]
@@ -142,12 +140,6 @@ impl Process {
         log_file(&self.directory)
     }
 
-    /// The error for a program that ended when it should not have, or that was late, with the end of its log.
-    pub(crate) fn failed(&self, kind: ErrorKind, what: &str) -> Error {
-        let program = self.run.program.display();
-        Error::new(kind, format!("{program} {what}{}", shown(&read_log(&self.log_file()))))
-    }
-
     /// Lets it run on until another process, the runner of the tests, is gone; then it and the directories are removed.
     pub(crate) fn hand_over(self, runner: u32, beside: &Path) -> Result<(), Error> {
         let mut state = self.state();
@@ -210,18 +202,4 @@ fn log_file(directory: &Path) -> PathBuf {
 /// A log as text, whatever is in it.
 pub(crate) fn read_log(file: &Path) -> String {
     fs::read(file).map_or_else(|_| String::new(), |bytes| String::from_utf8_lossy(&bytes).into_owned())
-}
-
-/// The end of a log, to be put behind an error's text.
-pub(crate) fn shown(log: &str) -> String {
-    let log = log.trim_end();
-    let mut start = log.len().saturating_sub(SHOWN);
-    while !log.is_char_boundary(start) {
-        start += 1;
-    }
-    if log.is_empty() {
-        "; it logged nothing".into()
-    } else {
-        format!("; its log ends:\n{}", &log[start..])
-    }
 }

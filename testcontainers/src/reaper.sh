@@ -19,10 +19,13 @@ fi
 remove_container() {
     if command -v docker >/dev/null 2>&1; then
         docker rm --force --volumes "$target"
-    else
-        curl --silent --fail --max-time 20 --unix-socket /var/run/docker.sock \
-            --request DELETE "http://localhost/containers/$target?force=true&v=true"
+        return
     fi
+    resource="containers/$target?force=true&v=true"
+    case ${DOCKER_HOST:=unix:///var/run/docker.sock} in
+        unix://*) curl -sf -m 20 -X DELETE --unix-socket "${DOCKER_HOST#unix://}" "http://localhost/$resource" ;;
+        *) curl -sf -m 20 -X DELETE "http://${DOCKER_HOST#*://}/$resource" ;;
+    esac
 }
 
 tries=0

@@ -79,7 +79,7 @@ impl Redis {
 
 impl Service for RedisServer {
     const PROGRAM: &'static str = "redis-server";
-    const IMAGE: (&'static str, &'static str) = ("redis", "7.0.15");
+    const IMAGE: &'static str = "redis:7.0.15";
     const DATA: &'static str = "/data";
 
     fn arguments(port: u16, life: Life) -> Vec<String> {
@@ -88,7 +88,7 @@ impl Service for RedisServer {
         // What is appended is handed to the system before the answer goes out: all that a killed process needs. Only the
         // loss of the machine would need fsync.
         let kept: &[_] = match life {
-            Life::Owned => &["--appendonly", "yes", "--appendfsync", "no"],
+            Life::Owned | Life::OnDisk => &["--appendonly", "yes", "--appendfsync", "no"],
             Life::Shared => &["--appendonly", "no"],
         };
         arguments.extend(kept.iter().map(|&argument| argument.into()));

@@ -78,7 +78,7 @@ fn command() -> Command {
         .global(true)
         .help("Where variables are read from that are neither flags nor in the environment");
     Command::new("chat-server")
-        .about("The reference server of the chat API: REST and Socket.IO on an embedded store")
+        .about("The reference server of the chat API: REST and Socket.IO on an embedded store or on MongoDB")
         .version(env!("CARGO_PKG_VERSION"))
         .after_help(
             "Started without anything it serves on http://127.0.0.1:3000 and keeps its data in ./data.\n\
@@ -205,8 +205,12 @@ fn pick(own: &ArgMatches, yaml: &'static str, json: &'static str) -> &'static st
     if own.get_flag("json") { json } else { yaml }
 }
 
+/// One core is the store's: its writer and indexer have threads of their own. With a thread of the runtime for every core, as
+/// many as are busy anyway would wake each other for every message.
 fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.worker_threads(cores.saturating_sub(1).max(1));
     builder.enable_all().build().map_err(failed)
 }
 

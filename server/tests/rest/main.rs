@@ -4,6 +4,7 @@
 mod auth;
 mod cli;
 mod client;
+mod crash;
 mod device;
 mod headers;
 mod limits;

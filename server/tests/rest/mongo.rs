@@ -26,6 +26,8 @@ async fn everything_is_kept_there_and_the_operator_reaches_it() {
     let states: Vec<_> = said.lines().filter_map(|line| line.split_whitespace().nth(1)).collect();
     assert_eq!(states, ["active", "inactive"]);
     bob.profile().await.refused(401, "TOKEN_INVALID");
+    // Reading counts what is not counted yet; then there is nothing to correct.
+    ann.get("/api/messages/chats").await.ok(200);
     let said = place.said(&["migrate", "--rebuild-counters"]).await;
     assert!(said.contains("corrected 0 chats"), "{said}");
     server.stops().await;
@@ -44,7 +46,7 @@ async fn a_paused_database_is_told_and_healed_from() {
     let place = Place::new().and("MONGODB_URI", &mongo.database_uri("chat"));
     let server = place.serve().await;
     let (ann, bob) = (server.person("ann").await, server.person("bob").await);
-    assert_eq!(server.visitor().get("/ready").await.status, 200);
+    assert_eq!(ready(&server.url).await, 200);
     mongo.pause().await.unwrap();
     let began = Instant::now();
     let refused = ann
@@ -54,17 +56,22 @@ async fn a_paused_database_is_told_and_healed_from() {
     assert!(refused.header("retry-after").is_some());
     assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
     assert!(!refused.text.to_lowercase().contains("mongo"), "{}", refused.text);
-    assert_eq!(server.visitor().get("/ready").await.status, 503);
+    assert_eq!(ready(&server.url).await, 503);
     assert_eq!(server.visitor().get("/health").await.status, 200);
     mongo.unpause().await.unwrap();
     let began = Instant::now();
-    while server.visitor().get("/ready").await.status != 200 {
+    while ready(&server.url).await != 200 {
         assert!(began.elapsed() < Duration::from_secs(30), "never ready again");
     }
     ann.post("/api/messages/send", json!({"to": bob.id, "content": "y"}))
         .await
         .ok(201);
     server.stops().await;
+}
+
+/// Outside the contract, so without what every answer of the contract has.
+async fn ready(base: &str) -> u16 {
+    reqwest::get(format!("{base}/ready")).await.unwrap().status().as_u16()
 }
 
 #[tokio::test]

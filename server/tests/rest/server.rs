@@ -76,6 +76,7 @@ fn config(dir: &Path) -> Config {
         environment: Environment::Test,
         data_dir: dir.into(),
         mongodb_uri: None,
+        redis: None,
         access: token("the access secret of the tests of REST", 15),
         refresh: token("the refresh secret of the tests of REST", 60),
         request_limit: off,

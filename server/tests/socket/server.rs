@@ -157,6 +157,7 @@ fn config(dir: &Path) -> Config {
         environment: Environment::Test,
         data_dir: dir.to_owned(),
         mongodb_uri: None,
+        redis: None,
         access: token("signs the access tokens of these tests", 900),
         refresh: token("signs the refresh tokens of these tests", 7200),
         request_limit: off,

@@ -19,6 +19,7 @@ on_every_backend!(
     a_paused_one_can_be_killed_stopped_and_restarted,
     a_dropped_one_is_gone_in_whatever_state,
     two_have_nothing_in_common,
+    one_on_a_disk_is_as_one_in_memory,
 );
 
 async fn collection(uri: &str) -> Collection<Document> {
@@ -150,4 +151,14 @@ async fn two_have_nothing_in_common(backend: Backend) {
     one.kill().await.unwrap();
     let notes = collection(&other.database_uri("chat")).await;
     notes.insert_one(doc! { "_id": 1 }).await.unwrap();
+}
+
+async fn one_on_a_disk_is_as_one_in_memory(backend: Backend) {
+    let mongo = Mongo::start_on_disk(backend).await.unwrap();
+    let notes = collection(&mongo.database_uri("chat")).await;
+    notes.insert_one(doc! { "_id": 1 }).await.unwrap();
+    mongo.kill().await.unwrap();
+    mongo.restart().await.unwrap();
+    let notes = collection(&mongo.database_uri("chat")).await;
+    assert_eq!(notes.count_documents(doc! {}).await.unwrap(), 1);
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use chat_testcontainers::{ErrorKind, Launch, Node, Place, Program, Ready};
+use chat_testcontainers::{Backend, ErrorKind, Launch, Node, Place, Program, Ready};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
@@ -32,10 +32,10 @@ async fn killed_and_restarted_it_has_its_port_and_its_directory() {
         let url = node.url().to_owned();
         assert_eq!(url, format!("http://{}", node.address()));
         let id = node.process_id().unwrap();
-        assert_eq!(node.ended().unwrap(), None);
+        assert_eq!(node.ended().await.unwrap(), None);
         node.kill().await.unwrap();
         assert_eq!(node.process_id(), None);
-        assert_eq!(node.ended().unwrap().unwrap().signal(), Some(9));
+        assert_eq!(node.ended().await.unwrap().unwrap().signal(), Some(9));
         assert_eq!(node.kill().await.unwrap_err().kind(), ErrorKind::NotRunning);
         node.restart().await.unwrap();
         // Running, too.
@@ -134,6 +134,38 @@ async fn a_bare_one_has_only_the_environment_it_is_given() {
         );
     })
     .await;
+}
+
+/// The image of Redis has a shell, and is there already.
+#[tokio::test]
+async fn a_server_in_an_image_is_as_one_on_this_machine() {
+    if !Backend::Docker.is_available().await {
+        eprintln!("docker is not available here");
+        return;
+    }
+    bounded(async {
+        let node = Node::start(in_an_image()).await.unwrap();
+        assert!(node.process_id().is_none());
+        let url = node.url().to_owned();
+        node.kill().await.unwrap();
+        assert_eq!(node.ended().await.unwrap().unwrap().code(), Some(137));
+        node.restart().await.unwrap();
+        assert_eq!(node.url(), url);
+        assert_eq!(node.logs().await.unwrap().matches("listening on").count(), 2);
+        node.pause().await.unwrap();
+        assert_eq!(node.terminate().await.unwrap().code(), Some(7));
+        assert_eq!(node.unpause().await.unwrap_err().kind(), ErrorKind::NotRunning);
+
+        let nowhere = Program::of_image("localhost:1/no/such:image");
+        assert_eq!(Node::start(nowhere).await.unwrap_err().kind(), ErrorKind::Docker);
+    })
+    .await;
+}
+
+fn in_an_image() -> Program {
+    Program::of_image("redis:7.0.15")
+        .arguments(["sh", "-c", SERVER, "server", "{data}"])
+        .variable("PORT", "{port}")
 }
 
 /// A server that is asked whether it is ready: by GET of a path.

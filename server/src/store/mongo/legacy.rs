@@ -200,7 +200,7 @@ async fn adopt_chat(db: &Db, one: ObjectId, other: ObjectId, named: Option<Objec
         Some(id) => db.call(db.chats.find_one(doc! {"_id": id})).await?.is_none(),
         None => false,
     };
-    let id = named.filter(|_| free).unwrap_or_else(ObjectId::new);
+    let id = named.filter(|_| free).unwrap_or_default();
     db.call(db.chats.insert_one(chats::new_chat(id, one, other))).await?;
     Ok(id)
 }

@@ -82,8 +82,10 @@ impl UserStore for SqliteStore {
     async fn set_active(&self, id: &UserId, active: bool) -> StoreResult<bool> {
         let id = id.clone();
         self.writer
-            .run(move |db| {
-                let change = || -> rusqlite::Result<bool> {
+            .run_with(move |ledger| {
+                ledger.forget();
+                let mut change = || -> rusqlite::Result<bool> {
+                    let db = ledger.settled()?;
                     let known = db.execute("UPDATE users SET active = ?2 WHERE id = ?1", (id.as_str(), active))? > 0;
                     if !active {
                         let user = "user = (SELECT num FROM users WHERE id = ?1)";
