@@ -18,6 +18,7 @@ use crate::cluster::redis::{Cluster, JoinError, Joined};
 use crate::cluster::{DeviceId, Registry};
 use crate::config::Config;
 use crate::metrics::Metrics;
+use crate::store::mongo::MongoStore;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Store, StoreError};
 
@@ -71,7 +72,10 @@ impl App {
     pub async fn build(config: Config) -> Result<Self, StartError> {
         let mut metrics_registry = MetricsRegistry::default();
         let metrics = Metrics::new(&mut metrics_registry);
-        let store: Arc<dyn Store> = SqliteStore::open(&config.data_dir, metrics.store.clone())?;
+        let store: Arc<dyn Store> = match &config.mongodb_uri {
+            Some(uri) => MongoStore::open(&uri.0, metrics.store.clone()).await?,
+            None => SqliteStore::open(&config.data_dir, metrics.store.clone())?,
+        };
         Self::on(store, config, metrics, metrics_registry).await
     }
 

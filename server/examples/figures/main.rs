@@ -1,7 +1,8 @@
 //! Measures what the server costs and prints it beside what to reach: `cargo xtask bench`.
 //!
 //! Ratios are taken within the run. Absolute figures are those of this machine, on which the clients run too. Arguments choose
-//! among the measurements: `start`, `messages`, `idle`, `growth`, `nodes`; none means all.
+//! among the measurements: `start`, `messages`, `idle`, `growth`, `nodes`; none means all. `mongo URI` measures the
+//! store on that MongoDB instead, a native `mongod`, in databases that are made for it.
 #![allow(
     clippy::print_stdout,
     clippy::unwrap_used,
@@ -11,6 +12,7 @@
 
 mod client;
 mod growth;
+mod mongo;
 mod nodes;
 mod process;
 
@@ -18,9 +20,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chat_server::metrics::StoreMetrics;
-use chat_server::store::MessageStore as _;
-use chat_server::store::Store as _;
 use chat_server::store::sqlite::SqliteStore;
+use chat_server::store::{MessageStore as _, Store as _};
 use futures_util::StreamExt as _;
 
 use self::client::{Client, User};
@@ -44,6 +45,11 @@ async fn main() {
         && first == nodes::PAIR
     {
         return nodes::be_two(redis).await;
+    }
+    if let [first, uri] = chosen.as_slice()
+        && first == "mongo"
+    {
+        return mongo::measure(uri).await;
     }
     let wanted = |name: &str| chosen.is_empty() || chosen.iter().any(|choice| choice == name);
     if wanted("start") {
@@ -154,7 +160,7 @@ async fn exchange(server: &Server, at: [&str; 2], users: &[User], under_way: usi
 async fn bare_store(under_way: usize) -> f64 {
     let dir = tempfile::tempdir().expect("a directory");
     let store = SqliteStore::open(dir.path(), StoreMetrics::default()).expect("a store");
-    let users = growth::users(&store, 2 * SENDERS).await;
+    let users = growth::users(&*store, 2 * SENDERS).await;
     let ids = Arc::new(chat_server::id::IdSource::new());
     let began = Instant::now();
     let each = MESSAGES / SENDERS / 4;

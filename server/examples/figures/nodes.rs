@@ -127,6 +127,7 @@ fn config(redis: &str, data: &std::path::Path) -> Config {
         listen: "127.0.0.1:0".parse().expect("an address"),
         environment: Environment::Test,
         data_dir: data.to_owned(),
+        mongodb_uri: None,
         redis: Some(RedisConfig {
             url: Secret(redis.into()),
             prefix: "figures".into(),

@@ -1,5 +1,6 @@
 //! The command line. Flags, help and completions are made from the table of variables.
 
+mod migrate;
 mod user;
 
 use std::ffi::OsString;
@@ -52,6 +53,7 @@ fn perform(matches: &ArgMatches) -> Outcome {
         None | Some(("serve", _)) => start(&sources(matches)),
         Some(("check-config", own)) if own.get_flag("example") => say(&env_example()),
         Some(("check-config", _)) => check_config(&sources(matches)),
+        Some(("migrate", own)) => migrate::perform(own, &sources(matches)),
         Some(("user", own)) => user::perform(own, &sources(matches)),
         Some(("openapi", own)) => say(pick(own, chat_spec::OPENAPI_YAML, chat_spec::OPENAPI_JSON)),
         Some(("asyncapi", own)) => say(pick(own, chat_spec::ASYNCAPI_YAML, chat_spec::ASYNCAPI_JSON)),
@@ -76,7 +78,7 @@ fn command() -> Command {
         .global(true)
         .help("Where variables are read from that are neither flags nor in the environment");
     Command::new("chat-server")
-        .about("The reference server of the chat API: REST and Socket.IO on an embedded store")
+        .about("The reference server of the chat API: REST and Socket.IO on an embedded store or on MongoDB")
         .version(env!("CARGO_PKG_VERSION"))
         .after_help(
             "Started without anything it serves on http://127.0.0.1:3000 and keeps its data in ./data.\n\
@@ -97,6 +99,7 @@ fn command() -> Command {
                 ),
         )
         .subcommand(user::command())
+        .subcommand(migrate::command())
         .subcommand(documents("openapi", "Print the contract of the REST calls"))
         .subcommand(documents("asyncapi", "Print the contract of the Socket.IO events"))
         .subcommand(

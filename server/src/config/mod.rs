@@ -30,6 +30,8 @@ pub struct Config {
     pub environment: Environment,
     /// `DATA_DIR`.
     pub data_dir: PathBuf,
+    /// `MONGODB_URI`: the store is there instead of under `data_dir`.
+    pub mongodb_uri: Option<Secret>,
     /// `REDIS_URL`: what joins several nodes; without it there is one.
     pub redis: Option<RedisConfig>,
     /// `JWT_SECRET`, `JWT_EXPIRES_IN`.

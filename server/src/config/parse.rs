@@ -181,6 +181,24 @@ pub(super) fn bearer(text: &str) -> Parsed<String> {
     }
 }
 
+/// Looks at the form alone: whether somebody answers there, the store finds out.
+pub(super) fn mongodb_uri(text: &str) -> Parsed<String> {
+    let rest = text
+        .strip_prefix("mongodb://")
+        .or_else(|| text.strip_prefix("mongodb+srv://"));
+    let rest = rest.ok_or("does not begin with mongodb:// or mongodb+srv://")?;
+    let (address, _options) = rest.split_once('?').unwrap_or((rest, ""));
+    let (authority, database) = address.split_once('/').unwrap_or((address, ""));
+    let hosts = authority.rsplit_once('@').map_or(authority, |(_, hosts)| hosts);
+    if hosts.is_empty() || hosts.split(',').any(|host| host.is_empty() || host.starts_with(':')) {
+        return Err("names no host".into());
+    }
+    if database.len() > 63 || database.contains(['/', '\\', '.', ' ', '"', '$', '*', '<', '>', ':', '|']) {
+        return Err("names a database as MongoDB does not allow".into());
+    }
+    Ok(text.to_owned())
+}
+
 fn list(text: &str) -> impl Iterator<Item = &str> {
     text.split(',').map(str::trim).filter(|item| !item.is_empty())
 }
@@ -272,6 +290,31 @@ mod tests {
             assert!(cors(text).is_err(), "{text}");
         }
         assert!(cors(",").is_err());
+    }
+
+    #[test]
+    fn addresses_of_mongodb_name_hosts_and_perhaps_a_database() {
+        for text in [
+            "mongodb://localhost",
+            "mongodb://localhost:27017/chat",
+            "mongodb://ann:p%40ss@a:1,b:2,c/talk?replicaSet=rs0&authSource=admin",
+            "mongodb+srv://cluster.example.org/chat",
+            "mongodb://localhost/?replicaSet=rs0",
+        ] {
+            assert_eq!(mongodb_uri(text).as_deref(), Ok(text));
+        }
+        for text in [
+            "localhost:27017",
+            "http://localhost",
+            "mongodb://",
+            "mongodb:///chat",
+            "mongodb://a,,b",
+            "mongodb://:27017",
+            "mongodb://localhost/a.b",
+            "mongodb://localhost/a/b",
+        ] {
+            assert!(mongodb_uri(text).is_err(), "{text}");
+        }
     }
 
     #[test]

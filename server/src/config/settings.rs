@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::secrets::{self, Judged};
 use super::sources::{Origin, Sources};
 use super::variables::{Draft, Initial, VARIABLES, Variable};
-use super::{Config, Environment, LimitConfig, RedisConfig, TokenConfig};
+use super::{Config, Environment, LimitConfig, RedisConfig, Secret, TokenConfig};
 
 /// The window of `SOCKET_RATE_LIMIT_MAX_EVENTS`.
 const SOCKET_WINDOW: Duration = Duration::from_secs(10);
@@ -140,6 +140,7 @@ impl Settings {
             },
             authenticate_within: draft.authenticate_within,
             data_dir: draft.data_dir,
+            mongodb_uri: draft.mongodb_uri,
             redis: draft.redis_url.map(|url| RedisConfig {
                 url,
                 prefix: draft.redis_prefix,
@@ -154,14 +155,14 @@ impl Settings {
         Ok((config, notices))
     }
 
-    /// Where the embedded store is, for commands that need nothing else.
-    pub fn data_dir(sources: &Sources) -> Result<PathBuf, Problems> {
+    /// Where the store is, for commands that need nothing else: the directory, and the MongoDB that replaces it.
+    pub fn store(sources: &Sources) -> Result<(PathBuf, Option<Secret>), Problems> {
         let needed = VARIABLES
             .iter()
             .filter(|variable| matches!(variable.name, "DATA_DIR" | "MONGODB_URI"));
         let (draft, _, problems) = read_all(sources, needed);
         if problems.is_empty() {
-            Ok(draft.data_dir)
+            Ok((draft.data_dir, draft.mongodb_uri))
         } else {
             Err(Problems(problems))
         }

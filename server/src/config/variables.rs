@@ -42,6 +42,7 @@ pub(super) struct Draft {
     pub(super) host: Option<IpAddr>,
     pub(super) port: u16,
     pub(super) data_dir: PathBuf,
+    pub(super) mongodb_uri: Option<Secret>,
     pub(super) redis_url: Option<Secret>,
     pub(super) redis_prefix: String,
     pub(super) access_secret: Option<Secret>,
@@ -107,10 +108,14 @@ pub const VARIABLES: &[Variable] = &[
             means: "the embedded store under DATA_DIR",
             sample: "mongodb://localhost:27017/chat",
         },
-        help: "A MongoDB to keep the data in (not in this build)",
-        takes: "nothing yet: this build has the embedded store only; remove the variable to use it",
+        help: "A MongoDB replica set to keep the data in, instead of the embedded store",
+        takes: "mongodb://[user:password@]host[:port][,…][/database][?options], or mongodb+srv://…; the database is chat when \
+                none is named; special characters of user and password are percent-encoded",
         secret: true,
-        read: |_, _| Err("is set, but this build has the embedded store only".into()),
+        read: |draft, text| {
+            let uri = parse::mongodb_uri(text);
+            set(&mut draft.mongodb_uri, uri.map(|uri| Some(Secret(uri))))
+        },
     },
     Variable {
         name: "REDIS_URL",

@@ -115,6 +115,7 @@ impl Deployment {
             listen: "127.0.0.1:0".parse().unwrap(),
             environment: Environment::Test,
             data_dir: self.dir.path().to_owned(),
+            mongodb_uri: None,
             redis: Some(RedisConfig {
                 url: Secret(self.redis.url()),
                 prefix: self.prefix.clone(),

@@ -10,6 +10,7 @@ mod headers;
 mod limits;
 mod lists;
 mod messages;
+mod mongo;
 mod operator;
 mod person;
 mod precedence;

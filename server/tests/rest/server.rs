@@ -75,6 +75,7 @@ fn config(dir: &Path) -> Config {
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         environment: Environment::Test,
         data_dir: dir.into(),
+        mongodb_uri: None,
         redis: None,
         access: token("the access secret of the tests of REST", 15),
         refresh: token("the refresh secret of the tests of REST", 60),

@@ -156,6 +156,7 @@ fn config(dir: &Path) -> Config {
         listen: "127.0.0.1:0".parse().unwrap(),
         environment: Environment::Test,
         data_dir: dir.to_owned(),
+        mongodb_uri: None,
         redis: None,
         access: token("signs the access tokens of these tests", 900),
         refresh: token("signs the refresh tokens of these tests", 7200),

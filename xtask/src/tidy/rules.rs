@@ -78,7 +78,7 @@ pub const MODULES: &[Module] = &[
     module("router", &["app", "config", "error", "http", "socket"]),
     module("serve", &["app", "config", "router"]),
     // `chat-server user` works on the store, beside a running server.
-    module("cli", &["app", "config", "serve", "store", "telemetry"]),
+    module("cli", &["app", "config", "metrics", "serve", "store", "telemetry"]),
 ];
 
 /// What `lib.rs` hands on, and whose it is.
@@ -102,6 +102,8 @@ pub const KEPT: &[Kept] = &[
     kept("socketioxide", &["server/src/socket/"]),
     kept("redis", &["server/src/cluster/redis/"]),
     kept("rusqlite", &["server/src/store/sqlite/"]),
+    kept("mongodb", &["server/src/store/mongo/"]),
+    kept("bcrypt", &["server/src/auth/"]),
     kept("argon2", &["server/src/auth/"]),
     kept("jsonwebtoken", &["server/src/auth/"]),
     // The conformance suite knows the server only as a process to start.

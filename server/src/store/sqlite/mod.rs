@@ -5,7 +5,6 @@
 //! `chat.db` behind the write path and may be deleted at any time.
 
 mod chats;
-mod fold;
 mod indexer;
 mod ledger;
 mod messages;
