@@ -98,8 +98,7 @@ pub async fn serve(app: App, listeners: Listeners, stop: impl Future<Output = ()
     if timeout_at(deadline, app.requests_finished()).await.is_err() {
         tracing::warn!("some requests did not finish in time");
     }
-    app.chat.disconnect_all();
-    app.chat.save_departures(Timestamp::now()).await;
+    app.depart().await;
     // Upgraded connections are not waited for by the server.
     let farewell = deadline.min(Instant::now() + FAREWELL);
     if timeout_at(farewell, &mut api).await.is_ok() {

@@ -1,7 +1,7 @@
 //! Measures what the server costs and prints it beside what to reach: `cargo xtask bench`.
 //!
 //! Ratios are taken within the run. Absolute figures are those of this machine, on which the clients run too. Arguments choose
-//! among the measurements: `start`, `messages`, `idle`, `growth`; none means all.
+//! among the measurements: `start`, `messages`, `idle`, `growth`, `nodes`; none means all.
 #![allow(
     clippy::print_stdout,
     clippy::unwrap_used,
@@ -11,6 +11,7 @@
 
 mod client;
 mod growth;
+mod nodes;
 mod process;
 
 use std::sync::Arc;
@@ -39,6 +40,11 @@ fn row(what: &str, got: String, reach: &str, good: bool) {
 #[tokio::main]
 async fn main() {
     let chosen: Vec<String> = std::env::args().skip(1).collect();
+    if let [first, redis] = chosen.as_slice()
+        && first == nodes::PAIR
+    {
+        return nodes::be_two(redis).await;
+    }
     let wanted = |name: &str| chosen.is_empty() || chosen.iter().any(|choice| choice == name);
     if wanted("start") {
         start().await;
@@ -55,6 +61,9 @@ async fn main() {
     }
     if wanted("growth") {
         growth::measure().await;
+    }
+    if wanted("nodes") {
+        nodes::measure().await;
     }
 }
 
@@ -77,7 +86,7 @@ async fn start() {
 async fn messages(server: &Server, users: &[User]) {
     for under_way in [16, 1] {
         let before = bare_store(under_way).await;
-        let sent = exchange(server, users, under_way).await;
+        let sent = exchange(server, [&server.base, &server.base], users, under_way).await;
         let bare = (before + bare_store(under_way).await) / 2.0;
         let share = sent.per_second / bare;
         row(
@@ -107,19 +116,19 @@ struct Exchanged {
     per_second: f64,
 }
 
-/// Every sender sends to a receiver of its own.
-async fn exchange(server: &Server, users: &[User], under_way: usize) -> Exchanged {
+/// Every sender sends to a receiver of its own: senders at the first address, receivers at the second.
+async fn exchange(server: &Server, at: [&str; 2], users: &[User], under_way: usize) -> Exchanged {
     let (senders, receivers) = users.split_at(SENDERS);
     let mut tasks = Vec::new();
     for receiver in receivers {
-        let mut client = Client::connect(&server.base, receiver).await;
+        let mut client = Client::connect(at[1], receiver).await;
         tasks.push(tokio::spawn(async move {
             client.receive("42[\"new_message\"", MESSAGES / SENDERS).await;
         }));
     }
     let mut clients = Vec::new();
     for sender in senders {
-        clients.push(Client::connect(&server.base, sender).await);
+        clients.push(Client::connect(at[0], sender).await);
     }
     let (cpu, own) = (server.cpu(), process::own_cpu());
     let began = Instant::now();

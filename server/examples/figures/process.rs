@@ -20,8 +20,8 @@ pub(crate) struct Server {
 impl Server {
     pub(crate) async fn start() -> Self {
         let data = tempfile::tempdir().expect("a directory");
-        let began = Instant::now();
-        let mut child = Command::new(program())
+        let mut command = Command::new(program());
+        command
             .args([
                 "--host",
                 "127.0.0.1",
@@ -41,7 +41,20 @@ impl Server {
                 "0",
             ])
             .arg("--data-dir")
-            .arg(data.path())
+            .arg(data.path());
+        Self::run(command, data)
+    }
+
+    /// Two nodes, joined by this Redis; their addresses with a space between.
+    pub(crate) fn pair(redis: &str) -> Self {
+        let mut command = Command::new(std::env::current_exe().expect("a path"));
+        command.args([super::nodes::PAIR, redis]);
+        Self::run(command, tempfile::tempdir().expect("a directory"))
+    }
+
+    fn run(mut command: Command, data: TempDir) -> Self {
+        let began = Instant::now();
+        let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()

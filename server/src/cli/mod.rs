@@ -148,7 +148,7 @@ fn start(sources: &Sources) -> Outcome {
     }
     runtime()?.block_on(async {
         let stop = stop_signal().map_err(failed)?;
-        let app = App::build(config).map_err(failed)?;
+        let app = App::build(config).await.map_err(failed)?;
         let listeners = Listeners::bind(&app.config).await.map_err(failed)?;
         let address = listeners.address().map_err(failed)?;
         tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "ready");

@@ -76,6 +76,32 @@ pub(super) fn address(text: &str) -> Parsed<SocketAddr> {
         .map_err(|_| "is not an address with a port".into())
 }
 
+/// Without TLS: the connection to Redis stays within the deployment. Says nothing of the text, which may carry a password.
+pub(super) fn redis(text: &str) -> Parsed<String> {
+    let Ok(address) = url::Url::parse(text) else {
+        return Err("is not an address".into());
+    };
+    match address.scheme() {
+        "rediss" | "valkeys" => Err("asks for TLS, which this build does not have towards Redis".into()),
+        "redis" if address.host_str().is_none_or(str::is_empty) => Err("names no host".into()),
+        "redis" => Ok(text.to_owned()),
+        _ => Err("does not begin with redis://".into()),
+    }
+}
+
+pub(super) fn word(text: &str) -> Parsed<String> {
+    let is_word = |text: &str| {
+        (1..=64).contains(&text.len())
+            && text
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+    };
+    match is_word(text) {
+        true => Ok(text.to_owned()),
+        false => Err("has other characters, or is too long".into()),
+    }
+}
+
 pub(super) fn environment(text: &str) -> Parsed<Environment> {
     match text {
         "development" => Ok(Environment::Development),
@@ -246,6 +272,25 @@ mod tests {
             assert!(cors(text).is_err(), "{text}");
         }
         assert!(cors(",").is_err());
+    }
+
+    #[test]
+    fn a_redis_is_an_address_with_a_host() {
+        for good in ["redis://localhost:6379", "redis://:secret@10.0.0.7/2", "redis://[::1]"] {
+            assert_eq!(redis(good).as_deref(), Ok(good));
+        }
+        for bad in [
+            "localhost:6379",
+            "http://localhost",
+            "rediss://localhost",
+            "redis://",
+            "redis:///2",
+            "",
+        ] {
+            assert!(redis(bad).is_err(), "{bad}");
+        }
+        let told = redis("http://:secret@localhost").unwrap_err();
+        assert!(!told.contains("secret"), "{told}");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::secrets::{self, Judged};
 use super::sources::{Origin, Sources};
 use super::variables::{Draft, Initial, VARIABLES, Variable};
-use super::{Config, Environment, LimitConfig, TokenConfig};
+use super::{Config, Environment, LimitConfig, RedisConfig, TokenConfig};
 
 /// The window of `SOCKET_RATE_LIMIT_MAX_EVENTS`.
 const SOCKET_WINDOW: Duration = Duration::from_secs(10);
@@ -59,6 +59,14 @@ impl Settings {
         match secrets::judge(&draft) {
             Judged::Refused(found) => problems.extend(found),
             Judged::Accepted(found) => notices.extend(found),
+        }
+        let unshared = sources.get("MONGODB_URI").is_none_or(|(_, value)| value.is_empty());
+        if draft.redis_url.is_some() && unshared {
+            problems.push(Problem::new(
+                "REDIS_URL",
+                "is set without MONGODB_URI, and nodes that are joined must have one store",
+                "Set MONGODB_URI too, or remove REDIS_URL to run one node on the embedded store.",
+            ));
         }
         let port_free = draft.port == 0 || problems.iter().any(|problem| problem.variable == "PORT");
         if draft.metrics_addr.is_some_and(|addr| addr.port() == draft.port) && !port_free {
@@ -128,6 +136,10 @@ impl Settings {
             },
             authenticate_within: draft.authenticate_within,
             data_dir: draft.data_dir,
+            redis: draft.redis_url.map(|url| RedisConfig {
+                url,
+                prefix: draft.redis_prefix,
+            }),
             trusted_proxies: draft.trusted_proxies,
             cors: draft.cors,
             metrics_addr: draft.metrics_addr,

@@ -100,6 +100,7 @@ pub const KEPT: &[Kept] = &[
     ),
     kept("tower_http", &["server/src/router.rs"]),
     kept("socketioxide", &["server/src/socket/"]),
+    kept("redis", &["server/src/cluster/redis/"]),
     kept("rusqlite", &["server/src/store/sqlite/"]),
     kept("argon2", &["server/src/auth/"]),
     kept("jsonwebtoken", &["server/src/auth/"]),
