@@ -1,5 +1,6 @@
 //! The command line. Flags, help and completions are made from the table of variables.
 
+mod healthcheck;
 mod migrate;
 mod user;
 
@@ -53,6 +54,7 @@ fn perform(matches: &ArgMatches) -> Outcome {
         None | Some(("serve", _)) => start(&sources(matches)),
         Some(("check-config", own)) if own.get_flag("example") => say(&env_example()),
         Some(("check-config", _)) => check_config(&sources(matches)),
+        Some(("healthcheck", _)) => healthcheck::perform(&sources(matches)),
         Some(("migrate", own)) => migrate::perform(own, &sources(matches)),
         Some(("user", own)) => user::perform(own, &sources(matches)),
         Some(("openapi", own)) => say(pick(own, chat_spec::OPENAPI_YAML, chat_spec::OPENAPI_JSON)),
@@ -98,6 +100,7 @@ fn command() -> Command {
                         .help("Print a .env with every variable and its default instead"),
                 ),
         )
+        .subcommand(healthcheck::command())
         .subcommand(user::command())
         .subcommand(migrate::command())
         .subcommand(documents("openapi", "Print the contract of the REST calls"))

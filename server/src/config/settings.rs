@@ -113,16 +113,12 @@ impl Settings {
         let Self { draft, mut notices, .. } = self;
         let secrets = secrets::complete(&draft).map_err(|problem| Problems(vec![problem]))?;
         notices.extend(secrets.notice);
-        let host = draft.host.unwrap_or(match draft.environment {
-            Environment::Production => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-            Environment::Development | Environment::Test => IpAddr::V4(Ipv4Addr::LOCALHOST),
-        });
         let per_window = |max| LimitConfig {
             max,
             window: draft.window,
         };
         let config = Config {
-            listen: SocketAddr::new(host, draft.port),
+            listen: listen(&draft),
             environment: draft.environment,
             access: TokenConfig {
                 secret: secrets.access,
@@ -155,6 +151,19 @@ impl Settings {
         Ok((config, notices))
     }
 
+    /// Where the server listens, for commands that need nothing else.
+    pub fn listen(sources: &Sources) -> Result<SocketAddr, Problems> {
+        let needed = VARIABLES
+            .iter()
+            .filter(|variable| matches!(variable.name, "NODE_ENV" | "HOST" | "PORT"));
+        let (draft, _, problems) = read_all(sources, needed);
+        if problems.is_empty() {
+            Ok(listen(&draft))
+        } else {
+            Err(Problems(problems))
+        }
+    }
+
     /// Where the store is, for commands that need nothing else: the directory, and the MongoDB that replaces it.
     pub fn store(sources: &Sources) -> Result<(PathBuf, Option<Secret>), Problems> {
         let needed = VARIABLES
@@ -167,6 +176,14 @@ impl Settings {
             Err(Problems(problems))
         }
     }
+}
+
+fn listen(draft: &Draft) -> SocketAddr {
+    let host = draft.host.unwrap_or(match draft.environment {
+        Environment::Production => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        Environment::Development | Environment::Test => IpAddr::V4(Ipv4Addr::LOCALHOST),
+    });
+    SocketAddr::new(host, draft.port)
 }
 
 fn read_all(

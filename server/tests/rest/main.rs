@@ -7,6 +7,7 @@ mod client;
 mod crash;
 mod device;
 mod headers;
+mod healthcheck;
 mod limits;
 mod lists;
 mod messages;
