@@ -30,7 +30,7 @@ pub(super) fn command() -> Command {
 pub(super) fn perform(own: &ArgMatches, sources: &Sources) -> Outcome {
     let (_, uri) = Settings::store(sources).map_err(|problems| Failure::Usage(problems.to_string()))?;
     let uri = uri.ok_or_else(|| Failure::Usage("MONGODB_URI is missing: it names the database to migrate".into()))?;
-    runtime()?.block_on(async {
+    runtime(1)?.block_on(async {
         if own.get_flag("from-legacy") {
             let done = legacy::adopt(&uri.0).await.map_err(failed)?;
             return say(&format!(

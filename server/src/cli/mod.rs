@@ -14,7 +14,7 @@ use clap_complete::Shell;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app::App;
-use crate::config::{Settings, Sources, VARIABLES, Variable, env_example};
+use crate::config::{Config, Settings, Sources, VARIABLES, Variable, env_example};
 use crate::serve::{Listeners, serve};
 use crate::telemetry;
 
@@ -149,7 +149,7 @@ fn start(sources: &Sources) -> Outcome {
     for notice in notices {
         tracing::warn!("{notice}");
     }
-    runtime()?.block_on(async {
+    runtime(serving_threads(&config))?.block_on(async {
         let stop = stop_signal().map_err(failed)?;
         let app = App::build(config).await.map_err(failed)?;
         let listeners = Listeners::bind(&app.config).await.map_err(failed)?;
@@ -208,12 +208,17 @@ fn pick(own: &ArgMatches, yaml: &'static str, json: &'static str) -> &'static st
     if own.get_flag("json") { json } else { yaml }
 }
 
-/// One core is the store's: its writer and indexer have threads of their own. With a thread of the runtime for every core, as
-/// many as are busy anyway would wake each other for every message.
-fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+/// One core is the embedded store's: its writer and indexer have threads of their own. With a thread of the runtime for every core
+/// they would all wake each other for every message.
+fn serving_threads(config: &Config) -> usize {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let taken = usize::from(config.mongodb_uri.is_none());
+    cores.saturating_sub(taken).max(1)
+}
+
+fn runtime(threads: usize) -> Result<tokio::runtime::Runtime, Failure> {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
-    builder.worker_threads(cores.saturating_sub(1).max(1));
+    builder.worker_threads(threads);
     builder.enable_all().build().map_err(failed)
 }
 

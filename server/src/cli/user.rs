@@ -38,7 +38,7 @@ pub(super) fn command() -> Command {
 
 pub(super) fn perform(own: &ArgMatches, sources: &Sources) -> Outcome {
     let (dir, uri) = Settings::store(sources).map_err(|problems| Failure::Usage(problems.to_string()))?;
-    runtime()?.block_on(async {
+    runtime(1)?.block_on(async {
         let store: Arc<dyn Store> = match uri {
             Some(uri) => MongoStore::open(&uri.0, StoreMetrics::default())
                 .await
