@@ -8,12 +8,20 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::process::{Child, Command};
+use tokio::sync::watch;
 use tokio::time::timeout;
 
 /// The hidden command that becomes the server.
 pub const SERVE: &str = "__serve";
+/// The value of a setting that is left out, so that the server's own default counts.
+pub const BY_DEFAULT: &str = "\0";
 /// How long a start may take.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How long a line of the log may take.
+const LOG_PATIENCE: Duration = Duration::from_secs(5);
+/// What is written beyond is not kept.
+const MOST_LOG: usize = 1 << 20;
 
 /// Knows how to start servers of the kind that is judged.
 #[derive(Debug, Clone)]
@@ -29,6 +37,7 @@ pub struct Launched {
     child: Child,
     data: TempDir,
     program: PathBuf,
+    log: watch::Receiver<String>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -51,11 +60,21 @@ impl Launcher {
 
     /// A server on a free port with a data directory of its own. Later settings win over the defaults here: no limits.
     pub async fn launch(&self, settings: &[(&str, &str)]) -> Result<Launched, LaunchError> {
-        start(&self.program, TempDir::new()?, settings).await
+        start(&self.program, TempDir::new()?, settings, None).await
+    }
+
+    /// The same where no file may grow beyond `kib`: writing more fails, as it does on a full disk.
+    pub async fn launch_on_small_disk(&self, kib: u32, settings: &[(&str, &str)]) -> Result<Launched, LaunchError> {
+        start(&self.program, TempDir::new()?, settings, Some(kib)).await
     }
 }
 
-async fn start(program: &Path, data: TempDir, settings: &[(&str, &str)]) -> Result<Launched, LaunchError> {
+async fn start(
+    program: &Path,
+    data: TempDir,
+    settings: &[(&str, &str)],
+    most_kib: Option<u32>,
+) -> Result<Launched, LaunchError> {
     let began = Instant::now();
     let mut all = vec![
         ("--host", "127.0.0.1"),
@@ -70,7 +89,18 @@ async fn start(program: &Path, data: TempDir, settings: &[(&str, &str)]) -> Resu
         all.retain(|(name, _)| name != &setting.0);
         all.push(*setting);
     }
-    let mut child = Command::new(program)
+    all.retain(|(_, value)| *value != BY_DEFAULT);
+    let mut command = match most_kib {
+        None => Command::new(program),
+        Some(kib) => {
+            // The limit counts blocks of 512 bytes; with the signal ignored, the write itself fails.
+            let script = format!("trap '' XFSZ; ulimit -f {}; exec \"$0\" \"$@\"", kib * 2);
+            let mut shell = Command::new("/bin/sh");
+            shell.arg("-c").arg(script).arg(program);
+            shell
+        }
+    };
+    let mut child = command
         .arg(SERVE)
         .args(all.iter().flat_map(|(name, value)| [name, value]))
         .arg("--data-dir")
@@ -104,8 +134,17 @@ async fn start(program: &Path, data: TempDir, settings: &[(&str, &str)]) -> Resu
     let base = base.to_owned();
     let ready_after = began.elapsed();
     // Read on, or the server would block when the pipe is full.
+    let (writing, log) = watch::channel(String::new());
     tokio::spawn(async move {
-        let _ = tokio::io::copy(&mut stderr, &mut tokio::io::sink()).await;
+        let mut lines = BufReader::new(stderr).lines();
+        while let Ok(Some(line)) = lines.next_line().await {
+            writing.send_modify(|log| {
+                if log.len() < MOST_LOG {
+                    log.push_str(&line);
+                    log.push('\n');
+                }
+            });
+        }
     });
     Ok(Launched {
         base,
@@ -113,6 +152,7 @@ async fn start(program: &Path, data: TempDir, settings: &[(&str, &str)]) -> Resu
         child,
         data,
         program: program.to_owned(),
+        log,
     })
 }
 
@@ -120,7 +160,16 @@ impl Launched {
     /// Kills the server without warning and starts it again on the same data.
     pub async fn crash_and_restart(mut self, settings: &[(&str, &str)]) -> Result<Self, LaunchError> {
         self.child.kill().await?;
-        start(&self.program, self.data, settings).await
+        start(&self.program, self.data, settings, None).await
+    }
+
+    /// Waits for a line in the server's log; none when it does not come.
+    pub async fn logged(&self, fits: impl Fn(&str) -> bool) -> Option<String> {
+        let mut log = self.log.clone();
+        let find = |log: &String| log.lines().find(|line| fits(line)).map(str::to_owned);
+        let wait = log.wait_for(|log| find(log).is_some());
+        let log = timeout(LOG_PATIENCE, wait).await.ok()?.ok()?;
+        find(&log)
     }
 
     /// Runs one of the operator's commands on the server's data.

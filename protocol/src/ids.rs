@@ -60,6 +60,13 @@ macro_rules! id {
             }
         }
 
+        /// Equal ids are equal texts, so a map may be asked with either.
+        impl std::borrow::Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+
         impl Serialize for $name {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.serialize_str(&self.0)

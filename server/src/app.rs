@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use chat_protocol::Timestamp;
 use prometheus_client::registry::Registry as MetricsRegistry;
 use tokio::sync::Notify;
 
@@ -13,9 +14,11 @@ use crate::auth::password::Passwords;
 use crate::auth::token::Tokens;
 use crate::chat::Chat;
 use crate::cluster::limits::Limits;
+use crate::cluster::redis::{Cluster, JoinError, Joined};
 use crate::cluster::{DeviceId, Registry};
 use crate::config::Config;
 use crate::metrics::Metrics;
+use crate::store::mongo::MongoStore;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Store, StoreError};
 
@@ -30,9 +33,11 @@ pub struct Parts {
     pub config: Config,
     pub metrics: Metrics,
     pub metrics_registry: MetricsRegistry,
-    pub limits: Limits,
+    pub limits: Arc<Limits>,
     pub chat: Chat,
     pub store: Arc<dyn Store>,
+    /// `None`: a node on its own.
+    pub cluster: Option<Cluster>,
     draining: AtomicBool,
     devices: AtomicU64,
     requests: AtomicUsize,
@@ -56,28 +61,69 @@ impl Drop for Busy {
 pub enum StartError {
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error(transparent)]
+    Redis(#[from] JoinError),
     #[error("cannot start the password threads: {0}")]
     Passwords(std::io::Error),
 }
 
 impl App {
     /// Opens the store and starts what runs beside it. Needs a Tokio runtime.
-    pub fn build(config: Config) -> Result<Self, StartError> {
+    pub async fn build(config: Config) -> Result<Self, StartError> {
         let mut metrics_registry = MetricsRegistry::default();
         let metrics = Metrics::new(&mut metrics_registry);
-        let store: Arc<dyn Store> = SqliteStore::open(&config.data_dir, metrics.store.clone())?;
+        let store: Arc<dyn Store> = match &config.mongodb_uri {
+            Some(uri) => MongoStore::open(&uri.0, metrics.store.clone()).await?,
+            None => SqliteStore::open(&config.data_dir, metrics.store.clone())?,
+        };
+        Self::on(store, config, metrics, metrics_registry).await
+    }
+
+    /// On a store that is open: nodes of one deployment have one.
+    pub async fn with_store(config: Config, store: Arc<dyn Store>) -> Result<Self, StartError> {
+        let mut metrics_registry = MetricsRegistry::default();
+        let metrics = Metrics::new(&mut metrics_registry);
+        Self::on(store, config, metrics, metrics_registry).await
+    }
+
+    async fn on(
+        store: Arc<dyn Store>,
+        config: Config,
+        metrics: Metrics,
+        metrics_registry: MetricsRegistry,
+    ) -> Result<Self, StartError> {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         // One core is left to messages, whatever happens at the door.
         let passwords = Passwords::new(threads.saturating_sub(1).max(1)).map_err(StartError::Passwords)?;
-        let registry = Arc::new(Registry::new(metrics.clone()));
+        let joined = match &config.redis {
+            Some(redis) => Some(Cluster::join(redis, &config, &metrics).await?),
+            None => None,
+        };
+        let (cluster, registry, limits, notices) = match joined {
+            Some(Joined {
+                cluster,
+                registry,
+                limits,
+                notices,
+            }) => (Some(cluster), registry, limits, Some(notices)),
+            None => {
+                let registry = Arc::new(Registry::new(metrics.clone()));
+                (None, registry, Arc::new(Limits::new(&config)), None)
+            }
+        };
         let chat = Chat::new(store.clone(), passwords, Tokens::new(&config), registry, PRESENCE_GRACE);
+        if let Some(notices) = notices {
+            let chat = chat.clone();
+            tokio::spawn(async move { chat.follow(notices).await });
+        }
         Ok(Self(Arc::new(Parts {
-            limits: Limits::new(&config),
+            limits,
             config,
             metrics,
             metrics_registry,
             chat,
             store,
+            cluster,
             draining: AtomicBool::new(false),
             devices: AtomicU64::new(0),
             requests: AtomicUsize::new(0),
@@ -92,6 +138,15 @@ impl App {
 
     pub fn is_draining(&self) -> bool {
         self.0.draining.load(Ordering::Relaxed)
+    }
+
+    /// Takes the devices and their users away, here and as the other nodes see it.
+    pub async fn depart(&self) {
+        self.0.chat.disconnect_all();
+        self.0.chat.save_departures(Timestamp::now()).await;
+        if let Some(cluster) = &self.0.cluster {
+            cluster.leave().await;
+        }
     }
 
     /// Counts a request until the answer is dropped.

@@ -118,6 +118,11 @@ impl Error {
         }
     }
 
+    /// Whether the log has a cause that the client is only given the id of.
+    pub fn is_ours(&self) -> bool {
+        self.status().is_server_error()
+    }
+
     /// What is sent.
     pub fn to_api(&self, request_id: Option<&str>) -> ApiError {
         ApiError {

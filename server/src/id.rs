@@ -1,9 +1,10 @@
 //! New ids: 24 hex digits as MongoDB's ObjectIds have, on every store.
 
-use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use chat_protocol::{ChatId, MessageId, Timestamp, UserId};
+
+const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
 /// Makes ids that are unique across processes: seconds, a random part of this process, a counter.
 #[derive(Debug)]
@@ -29,10 +30,10 @@ impl IdSource {
             .into_iter()
             .chain(self.process)
             .chain(count.into_iter().skip(1));
-        bytes.fold(String::with_capacity(24), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}"); // Writing to a String cannot fail.
-            text
-        })
+        bytes
+            .flat_map(|byte| [byte >> 4, byte & 0xf])
+            .map(|digit| char::from(DIGITS[usize::from(digit)]))
+            .collect()
     }
 
     #[expect(clippy::expect_used, reason = "24 hex digits are always an id")]

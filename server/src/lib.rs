@@ -12,6 +12,7 @@ pub mod error;
 pub mod http;
 pub mod id;
 pub mod metrics;
+pub mod peer;
 pub mod router;
 pub mod serve;
 pub mod socket;

@@ -1,6 +1,6 @@
 //! What the server counts, for `/metrics`. Labels are names from our own lists, never anything that a client sent.
 
-use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -21,6 +21,37 @@ pub struct Metrics {
     /// Sockets closed because they did not keep up.
     pub slow_consumers: Counter,
     pub store: StoreMetrics,
+    pub cluster: ClusterMetrics,
+}
+
+/// What passes between the nodes of a deployment. All zero on a node on its own.
+#[derive(Debug, Clone, Default)]
+pub struct ClusterMetrics {
+    /// 1 while Redis carries what nodes tell each other.
+    pub up: Gauge,
+    /// Other nodes that are alive.
+    pub nodes: Gauge,
+    /// Batches sent to the other nodes.
+    pub sent: Counter,
+    /// Batches of other nodes.
+    pub received: Counter,
+    lost: Family<LostLabels, Counter>,
+}
+
+/// Why something did not get from one node to another. Clients find lost messages in the history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub enum Lost {
+    /// Frames for which the queue to Redis had no room.
+    Overflow,
+    /// Frames that Redis did not confirm.
+    Unsent,
+    /// Batches of other nodes that never came.
+    Missed,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LostLabels {
+    reason: Lost,
 }
 
 /// What the write path of the store reports.
@@ -58,6 +89,7 @@ impl Metrics {
             users_online: Gauge::default(),
             slow_consumers: Counter::default(),
             store: StoreMetrics::default(),
+            cluster: ClusterMetrics::default(),
         };
         let registry = registry.sub_registry_with_prefix("chat");
         let seconds = Unit::Seconds;
@@ -78,7 +110,36 @@ impl Metrics {
         );
         registry.register("store_group_size", "Writes per commit", store.group_size.clone());
         registry.register_with_unit("store_commit", "Commits", seconds, store.commit_seconds.clone());
+        let cluster = &metrics.cluster;
+        registry.register(
+            "cluster_up",
+            "Whether Redis joins this node to the others",
+            cluster.up.clone(),
+        );
+        registry.register("cluster_nodes", "Other nodes that are alive", cluster.nodes.clone());
+        registry.register("cluster_sent", "Batches sent to other nodes", cluster.sent.clone());
+        registry.register("cluster_received", "Batches of other nodes", cluster.received.clone());
+        registry.register(
+            "cluster_lost",
+            "What did not get from one node to another",
+            cluster.lost.clone(),
+        );
         metrics
+    }
+}
+
+impl ClusterMetrics {
+    pub fn lost(&self, reason: Lost, count: u64) {
+        self.lost.get_or_create(&LostLabels { reason }).inc_by(count);
+    }
+
+    /// What was lost so far, for whatever reason.
+    pub fn lost_in_all(&self) -> u64 {
+        let reasons = [Lost::Overflow, Lost::Unsent, Lost::Missed];
+        reasons
+            .map(|reason| self.lost.get_or_create(&LostLabels { reason }).get())
+            .iter()
+            .sum()
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::serve::ListenerExt as _;
 use chat_protocol::Timestamp;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout_at};
 
@@ -18,6 +18,8 @@ use crate::router::{metrics_router, router};
 const DRAIN_WITHIN: Duration = Duration::from_secs(10);
 /// For the last packets to the sockets to leave.
 const FAREWELL: Duration = Duration::from_millis(100);
+/// How long a client may take nothing of what was sent to it; as patient as the heartbeat of the sockets.
+const UNREAD_FOR: Duration = Duration::from_secs(45);
 /// How soon the sockets of a user whom the operator deactivated are closed.
 const INACTIVE_EVERY: Duration = Duration::from_secs(5);
 /// How often expired sessions are removed.
@@ -72,6 +74,9 @@ pub async fn serve(app: App, listeners: Listeners, stop: impl Future<Output = ()
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY could not be set");
         }
+        if let Err(error) = end_when_unread(stream) {
+            tracing::debug!(%error, "TCP_USER_TIMEOUT could not be set");
+        }
     });
     let service = router(app.clone()).into_make_service_with_connect_info::<SocketAddr>();
     let api = axum::serve(api, service).with_graceful_shutdown(async {
@@ -93,8 +98,7 @@ pub async fn serve(app: App, listeners: Listeners, stop: impl Future<Output = ()
     if timeout_at(deadline, app.requests_finished()).await.is_err() {
         tracing::warn!("some requests did not finish in time");
     }
-    app.chat.disconnect_all();
-    app.chat.save_departures(Timestamp::now()).await;
+    app.depart().await;
     // Upgraded connections are not waited for by the server.
     let farewell = deadline.min(Instant::now() + FAREWELL);
     if timeout_at(farewell, &mut api).await.is_ok() {
@@ -106,6 +110,19 @@ pub async fn serve(app: App, listeners: Listeners, stop: impl Future<Output = ()
     }
     api.abort();
     tracing::info!("stopped");
+}
+
+/// A client that reads nothing blocks whoever writes to it: the heartbeat ends its session, but not that task, which would hold
+/// what is not sent for as long as the client likes. The kernel ends the connection itself.
+#[cfg(target_os = "linux")]
+fn end_when_unread(stream: &TcpStream) -> io::Result<()> {
+    socket2::SockRef::from(stream).set_tcp_user_timeout(Some(UNREAD_FOR))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn end_when_unread(_: &TcpStream) -> io::Result<()> {
+    let _ = UNREAD_FOR;
+    Ok(())
 }
 
 /// What has to be done now and then.

@@ -4,6 +4,7 @@
 
 mod backends;
 mod deny;
+mod deploy;
 mod documents;
 mod steps;
 mod tidy;
@@ -28,7 +29,7 @@ enum Task {
         #[arg(last = true)]
         args: Vec<String>,
     },
-    /// Format, tidy, the contract's validators, deny, clippy and docs: all that CI checks before the tests.
+    /// Format, tidy, the contract's validators, what deploys it, deny, clippy and docs: all that CI checks before the tests.
     Lint,
     /// Check the floors, the length of files, names, and the picture in ARCHITECTURE.md.
     Tidy,

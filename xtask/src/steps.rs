@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::{backends, deny, documents, tidy};
+use crate::{backends, deny, deploy, documents, tidy};
 
 pub enum Step {
     Format,
@@ -13,6 +13,8 @@ pub enum Step {
     Tidy,
     /// The two documents of the contract, by their formats' own validators.
     Documents,
+    /// What is in `deploy/`, by the tools of those who read it.
+    Deploy,
     /// The pages that rustdoc makes of our comments.
     Docs,
     /// The end-to-end figures of the server.
@@ -37,6 +39,7 @@ pub fn lints() -> Vec<Step> {
         Step::Format,
         Step::Tidy,
         Step::Documents,
+        Step::Deploy,
         Step::Deny,
         Step::Clippy,
         Step::Docs,
@@ -76,6 +79,7 @@ impl Step {
             Self::Deny => "deny",
             Self::Tidy => "tidy",
             Self::Documents => "documents",
+            Self::Deploy => "deploy",
             Self::Docs => "docs",
             Self::Figures => "figures",
             Self::Bench => "bench",
@@ -92,6 +96,7 @@ impl Step {
             Self::Deny => deny::run(root),
             Self::Tidy => tidy::run(root),
             Self::Documents => documents::run(root),
+            Self::Deploy => deploy::run(root),
             Self::Docs => finish(
                 cargo(root)
                     .args(["doc", "--workspace", "--no-deps"])

@@ -1,12 +1,14 @@
 //! Rate limits, on servers with low ones.
 
 use chat_spec::req;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::cases;
-use crate::engine::{Answer, Outcome, World};
+use crate::engine::{Answer, Connection, Outcome, Stop, Transport, World};
+use crate::launch::BY_DEFAULT;
 
-cases!("limits": requests_are_counted_by_user, the_door_has_a_bucket_of_its_own, forwarded_addresses_are_not_believed, events_are_counted_by_user);
+cases!("limits": requests_are_counted_by_user, the_door_has_a_bucket_of_its_own, forwarded_addresses_are_not_believed, events_are_counted_by_user,
+    strangers_are_counted_by_address, trusted_proxies_are_believed, guests_on_sockets_are_counted_by_address, the_quotas_without_settings, what_is_off_is_off);
 
 fn remaining(answer: &Answer) -> Option<u64> {
     let (_, rest) = answer.header("ratelimit").split_once("r=")?;
@@ -128,5 +130,208 @@ async fn events_are_counted_by_user(w: World) -> Outcome {
         .await?;
     let ack = b1.ask("typing", json!({"to": ann.id, "isTyping": true})).await?;
     w.equal(&req::LIMITS_EVENTS_OVER, "others go on", true, ack["ok"].clone());
+    Ok(())
+}
+
+/// The parameters of every item of a structured list, each of which begins with a quoted name.
+fn parameters(field: &str) -> Option<Vec<Vec<(&str, u64)>>> {
+    let mut items = Vec::new();
+    for item in field.split(',') {
+        item.trim().starts_with('"').then_some(())?;
+        let mut pairs = Vec::new();
+        for pair in item.split(';').skip(1) {
+            let (name, value) = pair.trim().split_once('=')?;
+            pairs.push((name, value.parse().ok()?));
+        }
+        items.push(pairs);
+    }
+    Some(items)
+}
+
+async fn strangers_are_counted_by_address(w: World) -> Outcome {
+    let server = super::launch(&w, &[("--rate-limit-max-requests", "4")]).await?;
+    let ann = w.user_at(&server.base, "ann").await?;
+    let requirement = &req::LIMITS_REQUESTS_BY_ADDRESS;
+    let mut statuses = Vec::new();
+    for path in ["/api/auth/profile", "/api/users/x", "/api/messages/chats"] {
+        let call = || w.request_to(&server.base, "GET", path);
+        statuses.push(call().send().await?.status);
+        statuses.push(call().token("garbage").send().await?.status);
+    }
+    w.equal(
+        requirement,
+        "statuses of calls without a good token",
+        json!([401, 401, 401, 401, 429, 429]),
+        json!(statuses),
+    );
+    let good = ann.get("/api/auth/profile").await?;
+    w.success(requirement, &good, 200, None)?;
+    for (name, wanted) in [("ratelimit-policy", ["q", "w"]), ("ratelimit", ["r", "t"])] {
+        let field = good.header(name);
+        let items = parameters(field).unwrap_or_default();
+        let all = |item: &Vec<(&str, u64)>| wanted.iter().all(|name| item.iter().any(|(known, _)| known == name));
+        w.check(
+            &req::LIMITS_HEADERS_STRUCTURED,
+            !items.is_empty() && items.iter().all(all),
+            format!("{name}: \"…\" with {wanted:?}"),
+            field,
+        );
+    }
+    let policy = parameters(good.header("ratelimit-policy")).unwrap_or_default();
+    let quota = policy
+        .first()
+        .and_then(|item| item.iter().find(|(name, _)| *name == "q"));
+    w.check(
+        &req::LIMITS_HEADERS_STRUCTURED,
+        quota.is_some_and(|(_, quota)| *quota == 4),
+        "a quota of 4",
+        good.header("ratelimit-policy"),
+    );
+    Ok(())
+}
+
+/// A call at the door that costs the server nothing.
+async fn knock(w: &World, base: &str, forwarded_for: Option<&str>) -> Result<Answer, Stop> {
+    let mut request = w.request_to(base, "POST", "/api/auth/refresh-token");
+    if let Some(address) = forwarded_for {
+        request = request.header("x-forwarded-for", address);
+    }
+    request.json(&json!({"refreshToken": "garbage"})).send().await
+}
+
+async fn trusted_proxies_are_believed(w: World) -> Outcome {
+    let settings = [
+        ("--auth-rate-limit-max-requests", "2"),
+        ("--trusted-proxies", "127.0.0.1"),
+    ];
+    let server = super::launch(&w, &settings).await?;
+    let requirement = &req::LIMITS_FORWARDED_TRUSTED;
+    for number in 0..6 {
+        let answer = knock(&w, &server.base, Some(&format!("203.0.113.{number}"))).await?;
+        w.refused(requirement, &answer, 401, "TOKEN_INVALID");
+    }
+    let mut last = knock(&w, &server.base, Some("203.0.113.9")).await?;
+    for _ in 0..2 {
+        last = knock(&w, &server.base, Some("203.0.113.9")).await?;
+    }
+    w.refused(requirement, &last, 429, "RATE_LIMITED");
+    Ok(())
+}
+
+async fn guests_on_sockets_are_counted_by_address(w: World) -> Outcome {
+    let server = super::launch(&w, &[("--socket-rate-limit-max-events", "5")]).await?;
+    let ann = w.user_at(&server.base, "ann").await?;
+    let requirement = &req::LIMITS_EVENTS_BY_ADDRESS;
+    let mut codes = Vec::new();
+    for _ in 0..2 {
+        let Connection::Open(guest) = ann.connect(Transport::Websocket, None).await? else {
+            return Err(Stop::Inconclusive("a socket without a token was refused".into()));
+        };
+        for _ in 0..4 {
+            let ack = guest.ask("update_status", json!({"status": "busy"})).await?;
+            codes.push(ack["error"]["code"].clone());
+        }
+    }
+    let mut expected = vec!["UNAUTHENTICATED"; 5];
+    expected.resize(8, "RATE_LIMITED");
+    w.equal(requirement, "codes on two sockets", json!(expected), Value::from(codes));
+    let ack = ann
+        .device()
+        .await?
+        .ask("update_status", json!({"status": "busy"}))
+        .await?;
+    w.equal(requirement, "users are counted apart", true, ack["ok"].clone());
+    Ok(())
+}
+
+/// The codes of so many events at once.
+async fn statuses_at_once(device: &crate::engine::Device, number: usize) -> Vec<Value> {
+    let asked: Vec<_> = (0..number)
+        .map(|_| device.ask_later("update_status", json!({"status": "busy"})))
+        .collect();
+    let mut codes = Vec::new();
+    for answer in asked {
+        let ack = device.answer(answer).await.unwrap_or_default();
+        codes.push(ack["error"]["code"].clone());
+    }
+    codes
+}
+
+async fn the_quotas_without_settings(w: World) -> Outcome {
+    let settings = [
+        ("--rate-limit-max-requests", BY_DEFAULT),
+        ("--auth-rate-limit-max-requests", BY_DEFAULT),
+        ("--socket-rate-limit-max-events", BY_DEFAULT),
+    ];
+    let server = super::launch(&w, &settings).await?;
+    let ann = w.user_at(&server.base, "ann").await?;
+    let requirement = &req::LIMITS_REQUESTS_DEFAULT;
+    let mut statuses = Vec::new();
+    // The registration was the first of 20.
+    for _ in 0..20 {
+        statuses.push(knock(&w, &server.base, None).await?.status);
+    }
+    let allowed = statuses.iter().filter(|status| **status == 401).count();
+    w.equal(requirement, "calls at the door", 19, allowed);
+    let first = ann.get("/api/auth/profile").await?;
+    let policy = parameters(first.header("ratelimit-policy")).unwrap_or_default();
+    w.check(
+        requirement,
+        policy
+            .iter()
+            .any(|item| item.contains(&("q", 100)) && item.contains(&("w", 900))),
+        "100 in 900 seconds",
+        first.header("ratelimit-policy"),
+    );
+    let mut last = first;
+    for _ in 0..99 {
+        last = ann.get("/api/auth/profile").await?;
+    }
+    w.success(requirement, &last, 200, None)?;
+    w.refused(requirement, &ann.get("/api/auth/profile").await?, 429, "RATE_LIMITED");
+    let device = ann.device().await?;
+    let codes = statuses_at_once(&device, 201).await;
+    let refused = codes.iter().filter(|code| *code == "RATE_LIMITED").count();
+    w.check(
+        &req::LIMITS_EVENTS_DEFAULT,
+        refused == 1 && codes.last().is_some_and(|code| code == "RATE_LIMITED"),
+        "the 201st event over the limit",
+        format!("{refused} refused"),
+    );
+    Ok(())
+}
+
+async fn what_is_off_is_off(w: World) -> Outcome {
+    let server = super::launch(&w, &[("--log-level", "info")]).await?;
+    let ann = w.user_at(&server.base, "ann").await?;
+    let requirement = &req::LIMITS_ZERO_OFF;
+    let mut limited = 0;
+    for _ in 0..25 {
+        limited += u32::from(knock(&w, &server.base, None).await?.status == 429);
+    }
+    for _ in 0..110 {
+        limited += u32::from(ann.get("/api/auth/profile").await?.status == 429);
+    }
+    let codes = statuses_at_once(&ann.device().await?, 250).await;
+    limited += codes.iter().filter(|code| *code == "RATE_LIMITED").count() as u32;
+    w.equal(requirement, "calls and events over a limit", 0, limited);
+    for name in [
+        "RATE_LIMIT_MAX_REQUESTS",
+        "AUTH_RATE_LIMIT_MAX_REQUESTS",
+        "SOCKET_RATE_LIMIT_MAX_EVENTS",
+    ] {
+        // One name is the end of another.
+        let fits = |line: &str| {
+            line.split(|c: char| !c.is_ascii_uppercase() && c != '_')
+                .any(|word| word == name)
+        };
+        let line = server.logged(fits).await;
+        w.check(
+            &req::LIMITS_ZERO_LOGGED,
+            line.is_some(),
+            format!("a line that names {name}"),
+            "none",
+        );
+    }
     Ok(())
 }

@@ -5,17 +5,21 @@ mod auth;
 mod delivery;
 mod edits;
 mod events;
+mod fields;
 mod history;
 mod limits;
+mod precedence;
 mod presence;
 mod promises;
 mod read;
+mod recipients;
 mod search;
 mod send;
 mod sessions;
 mod sockets;
 mod tokens;
 mod typing;
+mod unavailable;
 mod users;
 mod wire;
 
@@ -30,7 +34,9 @@ pub fn all() -> impl Iterator<Item = Case> {
         presence::CASES,
         promises::CASES,
         sessions::CASES,
+        unavailable::CASES,
         limits::CASES,
+        precedence::CASES,
         tokens::CASES,
         wire::CASES,
         auth::CASES,
@@ -42,6 +48,8 @@ pub fn all() -> impl Iterator<Item = Case> {
         read::CASES,
         users::CASES,
         events::CASES,
+        fields::CASES,
+        recipients::CASES,
         delivery::CASES,
     ];
     areas.into_iter().flatten().copied()

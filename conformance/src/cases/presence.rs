@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::cases;
 use crate::engine::{Outcome, Stop, User, World};
 
-cases!("presence": partners_hear_of_coming_and_going, back_within_the_grace, a_status_is_told, statuses_are_refused, an_invisible_user_looks_away);
+cases!("presence": partners_hear_of_coming_and_going, back_within_the_grace, a_status_is_told, statuses_are_refused, presence_events_have_every_field, the_last_status_wins, an_invisible_user_looks_away);
 
 async fn status(viewer: &User, of: &User) -> Result<Value, Stop> {
     Ok(viewer.get(&format!("/api/users/{}/status", of.id)).await?.body)
@@ -227,5 +227,86 @@ async fn an_invisible_user_looks_away(w: World) -> Outcome {
         hidden,
         status(&bob, &ann).await?,
     );
+    Ok(())
+}
+
+async fn presence_events_have_every_field(w: World) -> Outcome {
+    let (ann, bob, eve) = (w.user("ann").await?, w.user("bob").await?, w.user("eve").await?);
+    ann.must_send(&bob.id, "hello").await?;
+    let (watcher, stranger) = (bob.device().await?, eve.device().await?);
+    let a1 = ann.device().await?;
+    let of_ann = |p: &Value| p["userId"] == ann.id.as_str();
+    let online = w
+        .arrives(&req::PRESENCE_ONLINE_FIELDS, &watcher, "user_online", of_ann)
+        .await?;
+    let named = |event: &Value, status: &str| event["username"] == ann.username.as_str() && event["status"] == status;
+    w.check(
+        &req::PRESENCE_ONLINE_FIELDS,
+        named(&online, "online"),
+        "username and online",
+        &online,
+    );
+    a1.ask("update_status", json!({"status": "busy"})).await?;
+    let changed = w
+        .arrives(&req::PRESENCE_STATUS_FIELDS, &watcher, "user_status_changed", of_ann)
+        .await?;
+    w.equal(
+        &req::PRESENCE_STATUS_FIELDS,
+        "status and lastSeen",
+        json!(["busy", status(&bob, &ann).await?["lastSeen"]]),
+        json!([changed["status"], changed["lastSeen"]]),
+    );
+    let again = a1.ask("update_status", json!({"status": "busy"})).await?;
+    w.equal(&req::PRESENCE_STATUS_UNCHANGED, "ok", true, again["ok"].clone());
+    a1.disconnect().await;
+    let offline = w
+        .arrives(&req::PRESENCE_ONLINE_FIELDS, &watcher, "user_offline", of_ann)
+        .await?;
+    w.check(
+        &req::PRESENCE_ONLINE_FIELDS,
+        named(&offline, "offline"),
+        "username and offline",
+        &offline,
+    );
+    // A change that was none may be told, but never as something else.
+    w.absent(
+        &req::PRESENCE_STATUS_UNCHANGED,
+        &watcher,
+        &ann,
+        "another status",
+        |name, p| name == "user_status_changed" && of_ann(p) && p["status"] != "busy",
+    )
+    .await?;
+    // What strangers may hear is the truth.
+    w.absent(
+        &req::PRESENCE_ONLINE_OTHERS,
+        &stranger,
+        &bob,
+        "wrong presence",
+        |name, p| {
+            of_ann(p)
+                && match name {
+                    "user_online" => !named(p, "online"),
+                    "user_offline" => !named(p, "offline"),
+                    "user_status_changed" => p["status"] != "busy",
+                    _ => false,
+                }
+        },
+    )
+    .await
+}
+
+async fn the_last_status_wins(w: World) -> Outcome {
+    let (ann, bob) = (w.user("ann").await?, w.user("bob").await?);
+    let (a1, a2) = (ann.device().await?, ann.device().await?);
+    for (device, chosen) in [(&a1, "busy"), (&a2, "away"), (&a1, "online"), (&a2, "busy")] {
+        device.ask("update_status", json!({"status": chosen})).await?;
+        w.equal(
+            &req::PRESENCE_STATUS_LAST_WINS,
+            "status",
+            chosen,
+            status(&bob, &ann).await?["status"].clone(),
+        );
+    }
     Ok(())
 }

@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::cases;
 use crate::engine::{Outcome, World};
 
-cases!("users": a_user_is_public, unknown_users, users_are_found_by_name, users_are_not_found_otherwise, who_is_online);
+cases!("users": a_user_is_public, unknown_users, users_are_found_by_name, users_are_not_found_otherwise, short_queries_find_what_they_mean, who_is_online);
 
 async fn a_user_is_public(w: World) -> Outcome {
     let (ann, bob) = (w.user("ann").await?, w.user("bob").await?);
@@ -193,5 +193,24 @@ async fn who_is_online(w: World) -> Outcome {
         "not eve",
         "eve",
     );
+    Ok(())
+}
+
+async fn short_queries_find_what_they_mean(w: World) -> Outcome {
+    let ann = w.user("zq").await?;
+    for query in ["zq", "q_"] {
+        let found = ann.get(&format!("/api/users/search?q={query}&limit=50")).await?;
+        w.success(&req::USERS_SEARCH_CONTAINS_SHORT, &found, 200, Some("UsersResponse"))?;
+        let contains = |user: &serde_json::Value| {
+            let name = user["username"].as_str().unwrap_or_default();
+            name.to_ascii_lowercase().contains(query)
+        };
+        w.check(
+            &req::USERS_SEARCH_CONTAINS_SHORT,
+            found.items().iter().all(contains),
+            format!("only names that contain {query}"),
+            &found.text,
+        );
+    }
     Ok(())
 }

@@ -2,7 +2,9 @@
 
 use std::str::FromStr;
 
-use chat_spec::req;
+use bytes::Bytes;
+use chat_spec::{Operation, req};
+use http_body_util::{BodyExt as _, Full};
 use reqwest::Method;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
@@ -19,6 +21,7 @@ pub struct Request {
     path: String,
     headers: HeaderMap,
     body: Option<Vec<u8>>,
+    chunked: bool,
 }
 
 /// What came back.
@@ -46,6 +49,7 @@ impl World {
             path: path.to_owned(),
             headers: HeaderMap::new(),
             body: None,
+            chunked: false,
         }
     }
 }
@@ -73,6 +77,12 @@ impl Request {
         self
     }
 
+    /// Sends the body without saying how long it is.
+    pub fn chunked(mut self) -> Self {
+        self.chunked = true;
+        self
+    }
+
     pub async fn send(self) -> Result<Answer, Stop> {
         let Self {
             world,
@@ -81,12 +91,15 @@ impl Request {
             path,
             headers,
             body,
+            chunked,
         } = self;
         let shown = body
             .as_deref()
             .map(|body| masked(&String::from_utf8_lossy(body)))
             .unwrap_or_default();
-        world.transcript.note(&format!("→ {method} {path} {shown}"));
+        world
+            .transcript
+            .note(&format!("→ {method} {} {shown}", without_token(&path)));
         let failed = |error: reqwest::Error| Stop::Inconclusive(format!("{path}: {error}"));
         let mut request = world
             .target
@@ -94,7 +107,13 @@ impl Request {
             .request(method.clone(), format!("{base}{path}"))
             .headers(headers.clone());
         if let Some(body) = body {
-            request = request.body(body);
+            // A body that went through a function has no length that is known beforehand.
+            request = match chunked {
+                true => request.body(reqwest::Body::wrap(
+                    Full::new(Bytes::from(body)).map_frame(|frame| frame),
+                )),
+                false => request.body(body),
+            };
         }
         let response = request.send().await.map_err(failed)?;
         let (status, got) = (response.status().as_u16(), response.headers().clone());
@@ -108,6 +127,7 @@ impl Request {
         };
         if path.starts_with("/api/") && method != Method::OPTIONS {
             hold(&world, &method, &headers, &answer);
+            documented(&world, &method, &path, &answer);
         }
         Ok(answer)
     }
@@ -187,6 +207,23 @@ fn hold(world: &World, method: &Method, sent: &HeaderMap, answer: &Answer) {
             header("retry-after"),
         );
     }
+    if *status >= 500 {
+        let code = if *status == 503 {
+            "SERVICE_UNAVAILABLE"
+        } else {
+            "INTERNAL_ERROR"
+        };
+        world.check(&req::ERRORS_SERVER_CODE, answer.code() == code, code, answer.code());
+    }
+    if *status == 503 {
+        let seconds = header("retry-after").parse::<u64>().ok();
+        world.check(
+            &req::ERRORS_UNAVAILABLE_RETRY_AFTER,
+            seconds.is_some() && body["retryAfter"].is_u64(),
+            "Retry-After and retryAfter",
+            format!("{} and {}", header("retry-after"), body["retryAfter"]),
+        );
+    }
     let secret = sent
         .get(AUTHORIZATION)
         .and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
@@ -197,6 +234,71 @@ fn hold(world: &World, method: &Method, sent: &HeaderMap, answer: &Answer) {
             "no token in the answer",
             "the token",
         );
+    }
+}
+
+/// What the API documents say of the call's answers.
+fn documented(world: &World, method: &Method, path: &str, answer: &Answer) {
+    let Some(operation) = operation(method, path) else {
+        return;
+    };
+    if answer.status >= 400 && *method != Method::HEAD {
+        let codes = operation.response(answer.status).map_or(&[][..], |known| known.codes);
+        world.check(
+            &req::ERRORS_CODE_KNOWN,
+            codes.contains(&answer.code()),
+            format!("{operation} {}: one of {codes:?}", answer.status),
+            answer.code(),
+        );
+    }
+    let is_list = LISTS.contains(&operation);
+    if is_list && answer.status == 200 && *method != Method::HEAD {
+        let cursor = answer.body.get("nextCursor");
+        world.check(
+            &req::LISTS_SHAPE_PAGE,
+            answer.body["items"].is_array() && cursor.is_some_and(|cursor| cursor.is_null() || cursor.is_string()),
+            "items and nextCursor",
+            &answer.text,
+        );
+    }
+}
+
+const LISTS: [Operation; 5] = [
+    Operation::GetConversation,
+    Operation::ListChats,
+    Operation::SearchMessages,
+    Operation::ListOnlineUsers,
+    Operation::SearchUsers,
+];
+
+/// The call that this is; a path without parameters is meant before one with them.
+fn operation(method: &Method, path: &str) -> Option<Operation> {
+    let path = path.split_once('?').map_or(path, |(path, _)| path);
+    let method = if *method == Method::HEAD {
+        "GET"
+    } else {
+        method.as_str()
+    };
+    let fits = |operation: &Operation| {
+        let (known, asked) = (operation.path().split('/'), path.split('/'));
+        operation.method() == method
+            && known.clone().count() == asked.clone().count()
+            && known
+                .zip(asked)
+                .all(|(known, asked)| known == asked || known.starts_with('{'))
+    };
+    let fitting = Operation::ALL.iter().copied().filter(fits);
+    fitting.min_by_key(|operation| operation.path().matches('{').count())
+}
+
+/// A path as a report may show it.
+fn without_token(path: &str) -> String {
+    match path.split_once("token=") {
+        Some((before, secret)) => {
+            let rest = secret.find('&').map_or("", |end| &secret[end..]);
+            format!("{before}token=•••{rest}")
+        }
+        None => path.to_owned(),
     }
 }
 
@@ -228,5 +330,32 @@ impl Answer {
     /// A text at a JSON pointer; empty when it is not there.
     pub fn text_at(&self, pointer: &str) -> &str {
         self.body.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_leads_to_its_call() {
+        for (method, path, id) in [
+            ("GET", "/api/users/online?limit=5", Some("listOnlineUsers")),
+            ("HEAD", "/api/users/abc", Some("getUser")),
+            ("PUT", "/api/messages/abc", Some("editMessage")),
+            ("GET", "/api/messages/abc", None),
+            ("GET", "/api/users/a/b", None),
+            ("POST", "/api/auth/login/", None),
+        ] {
+            let found = operation(&method.parse().unwrap(), path);
+            assert_eq!(found.map(Operation::id), id, "{method} {path}");
+        }
+    }
+
+    #[test]
+    fn no_token_of_a_path_is_shown() {
+        assert_eq!(without_token("/x?token=secret&b=1"), "/x?token=•••&b=1");
+        assert_eq!(without_token("/x?auth_token=secret"), "/x?auth_token=•••");
+        assert_eq!(without_token("/x?a=1"), "/x?a=1");
     }
 }

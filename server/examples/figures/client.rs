@@ -1,5 +1,7 @@
 //! A client as light as can be: text frames over one WebSocket.
 
+use std::time::{Duration, Instant};
+
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
@@ -90,6 +92,27 @@ impl Client {
                 }
             }
         }
+    }
+
+    /// Sends messages with a pause between two, whatever is answered.
+    pub(crate) async fn send_paced(&mut self, to: &str, count: usize, pause: Duration) {
+        let mut turn = tokio::time::interval(pause);
+        for number in 0..count {
+            turn.tick().await;
+            let event =
+                json!(["send_message", {"to": to, "content": format!("message number {number} of this sender")}]);
+            self.say(format!("42{number}{event}")).await;
+        }
+    }
+
+    /// When each of so many packets came that begin like this.
+    pub(crate) async fn arrivals(&mut self, beginning: &str, count: usize) -> Vec<Instant> {
+        let mut arrivals = Vec::with_capacity(count);
+        for _ in 0..count {
+            self.receive(beginning, 1).await;
+            arrivals.push(Instant::now());
+        }
+        arrivals
     }
 
     async fn say(&mut self, text: String) {

@@ -7,9 +7,7 @@ use chat_protocol::{MessageType, Timestamp, UserId};
 use chat_server::id::IdSource;
 use chat_server::metrics::StoreMetrics;
 use chat_server::store::sqlite::SqliteStore;
-use chat_server::store::{
-    CreateOutcome, HistoryRange, MessageStore as _, NewMessage, NewUser, PasswordHash, Store as _, UserStore as _,
-};
+use chat_server::store::{CreateOutcome, HistoryRange, NewMessage, NewUser, PasswordHash, Store};
 
 use super::row;
 
@@ -21,13 +19,18 @@ const ROUNDS: usize = 400;
 pub(crate) async fn measure() {
     let dir = tempfile::tempdir().expect("a directory");
     let store = SqliteStore::open(dir.path(), StoreMetrics::default()).expect("a store");
-    let users = users(&store, USERS).await;
+    compare(store).await;
+}
+
+/// With 1,000 messages, then with 1,000,000.
+pub(crate) async fn compare(store: Arc<dyn Store>) {
+    let users = users(&*store, USERS).await;
     let ids = Arc::new(IdSource::new());
     fill(&store, &ids, &users, 1_000).await;
-    let small = costs(&store, &ids, &users).await;
+    let small = costs(&*store, &ids, &users).await;
     fill(&store, &ids, &users, 999_000).await;
     store.search_caught_up().await.expect("an index");
-    let large = costs(&store, &ids, &users).await;
+    let large = costs(&*store, &ids, &users).await;
     for (index, what) in ["page of 50", "list of chats", "send"].into_iter().enumerate() {
         let ratio = large[index].as_secs_f64() / small[index].as_secs_f64();
         let got = format!(
@@ -42,10 +45,38 @@ pub(crate) async fn measure() {
             ratio < 1.3,
         );
     }
+    search(&*store, &ids, &users).await;
     store.close().await;
 }
 
-pub(crate) async fn users(store: &SqliteStore, count: usize) -> Vec<UserId> {
+/// A word that one of a million own messages has.
+async fn search(store: &dyn Store, ids: &IdSource, users: &[UserId]) {
+    let mut rare = message(ids, &users[1], &users[0], 0);
+    rare.content = "the number of this message is a xylophone".into();
+    store.send(rare).await.expect("a send");
+    store.search_caught_up().await.expect("an index");
+    let mut times = Vec::new();
+    for _ in 0..50 {
+        let began = Instant::now();
+        let found = store.search_messages(&users[0], "xylophone", None, None, 20).await;
+        assert_eq!(found.expect("a page").items.len(), 1);
+        times.push(began.elapsed());
+    }
+    times.sort_unstable();
+    let (median, worst) = (times[times.len() / 2], times[times.len() - 1]);
+    row(
+        "search of a rare word in 1,000,000 own messages, median",
+        format!(
+            "{:.1} ms, at most {:.1}",
+            median.as_secs_f64() * 1e3,
+            worst.as_secs_f64() * 1e3
+        ),
+        "less than 100 ms",
+        median < Duration::from_millis(100),
+    );
+}
+
+pub(crate) async fn users(store: &dyn Store, count: usize) -> Vec<UserId> {
     let ids = IdSource::new();
     let mut users = Vec::new();
     for number in 0..count {
@@ -78,7 +109,7 @@ pub(crate) fn message(ids: &IdSource, from: &UserId, to: &UserId, number: usize)
 }
 
 /// Everybody writes to the first user, who has a chat with each of the others.
-async fn fill(store: &Arc<SqliteStore>, ids: &Arc<IdSource>, users: &[UserId], count: usize) {
+async fn fill(store: &Arc<dyn Store>, ids: &Arc<IdSource>, users: &[UserId], count: usize) {
     let tasks = (0..PRODUCERS).map(|producer| {
         let (store, ids, to) = (store.clone(), ids.clone(), users[0].clone());
         let others = users[1..].to_vec();
@@ -94,7 +125,7 @@ async fn fill(store: &Arc<SqliteStore>, ids: &Arc<IdSource>, users: &[UserId], c
     }
 }
 
-async fn costs(store: &SqliteStore, ids: &IdSource, users: &[UserId]) -> [Duration; 3] {
+async fn costs(store: &dyn Store, ids: &IdSource, users: &[UserId]) -> [Duration; 3] {
     let (me, peer) = (&users[0], &users[1]);
     let chat = store.chat_of(me, peer).await.expect("a look").expect("a chat");
     let (mut page, mut chats, mut send) = (Vec::new(), Vec::new(), Vec::new());

@@ -20,8 +20,8 @@ pub(crate) struct Server {
 impl Server {
     pub(crate) async fn start() -> Self {
         let data = tempfile::tempdir().expect("a directory");
-        let began = Instant::now();
-        let mut child = Command::new(program())
+        let mut command = Command::new(program());
+        command
             .args([
                 "--host",
                 "127.0.0.1",
@@ -41,7 +41,20 @@ impl Server {
                 "0",
             ])
             .arg("--data-dir")
-            .arg(data.path())
+            .arg(data.path());
+        Self::run(command, data)
+    }
+
+    /// Two nodes, joined by this Redis; their addresses with a space between.
+    pub(crate) fn pair(redis: &str) -> Self {
+        let mut command = Command::new(std::env::current_exe().expect("a path"));
+        command.args([super::nodes::PAIR, redis]);
+        Self::run(command, tempfile::tempdir().expect("a directory"))
+    }
+
+    fn run(mut command: Command, data: TempDir) -> Self {
+        let began = Instant::now();
+        let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
@@ -60,10 +73,7 @@ impl Server {
 
     /// Processor time so far, of all its threads.
     pub(crate) fn cpu(&self) -> Duration {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).expect("stat");
-        let fields: Vec<&str> = stat.rsplit(')').next().expect("fields").split_whitespace().collect();
-        let ticks: u64 = fields[11].parse::<u64>().expect("utime") + fields[12].parse::<u64>().expect("stime");
-        Duration::from_millis(ticks * 1000 / TICKS)
+        cpu(&self.child.id().to_string())
     }
 
     /// Resident memory in bytes.
@@ -77,6 +87,18 @@ impl Server {
             .expect("a number")
             * 1024
     }
+}
+
+/// Processor time of this program so far.
+pub(crate) fn own_cpu() -> Duration {
+    cpu("self")
+}
+
+fn cpu(process: &str) -> Duration {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).expect("stat");
+    let fields: Vec<&str> = stat.rsplit(')').next().expect("fields").split_whitespace().collect();
+    let ticks: u64 = fields[11].parse::<u64>().expect("utime") + fields[12].parse::<u64>().expect("stime");
+    Duration::from_millis(ticks * 1000 / TICKS)
 }
 
 impl Drop for Server {

@@ -63,6 +63,10 @@ impl Passwords {
     /// Whether the password is the one of the hash; never with `None`, which costs the same.
     pub async fn verify(&self, password: String, hash: Option<PasswordHash>) -> Result<bool> {
         let known = hash.is_some();
+        if let Some(adopted) = hash.as_ref().filter(|hash| is_adopted(hash)).cloned() {
+            let right = self.run(move |_| bcrypt::verify(password, &adopted.0)).await?;
+            return right.map_err(|_| Error::internal("a stored password hash is damaged"));
+        }
         let hash = hash.map_or_else(|| DUMMY.to_owned(), |hash| hash.0);
         let outcome = self
             .run(move |argon| argon.verify_password(password.as_bytes(), hash.as_str()))
@@ -90,6 +94,13 @@ impl Passwords {
             .await
             .map_err(|_| Error::internal("a password thread died over its work"))
     }
+}
+
+/// Whether the hash came with an adopted database: bcrypt's, to be replaced when the password is next at hand.
+pub fn is_adopted(hash: &PasswordHash) -> bool {
+    ["$2a$", "$2b$", "$2x$", "$2y$"]
+        .iter()
+        .any(|kind| hash.0.starts_with(kind))
 }
 
 fn work(argon: &Argon2<'static>, jobs: &Mutex<Receiver<Job>>) {
@@ -126,6 +137,23 @@ mod tests {
                 .unwrap()
         );
         assert!(!passwords.verify(String::new(), Some(hash)).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn hashes_of_an_adopted_database_open_too() {
+        let passwords = Passwords::new(1).unwrap();
+        // As Node's bcrypt writes it.
+        let hash = PasswordHash("$2b$04$abcdefghijklmnopqrstuujydOTSfIH/d5oUHpsygqV5X9xJLQc6e".into());
+        assert!(is_adopted(&hash) && !is_adopted(&PasswordHash(DUMMY.into())));
+        assert!(
+            passwords
+                .verify("correct horse".into(), Some(hash.clone()))
+                .await
+                .unwrap()
+        );
+        assert!(!passwords.verify("correct horsf".into(), Some(hash)).await.unwrap());
+        let damaged = PasswordHash("$2b$04$damaged".into());
+        assert!(passwords.verify("correct horse".into(), Some(damaged)).await.is_err());
     }
 
     #[tokio::test]

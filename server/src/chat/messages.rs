@@ -143,8 +143,7 @@ impl Chat {
             }) = &sent
             {
                 let event = ServerEvent::NewMessage(announcement(message));
-                registry.deliver(&message.receiver, None, &event);
-                registry.deliver(&message.sender, origin, &event);
+                registry.deliver_to(&[(&message.receiver, None), (&message.sender, origin)], &event);
             }
             done(sent);
         };
@@ -176,9 +175,8 @@ impl Chat {
             chat_id: deleted.chat,
             deleted_at: deleted.at,
         });
-        for user in [&deleted.sender, &deleted.receiver] {
-            self.registry.deliver(user, None, &event);
-        }
+        self.registry
+            .deliver_to(&[(&deleted.sender, None), (&deleted.receiver, None)], &event);
         Ok(())
     }
 
@@ -207,8 +205,8 @@ impl Chat {
         let (registry, reader) = (self.registry.clone(), me.clone());
         let delivery = async move {
             for (sender, events) in by_sender {
-                registry.deliver_bulk(&sender, None, &events).await;
-                registry.deliver_bulk(&reader, origin, &events).await;
+                let both = [(&sender, None), (&reader, origin)];
+                registry.deliver_bulk(&both, &events).await;
             }
         };
         if updated > BULK {

@@ -13,16 +13,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chat_protocol::UserId;
+use futures_util::TryStreamExt as _;
 use tokio::sync::Mutex;
 
 use crate::auth::password::Passwords;
 use crate::auth::token::Tokens;
-use crate::cluster::Registry;
+use crate::cluster::{Ended, Registry};
 use crate::id::IdSource;
 use crate::store::{SessionId, Store};
 
 /// Presence changes of one user happen one after the other; so many users may change at once.
 const TURNS: usize = 64;
+
+/// Looks into the store at the same time, when there are many to be taken.
+const LOOKS_AT_ONCE: usize = 16;
 
 /// Everything that the rules need. Cheap to clone.
 #[derive(Clone)]
@@ -57,7 +61,7 @@ impl Chat {
 
     /// Ends the sockets of these sessions of a user.
     pub fn disconnect_sessions(&self, user: &UserId, sessions: &[SessionId]) {
-        self.registry.close_sessions(user, |session| sessions.contains(session));
+        self.registry.end_sessions(user, Ended::These(sessions));
     }
 
     /// Ends every socket.
@@ -69,9 +73,22 @@ impl Chat {
     pub async fn end_inactive_users(&self) -> crate::Result<()> {
         for users in self.registry.connected().chunks(500) {
             for user in self.store.users(users).await?.iter().filter(|user| !user.active) {
-                self.registry.close_sessions(&user.id, |_| true);
+                self.registry.close_here(&user.id, Ended::All);
             }
         }
         Ok(())
+    }
+
+    /// Ends the sockets of this process whose sessions ended unheard of: at other nodes, while they could not say so.
+    pub async fn end_dead_sessions(&self) -> crate::Result<()> {
+        let sessions = futures_util::stream::iter(self.registry.sessions().into_iter().map(Ok));
+        let look = async |(user, session): (UserId, SessionId)| {
+            if self.store.session(&session).await?.is_none() {
+                self.registry
+                    .close_here(&user, Ended::These(std::slice::from_ref(&session)));
+            }
+            Ok(())
+        };
+        sessions.try_for_each_concurrent(LOOKS_AT_ONCE, look).await
     }
 }

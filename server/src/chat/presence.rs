@@ -7,10 +7,11 @@ use std::sync::Arc;
 
 use chat_protocol::event::{PresenceChange, TypingStatus};
 use chat_protocol::{ErrorCode, OwnUser, Status, Timestamp, UserId, UserStatus};
+use futures_util::StreamExt as _;
 use tokio::sync::MutexGuard;
 
 use super::Chat;
-use crate::cluster::{Device, DeviceId, Presence, ServerEvent};
+use crate::cluster::{Change, Device, DeviceId, Notice, Notices, Presence, ServerEvent, Told};
 use crate::store::{SessionId, UserRecord};
 use crate::{Error, Result};
 
@@ -41,9 +42,14 @@ impl Chat {
             self.disconnect(user, id);
             return Err(gone());
         }
+        if attached.first_here {
+            let event = ServerEvent::UserOnline(change(&record, Status::Online));
+            let told = self.told(user, &event).await;
+            // Whether or not anybody can be told, other nodes must know.
+            self.registry.tell_attached(user, attached, told.as_ref().ok().cloned());
+            told?;
+        }
         if attached.first {
-            let change = change(&record, Status::Online);
-            self.tell_partners(user, &ServerEvent::UserOnline(change)).await?;
             self.store.save_last_seen(user, now).await?;
         }
         Ok(())
@@ -62,24 +68,21 @@ impl Chat {
 
     async fn leave(&self, user: &UserId, epoch: u64) {
         let _turn = self.turn(user).await;
-        let Some(left) = self.registry.leave(user, epoch, Timestamp::now()) else {
+        let Some(last_seen) = self.registry.departs(user, epoch, Timestamp::now()) else {
             return;
         };
-        let result: Result<()> = async {
-            if let Some(at) = left.last_seen {
-                self.store.save_last_seen(user, at).await?;
-            }
+        // Saved first: whoever hears of the departure, at whichever node, may look it up.
+        let saved = match last_seen {
+            Some(at) => self.store.save_last_seen(user, at).await.map_err(Error::from),
+            None => Ok(()),
+        };
+        let told = self.departure(user).await;
+        self.registry
+            .leave(user, epoch, last_seen, told.as_ref().ok().cloned().flatten());
+        if saved.is_ok() {
             self.registry.forget(user, epoch);
-            if left.status != Status::Offline
-                && let Some(record) = self.store.user(user).await?
-            {
-                let event = ServerEvent::UserOffline(change(&record, Status::Offline));
-                self.tell_partners(user, &event).await?;
-            }
-            Ok(())
         }
-        .await;
-        if let Err(error) = result {
+        if let Err(error) = saved.and(told.map(drop)) {
             // The registry keeps what the store did not take, so that nobody sees an older time.
             tracing::warn!(
                 user = user.as_str(),
@@ -93,7 +96,7 @@ impl Chat {
     pub async fn update_status(&self, user: &UserId, status: Status) -> Result<()> {
         let _turn = self.turn(user).await;
         let now = Timestamp::now();
-        if self.registry.set_status(user, status, now).is_none() {
+        if !self.registry.set_status(user, status, now) {
             return Ok(());
         }
         self.store.save_last_seen(user, now).await?;
@@ -102,13 +105,17 @@ impl Chat {
             status,
             last_seen: Some(now),
         });
-        self.registry.deliver(user, None, &event);
-        self.tell_partners(user, &event).await
+        let partners = self.store.partners(user).await;
+        let known = partners.iter().flatten();
+        let all: Vec<_> = [user].into_iter().chain(known).map(|user| (user, None)).collect();
+        self.registry.deliver_to(&all, &event);
+        partners?;
+        Ok(())
     }
 
     /// Everybody who is seen as online leaves now: the process ends, and with it every grace period.
     pub async fn save_departures(&self, now: Timestamp) {
-        let users = self.registry.visible(None, usize::MAX);
+        let users = self.registry.only_here();
         let saved = users.iter().map(|user| self.store.save_last_seen(user, now));
         let failed = futures_util::future::join_all(saved)
             .await
@@ -117,6 +124,51 @@ impl Chat {
         match failed.count() {
             0 => {}
             users => tracing::warn!(users, "last-seen times could not be saved"),
+        }
+    }
+
+    /// Sees to what this node finds out about others, until there is nobody who would say more.
+    pub async fn follow(&self, mut notices: Notices) {
+        while let Some(notice) = notices.recv().await {
+            match notice {
+                Notice::Changed(changes) => {
+                    let told = futures_util::stream::iter(changes);
+                    told.for_each_concurrent(super::LOOKS_AT_ONCE, |change| self.tell_late(change))
+                        .await;
+                }
+                Notice::Missed => {
+                    if let Err(error) = self.end_dead_sessions().await {
+                        tracing::warn!(cause = error.cause(), "ended sessions could not be looked for");
+                    }
+                }
+            }
+        }
+    }
+
+    async fn tell_late(&self, change: Change) {
+        let told: Result<()> = async {
+            if let Some(at) = change.last_seen {
+                self.store.save_last_seen(&change.user, at).await?;
+            }
+            let told = match change.online {
+                false => self.departure(&change.user).await?,
+                true => match self.store.user(&change.user).await? {
+                    Some(record) => {
+                        let event = ServerEvent::UserOnline(self::change(&record, Status::Online));
+                        Some(self.told(&change.user, &event).await?)
+                    }
+                    None => None,
+                },
+            };
+            if let Some(told) = told {
+                self.registry.tell_late(&change, &told);
+            }
+            Ok(())
+        }
+        .await;
+        if let Err(error) = told {
+            let user = change.user.as_str();
+            tracing::warn!(user, cause = error.cause(), "a change of presence could not be told");
         }
     }
 
@@ -144,11 +196,18 @@ impl Chat {
         }
     }
 
-    async fn tell_partners(&self, user: &UserId, event: &ServerEvent) -> Result<()> {
-        for partner in self.store.partners(user).await? {
-            self.registry.deliver(&partner, None, event);
-        }
-        Ok(())
+    /// What the partners of a user are told when the user leaves for good.
+    async fn departure(&self, user: &UserId) -> Result<Option<Told>> {
+        let Some(record) = self.store.user(user).await? else {
+            return Ok(None);
+        };
+        let event = ServerEvent::UserOffline(change(&record, Status::Offline));
+        self.told(user, &event).await.map(Some)
+    }
+
+    async fn told(&self, user: &UserId, event: &ServerEvent) -> Result<Told> {
+        let partners = self.store.partners(user).await?;
+        Ok(Told::new(partners, event.encode().map_err(Error::internal)?))
     }
 
     async fn turn(&self, user: &UserId) -> MutexGuard<'_, ()> {

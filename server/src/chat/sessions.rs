@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::Chat;
 use super::fields::{Fields, rule};
+use crate::auth::password::is_adopted;
 use crate::store::{NewSession, RotateOutcome, SessionId, UserRecord};
 use crate::{Error, Result};
 
@@ -47,9 +48,16 @@ impl Chat {
         };
         let found = self.store.credentials(&identifier).await?;
         let (user, hash) = found.map_or((None, None), |(user, hash)| (Some(user), Some(hash)));
+        let adopted = hash.clone().filter(is_adopted).map(|hash| (hash, password.clone()));
         let right = self.passwords.verify(password, hash).await?;
         match user {
-            Some(user) if right && user.active => self.open_session(user).await,
+            Some(user) if right && user.active => {
+                if let Some((old, password)) = adopted {
+                    let new = self.passwords.hash(password).await?;
+                    self.store.replace_password(&user.id, &old, new).await?;
+                }
+                self.open_session(user).await
+            }
             Some(_) if right => Err(Error::code(ErrorCode::AccountInactive)),
             _ => Err(Error::code(ErrorCode::InvalidCredentials)),
         }

@@ -1,5 +1,7 @@
 //! The command line. Flags, help and completions are made from the table of variables.
 
+mod healthcheck;
+mod migrate;
 mod user;
 
 use std::ffi::OsString;
@@ -52,6 +54,8 @@ fn perform(matches: &ArgMatches) -> Outcome {
         None | Some(("serve", _)) => start(&sources(matches)),
         Some(("check-config", own)) if own.get_flag("example") => say(&env_example()),
         Some(("check-config", _)) => check_config(&sources(matches)),
+        Some(("healthcheck", _)) => healthcheck::perform(&sources(matches)),
+        Some(("migrate", own)) => migrate::perform(own, &sources(matches)),
         Some(("user", own)) => user::perform(own, &sources(matches)),
         Some(("openapi", own)) => say(pick(own, chat_spec::OPENAPI_YAML, chat_spec::OPENAPI_JSON)),
         Some(("asyncapi", own)) => say(pick(own, chat_spec::ASYNCAPI_YAML, chat_spec::ASYNCAPI_JSON)),
@@ -76,7 +80,7 @@ fn command() -> Command {
         .global(true)
         .help("Where variables are read from that are neither flags nor in the environment");
     Command::new("chat-server")
-        .about("The reference server of the chat API: REST and Socket.IO on an embedded store")
+        .about("The reference server of the chat API: REST and Socket.IO on an embedded store or on MongoDB")
         .version(env!("CARGO_PKG_VERSION"))
         .after_help(
             "Started without anything it serves on http://127.0.0.1:3000 and keeps its data in ./data.\n\
@@ -96,7 +100,9 @@ fn command() -> Command {
                         .help("Print a .env with every variable and its default instead"),
                 ),
         )
+        .subcommand(healthcheck::command())
         .subcommand(user::command())
+        .subcommand(migrate::command())
         .subcommand(documents("openapi", "Print the contract of the REST calls"))
         .subcommand(documents("asyncapi", "Print the contract of the Socket.IO events"))
         .subcommand(
@@ -145,7 +151,7 @@ fn start(sources: &Sources) -> Outcome {
     }
     runtime()?.block_on(async {
         let stop = stop_signal().map_err(failed)?;
-        let app = App::build(config).map_err(failed)?;
+        let app = App::build(config).await.map_err(failed)?;
         let listeners = Listeners::bind(&app.config).await.map_err(failed)?;
         let address = listeners.address().map_err(failed)?;
         tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "ready");
@@ -202,8 +208,12 @@ fn pick(own: &ArgMatches, yaml: &'static str, json: &'static str) -> &'static st
     if own.get_flag("json") { json } else { yaml }
 }
 
+/// One core is the store's: its writer and indexer have threads of their own. With a thread of the runtime for every core, as
+/// many as are busy anyway would wake each other for every message.
 fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.worker_threads(cores.saturating_sub(1).max(1));
     builder.enable_all().build().map_err(failed)
 }
 

@@ -7,8 +7,10 @@ use clap::{Arg, ArgMatches, Command};
 
 use super::{Failure, Outcome, failed, runtime, say};
 use crate::config::{Settings, Sources};
+use crate::metrics::StoreMetrics;
+use crate::store::mongo::MongoStore;
 use crate::store::sqlite::SqliteStore;
-use crate::store::{Store as _, StoreResult, UserRecord, UserStore as _};
+use crate::store::{Store, StoreResult, UserRecord};
 
 const PAGE: usize = 100;
 
@@ -35,9 +37,14 @@ pub(super) fn command() -> Command {
 }
 
 pub(super) fn perform(own: &ArgMatches, sources: &Sources) -> Outcome {
-    let dir = Settings::data_dir(sources).map_err(|problems| Failure::Usage(problems.to_string()))?;
+    let (dir, uri) = Settings::store(sources).map_err(|problems| Failure::Usage(problems.to_string()))?;
     runtime()?.block_on(async {
-        let store = SqliteStore::open_beside(&dir).map_err(failed)?;
+        let store: Arc<dyn Store> = match uri {
+            Some(uri) => MongoStore::open(&uri.0, StoreMetrics::default())
+                .await
+                .map_err(failed)?,
+            None => SqliteStore::open_beside(&dir).map_err(failed)?,
+        };
         let done = match own.subcommand() {
             Some((name, own)) => {
                 let who = own.try_get_one::<String>("user").ok().flatten();
@@ -53,7 +60,7 @@ pub(super) fn perform(own: &ArgMatches, sources: &Sources) -> Outcome {
     })
 }
 
-async fn list(store: &Arc<SqliteStore>) -> Outcome {
+async fn list(store: &Arc<dyn Store>) -> Outcome {
     let mut from = None;
     loop {
         let page = store.list_users(from.as_ref(), PAGE).await.map_err(failed)?;
@@ -69,7 +76,7 @@ async fn list(store: &Arc<SqliteStore>) -> Outcome {
     }
 }
 
-async fn set_active(store: &Arc<SqliteStore>, who: &str, active: bool) -> Outcome {
+async fn set_active(store: &Arc<dyn Store>, who: &str, active: bool) -> Outcome {
     let Some(user) = find(store, who).await.map_err(failed)? else {
         return Err(Failure::Failed(format!("there is no user {who:?}")));
     };
@@ -78,7 +85,7 @@ async fn set_active(store: &Arc<SqliteStore>, who: &str, active: bool) -> Outcom
     say(&format!("{} ({}) is {state}\n", user.username, user.id))
 }
 
-async fn find(store: &Arc<SqliteStore>, who: &str) -> StoreResult<Option<UserRecord>> {
+async fn find(store: &Arc<dyn Store>, who: &str) -> StoreResult<Option<UserRecord>> {
     if let Ok(id) = who.parse::<UserId>()
         && let Some(user) = store.user(&id).await?
     {

@@ -1,15 +1,22 @@
 //! Rate limits: exact counts in fixed windows, a window per key that starts with its first use.
 //!
 //! A window is two numbers, and the answer to "how many are left, and until when" is exact, which is what the
-//! `RateLimit` headers promise. Memory is bounded: of too many keys, the one unused for longest is forgotten.
+//! `RateLimit` headers promise. Memory is bounded: of too many keys, the one unused for longest is forgotten. Over several nodes
+//! the counts are brought together; how, and what that promises, is said in `cluster/redis/limits.rs`.
 
+use std::collections::HashMap;
+use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use chat_protocol::UserId;
 use lru::LruCache;
+use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
 
+use super::frame::{LimitName, Use};
+use super::redis::AuthCount;
 use crate::config::{Config, LimitConfig};
 
 /// Keys that one limit remembers: some 10 MB at worst.
@@ -24,10 +31,12 @@ pub struct Limits {
     pub auth: Limit,
     /// Socket events.
     pub events: Limit,
+    /// What the nodes together count for [`Self::auth`].
+    auth_count: Option<AuthCount>,
 }
 
 /// Whose use is counted.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Key {
     User(UserId),
     Address(IpAddr),
@@ -39,6 +48,15 @@ pub struct Limit {
     config: LimitConfig,
     most_keys: usize,
     windows: Mutex<LruCache<Key, Window>>,
+    reports: Option<Reports>,
+}
+
+/// What other nodes are to hear of.
+#[derive(Debug, Default)]
+struct Reports {
+    uses: Mutex<HashMap<Key, u32>>,
+    /// A key used so much since the last report that the next should not wait.
+    pressing: Notify,
 }
 
 /// What a key has left.
@@ -71,6 +89,50 @@ impl Limits {
             requests: Limit::new(config.request_limit),
             auth: Limit::new(config.auth_limit),
             events: Limit::new(config.socket_limit),
+            auth_count: None,
+        }
+    }
+
+    /// Of a node among others.
+    pub(super) fn joined(config: &Config, auth_count: AuthCount) -> Self {
+        Self {
+            requests: Limit::new(config.request_limit).reported(),
+            events: Limit::new(config.socket_limit).reported(),
+            auth_count: Some(auth_count),
+            ..Self::new(config)
+        }
+    }
+
+    /// Uses one of [`Self::auth`], if there is one at all nodes together.
+    pub async fn check_auth(&self, key: Key) -> Verdict {
+        let known = self.auth.peek(&key);
+        let Some(count) = self
+            .auth_count
+            .as_ref()
+            .filter(|_| known.remaining > 0 && self.auth.is_on())
+        else {
+            return self.auth.check(key);
+        };
+        match count.count(&key, self.auth.config).await {
+            Some(counted) => self.auth.settle(key, counted.allowed, counted.used, counted.left),
+            None => self.auth.check(key),
+        }
+    }
+
+    /// Counts what was used at another node.
+    pub(super) fn absorb(&self, limit: LimitName, uses: Vec<Use>) {
+        match limit {
+            LimitName::Requests => self.requests.absorb(uses, Instant::now()),
+            LimitName::Events => self.events.absorb(uses, Instant::now()),
+        }
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::User(user) => write!(f, "{user}"),
+            Self::Address(address) => write!(f, "{address}"),
         }
     }
 }
@@ -103,7 +165,23 @@ impl Limit {
             most_keys,
             // Unbounded only in name: a bounded one would reserve its whole memory at once.
             windows: Mutex::new(LruCache::unbounded()),
+            reports: None,
         }
+    }
+
+    fn reported(self) -> Self {
+        Self {
+            reports: Some(Reports::default()),
+            ..self
+        }
+    }
+
+    fn is_on(&self) -> bool {
+        self.config.max > 0
+    }
+
+    fn windows(&self) -> MutexGuard<'_, LruCache<Key, Window>> {
+        self.windows.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Uses one, if there is one. What is refused is not counted.
@@ -117,13 +195,28 @@ impl Limit {
     }
 
     fn check_at(&self, key: Key, now: Instant) -> Verdict {
-        if self.config.max == 0 {
+        if !self.is_on() {
             return Verdict {
                 allowed: true,
                 quota: self.unlimited(),
             };
         }
-        let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
+        let reported = self.reports.as_ref().map(|reports| (reports, key.clone()));
+        let mut windows = self.windows();
+        let window = self.window(&mut windows, key, now);
+        let allowed = window.used < self.config.max;
+        window.used += u32::from(allowed);
+        let quota = self.quota(*window, now);
+        self.forget_oldest(&mut windows);
+        drop(windows);
+        if allowed && let Some((reports, key)) = reported {
+            reports.add(key, self.config.max, self.most_keys);
+        }
+        Verdict { allowed, quota }
+    }
+
+    /// The window of a key that holds now.
+    fn window<'a>(&self, windows: &'a mut LruCache<Key, Window>, key: Key, now: Instant) -> &'a mut Window {
         let fresh = Window {
             ends: now + self.config.window,
             used: 0,
@@ -132,20 +225,77 @@ impl Limit {
         if window.ends <= now {
             *window = fresh;
         }
-        let allowed = window.used < self.config.max;
-        window.used += u32::from(allowed);
-        let quota = self.quota(*window, now);
+        window
+    }
+
+    fn forget_oldest(&self, windows: &mut LruCache<Key, Window>) {
         if windows.len() > self.most_keys {
             windows.pop_lru();
         }
+    }
+
+    /// Takes over what all nodes together counted, this use included if it was allowed.
+    fn settle(&self, key: Key, allowed: bool, used: u32, left: Duration) -> Verdict {
+        let now = Instant::now();
+        let mut windows = self.windows();
+        let window = self.window(&mut windows, key, now);
+        window.used = used.max(window.used.saturating_add(u32::from(allowed)));
+        window.ends = now + left.min(self.config.window);
+        let quota = self.quota(*window, now);
+        self.forget_oldest(&mut windows);
         Verdict { allowed, quota }
     }
 
+    /// Adds what was used at another node. The windows of a key end together: with the first of them.
+    fn absorb(&self, uses: Vec<Use>, now: Instant) {
+        if !self.is_on() {
+            return;
+        }
+        let mut windows = self.windows();
+        for Use { key, count, left } in uses {
+            let ends = now + Duration::from_millis(left).min(self.config.window);
+            let window = self.window(&mut windows, key, now);
+            window.used = window.used.saturating_add(count);
+            window.ends = window.ends.min(ends);
+            self.forget_oldest(&mut windows);
+        }
+    }
+
+    /// What was used here since the last call.
+    pub(super) fn unreported(&self) -> Vec<Use> {
+        let Some(reports) = &self.reports else {
+            return Vec::new();
+        };
+        let uses = std::mem::take(&mut *reports.uses());
+        if uses.is_empty() {
+            return Vec::new();
+        }
+        let (now, windows) = (Instant::now(), self.windows());
+        let left = |key: &Key| {
+            windows
+                .peek(key)
+                .map(|window| window.ends.saturating_duration_since(now))
+        };
+        let uses = uses.into_iter().filter_map(|(key, count)| {
+            let left = u64::try_from(left(&key)?.as_millis()).unwrap_or(u64::MAX);
+            (left > 0).then_some(Use { key, count, left })
+        });
+        uses.collect()
+    }
+
+    /// Waits until what was used should be told at once.
+    pub(super) async fn pressing(&self) {
+        match &self.reports {
+            Some(reports) => reports.pressing.notified().await,
+            None => std::future::pending().await,
+        }
+    }
+
     fn peek_at(&self, key: &Key, now: Instant) -> Quota {
-        if self.config.max == 0 {
+        if !self.is_on() {
             return self.unlimited();
         }
-        let windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
+        let windows = self.windows();
         let window = windows.peek(key).filter(|window| window.ends > now).copied();
         self.quota(
             window.unwrap_or(Window {
@@ -160,7 +310,7 @@ impl Limit {
         Quota {
             limit: self.config.max,
             window: self.config.window,
-            remaining: self.config.max - window.used,
+            remaining: self.config.max.saturating_sub(window.used),
             reset: window.ends.saturating_duration_since(now),
         }
     }
@@ -172,6 +322,24 @@ impl Limit {
             window: self.config.window,
             remaining: u32::MAX,
             reset: self.config.window,
+        }
+    }
+}
+
+impl Reports {
+    fn uses(&self) -> MutexGuard<'_, HashMap<Key, u32>> {
+        self.uses.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add(&self, key: Key, max: u32, most_keys: usize) {
+        let mut uses = self.uses();
+        if uses.len() >= most_keys && !uses.contains_key(&key) {
+            return;
+        }
+        let used = uses.entry(key).or_default();
+        *used += 1;
+        if *used >= (max / 8).max(1) {
+            self.pressing.notify_one();
         }
     }
 }
@@ -256,6 +424,39 @@ mod tests {
         assert_eq!(limit.windows.lock().unwrap().len(), 3);
         assert_eq!(limit.peek_at(&user("a"), now).remaining, 3);
         assert_eq!(limit.peek_at(&user("b"), now).remaining, 5, "forgotten");
+    }
+
+    #[test]
+    fn two_nodes_count_together_and_their_windows_end_together() {
+        let (here, there, now) = (limit(8).reported(), limit(8).reported(), Instant::now());
+        for _ in 0..3 {
+            here.check_at(user("ann"), now);
+        }
+        let later = now + Duration::from_secs(2);
+        there.check_at(user("ann"), later);
+        let uses = here.unreported();
+        assert_eq!((uses.len(), uses[0].count), (1, 3));
+        assert!(here.unreported().is_empty(), "told once");
+        there.absorb(
+            vec![Use {
+                left: 8_000,
+                ..uses[0].clone()
+            }],
+            later,
+        );
+        let left = there.peek_at(&user("ann"), later);
+        assert_eq!((left.remaining, left.reset_seconds()), (4, 8));
+        there.absorb(
+            vec![Use {
+                count: 7,
+                ..uses[0].clone()
+            }],
+            later,
+        );
+        let refused = there.check_at(user("ann"), later);
+        assert_eq!((refused.allowed, refused.quota.remaining), (false, 0), "more than all");
+        let reported = there.unreported();
+        assert_eq!(reported[0].count, 1, "what others used is not told again");
     }
 
     #[test]

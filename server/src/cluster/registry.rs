@@ -1,196 +1,89 @@
-//! Who is connected to this process, with what status.
+//! The devices of this process, and how an event gets to those of a user, here and at other nodes.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
-use chat_protocol::{Status, Timestamp, UserId};
+use chat_protocol::UserId;
 
-use super::{Device, DeviceId, ServerEvent};
+use super::frame::{self, News};
+use super::outbox::Outbox;
+use super::presence::Entry;
+use super::{Device, DeviceId, Encoded, ServerEvent};
 use crate::metrics::Metrics;
 use crate::store::SessionId;
 
 /// How long a bulk delivery waits for room in one device's buffer before it calls the device slow.
 const BULK_PATIENCE: Duration = Duration::from_secs(5);
+/// And how often it looks.
+const BULK_PAUSE: Duration = Duration::from_millis(5);
 
 /// Users, their devices and their presence. One lock, held for moments, never across an await.
 pub struct Registry {
     state: RwLock<State>,
+    /// Held while it is decided, told here and queued for other nodes who came or went: so all three have one order.
+    telling: Mutex<()>,
+    pub(super) outbox: Option<Outbox>,
     metrics: Metrics,
 }
 
 #[derive(Default)]
-struct State {
-    users: HashMap<UserId, Entry>,
+pub(super) struct State {
+    pub(super) users: HashMap<UserId, Entry>,
     /// Users that others see as online, in the order of the list of online users.
-    visible: BTreeSet<UserId>,
+    pub(super) visible: BTreeSet<UserId>,
+    /// How many users are present at this node.
+    pub(super) here: i64,
 }
 
-struct Entry {
-    devices: Vec<(Arc<dyn Device>, SessionId)>,
-    presence: Presence,
-    /// Raised whenever a device comes or goes: a grace period that began before is void.
-    epoch: u64,
-    /// Whether others were told that the user is here (or would have been, had they been visible).
-    announced: bool,
-}
-
-/// What a connected user shows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Presence {
-    /// As chosen; [`Status::Offline`] is invisible.
-    pub status: Status,
-    /// As others see it.
-    pub last_seen: Option<Timestamp>,
-}
-
-/// What [`Registry::attach`] found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Attached {
-    /// The user was away for good before: others are to be told.
-    pub first: bool,
-    pub presence: Presence,
+/// Which sessions of a user ended.
+#[derive(Debug, Clone, Copy)]
+pub enum Ended<'a> {
+    These(&'a [SessionId]),
+    All,
 }
 
 impl Registry {
+    /// Of a node on its own.
     pub fn new(metrics: Metrics) -> Self {
         Self {
             state: RwLock::default(),
+            telling: Mutex::default(),
+            outbox: None,
             metrics,
         }
     }
 
-    fn read<T>(&self, look: impl FnOnce(&State) -> T) -> T {
+    /// Of a node that tells others what happens.
+    pub(super) fn joined(metrics: Metrics, outbox: Outbox) -> Self {
+        Self {
+            outbox: Some(outbox),
+            ..Self::new(metrics)
+        }
+    }
+
+    pub(super) fn read<T>(&self, look: impl FnOnce(&State) -> T) -> T {
         look(&self.state.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn write<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+    pub(super) fn write<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         let result = change(&mut state);
-        self.metrics
-            .users_online
-            .set(i64::try_from(state.users.len()).unwrap_or(i64::MAX));
+        self.metrics.users_online.set(state.here);
         result
     }
 
-    /// Adds a device, or moves it to a newer session. `greet` runs before any event can reach the device.
-    pub fn attach(
-        &self,
-        user: &UserId,
-        session: &SessionId,
-        device: Arc<dyn Device>,
-        now: Timestamp,
-        greet: impl FnOnce(Presence),
-    ) -> Attached {
-        self.write(|state| {
-            let entry = state.users.entry(user.clone()).or_insert_with(|| Entry {
-                devices: Vec::new(),
-                presence: Presence {
-                    status: Status::Online,
-                    last_seen: Some(now),
-                },
-                epoch: 0,
-                announced: false,
-            });
-            entry.epoch += 1;
-            let first = !std::mem::replace(&mut entry.announced, true);
-            if first {
-                entry.presence = Presence {
-                    status: Status::Online,
-                    last_seen: Some(now),
-                };
-                state.visible.insert(user.clone());
-            }
-            greet(entry.presence);
-            let id = device.id();
-            entry.devices.retain(|(known, _)| known.id() != id);
-            entry.devices.push((device, session.clone()));
-            Attached {
-                first,
-                presence: entry.presence,
-            }
-        })
+    pub(super) fn telling(&self) -> MutexGuard<'_, ()> {
+        self.telling.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Removes a device. `Some(epoch)` when it was the user's last: the grace period begins.
-    pub fn detach(&self, user: &UserId, device: DeviceId) -> Option<u64> {
-        self.write(|state| {
-            let entry = state.users.get_mut(user)?;
-            let before = entry.devices.len();
-            entry.devices.retain(|(known, _)| known.id() != device);
-            if entry.devices.len() == before {
-                return None;
-            }
-            entry.epoch += 1;
-            entry.devices.is_empty().then_some(entry.epoch)
-        })
+    pub(super) fn tell_nodes(&self, news: &News) {
+        if let Some(outbox) = &self.outbox {
+            outbox.tell(news);
+        }
     }
 
-    /// Ends the grace period begun at `epoch`, unless somebody came back. Returns the presence at the end; `last_seen` is
-    /// `now` for a visible user and stays for an invisible one. The entry stays until [`Self::forget`].
-    pub fn leave(&self, user: &UserId, epoch: u64, now: Timestamp) -> Option<Presence> {
-        self.write(|state| {
-            let entry = state.users.get_mut(user).filter(|e| e.epoch == epoch && e.announced)?;
-            entry.announced = false;
-            let left = entry.presence;
-            if left.status != Status::Offline {
-                entry.presence.last_seen = Some(now);
-            }
-            entry.presence.status = Status::Offline;
-            state.visible.remove(user);
-            Some(Presence {
-                last_seen: entry.presence.last_seen,
-                ..left
-            })
-        })
-    }
-
-    /// Forgets a user who left, once the store knows their last-seen time.
-    pub fn forget(&self, user: &UserId, epoch: u64) {
-        self.write(|state| {
-            if state.users.get(user).is_some_and(|e| e.epoch == epoch && !e.announced) {
-                state.users.remove(user);
-            }
-        });
-    }
-
-    /// Changes the chosen status. `None` when nothing changed or the user is not connected.
-    pub fn set_status(&self, user: &UserId, status: Status, now: Timestamp) -> Option<Presence> {
-        self.write(|state| {
-            let entry = state.users.get_mut(user).filter(|e| e.announced)?;
-            if entry.presence.status == status {
-                return None;
-            }
-            entry.presence = Presence {
-                status,
-                last_seen: Some(now),
-            };
-            if status == Status::Offline {
-                state.visible.remove(user);
-            } else {
-                state.visible.insert(user.clone());
-            }
-            Some(entry.presence)
-        })
-    }
-
-    /// `None`: not connected here, the store knows the last-seen time.
-    pub fn presence(&self, user: &UserId) -> Option<Presence> {
-        self.read(|state| state.users.get(user).map(|e| e.presence))
-    }
-
-    pub fn is_connected(&self, user: &UserId) -> bool {
-        self.read(|state| state.users.get(user).is_some_and(|e| !e.devices.is_empty()))
-    }
-
-    /// Visible users after `after`, by id; at most `limit`.
-    pub fn visible(&self, after: Option<&UserId>, limit: usize) -> Vec<UserId> {
-        use std::ops::Bound::{Excluded, Unbounded};
-        let from = after.map_or(Unbounded, Excluded);
-        self.read(|state| state.visible.range((from, Unbounded)).take(limit).cloned().collect())
-    }
-
-    /// Everybody with a device.
+    /// Everybody with a device here.
     pub fn connected(&self) -> Vec<UserId> {
         self.read(|state| {
             let with_devices = state.users.iter().filter(|(_, e)| !e.devices.is_empty());
@@ -198,8 +91,72 @@ impl Registry {
         })
     }
 
+    /// The user's id, if they have a device here.
+    pub(super) fn connected_as(&self, user: &str) -> Option<UserId> {
+        self.read(|state| {
+            let (user, entry) = state.users.get_key_value(user)?;
+            (!entry.devices.is_empty()).then(|| user.clone())
+        })
+    }
+
+    pub(super) fn has_devices(&self) -> bool {
+        self.read(|state| state.here > 0)
+    }
+
+    /// The sessions of all devices here.
+    pub fn sessions(&self) -> Vec<(UserId, SessionId)> {
+        self.read(|state| {
+            let mut sessions = Vec::new();
+            for (user, entry) in &state.users {
+                sessions.extend(entry.devices.iter().map(|(_, session)| (user.clone(), session.clone())));
+            }
+            sessions
+        })
+    }
+
     /// Sends an event to every device of a user but one. Who does not keep up is disconnected.
     pub fn deliver(&self, user: &UserId, except: Option<DeviceId>, event: &ServerEvent) {
+        self.deliver_to(&[(user, except)], event);
+    }
+
+    /// [`Self::deliver`] to several users in their order; the event is written once for all devices and all nodes.
+    pub fn deliver_to(&self, to: &[(&UserId, Option<DeviceId>)], event: &ServerEvent) {
+        let Some(outbox) = &self.outbox else {
+            return to
+                .iter()
+                .for_each(|(user, except)| self.deliver_here(user, *except, event));
+        };
+        let Some(encoded) = written(event) else { return };
+        let event = ServerEvent::Encoded(encoded);
+        for (user, except) in to {
+            self.deliver_here(user, *except, &event);
+        }
+        let ServerEvent::Encoded(encoded) = &event else { return };
+        for part in to.chunks(frame::MOST_TOLD) {
+            outbox.push(frame::event(part.iter().map(|(user, _)| *user), encoded, false));
+        }
+    }
+
+    /// As [`Self::deliver_to`] for very many events at once: waits for room instead of calling a device slow at once.
+    pub async fn deliver_bulk(&self, to: &[(&UserId, Option<DeviceId>)], events: &[ServerEvent]) {
+        for (user, except) in to {
+            self.deliver_bulk_here(user, *except, events).await;
+        }
+        let Some(outbox) = &self.outbox else { return };
+        let deadline = tokio::time::Instant::now() + BULK_PATIENCE;
+        for event in events {
+            // While the others cannot be reached, nothing gets better by waiting.
+            while !outbox.has_room() && outbox.is_up() && tokio::time::Instant::now() < deadline {
+                tokio::time::sleep(BULK_PAUSE).await;
+            }
+            if let Some(encoded) = written(event) {
+                outbox.push(frame::event(to.iter().map(|(user, _)| *user), &encoded, true));
+            }
+        }
+    }
+
+    /// To the devices of this process alone.
+    pub(super) fn deliver_here(&self, user: &UserId, except: Option<DeviceId>, event: &ServerEvent) {
         for device in self.devices(user, except) {
             if device.send(event).is_err() {
                 self.drop_slow(&*device);
@@ -207,8 +164,7 @@ impl Registry {
         }
     }
 
-    /// As [`Self::deliver`] for very many events at once: waits for room instead of calling a device slow at once.
-    pub async fn deliver_bulk(&self, user: &UserId, except: Option<DeviceId>, events: &[ServerEvent]) {
+    pub(super) async fn deliver_bulk_here(&self, user: &UserId, except: Option<DeviceId>, events: &[ServerEvent]) {
         for device in self.devices(user, except) {
             let deadline = tokio::time::Instant::now() + BULK_PATIENCE;
             'events: for event in events {
@@ -217,26 +173,42 @@ impl Registry {
                         self.drop_slow(&*device);
                         break 'events;
                     }
-                    tokio::time::sleep(Duration::from_millis(5)).await;
+                    tokio::time::sleep(BULK_PAUSE).await;
                 }
             }
         }
     }
 
-    /// Closes the devices of these sessions of a user.
-    pub fn close_sessions(&self, user: &UserId, ended: impl Fn(&SessionId) -> bool) {
+    /// Closes the devices of sessions of a user, at every node.
+    pub fn end_sessions(&self, user: &UserId, ended: Ended<'_>) {
+        self.close_here(user, ended);
+        self.tell_nodes(&News::Ended {
+            user: user.clone(),
+            sessions: match ended {
+                Ended::These(sessions) => Some(sessions.to_vec()),
+                Ended::All => None,
+            },
+        });
+    }
+
+    /// Closes the devices of sessions of a user at this node.
+    pub fn close_here(&self, user: &UserId, ended: Ended<'_>) {
         let devices: Vec<_> = self.read(|state| {
             let entry = state.users.get(user);
             let devices = entry.into_iter().flat_map(|e| &e.devices);
-            devices.filter(|(_, s)| ended(s)).map(|(d, _)| d.clone()).collect()
+            let devices = devices.filter(|(_, session)| match ended {
+                Ended::These(sessions) => sessions.contains(session),
+                Ended::All => true,
+            });
+            devices.map(|(device, _)| device.clone()).collect()
         });
         devices.iter().for_each(|device| device.close());
     }
 
-    /// Closes every device.
+    /// Closes every device of this process.
     pub fn close_all(&self) {
         for user in self.connected() {
-            self.close_sessions(&user, |_| true);
+            self.close_here(&user, Ended::All);
         }
     }
 
@@ -254,4 +226,13 @@ impl Registry {
         self.metrics.slow_consumers.inc();
         device.close_slow();
     }
+}
+
+/// Our own events can all be written, so a failure is ours, and told.
+fn written(event: &ServerEvent) -> Option<Encoded> {
+    let encoded = event.encode();
+    if let Err(error) = &encoded {
+        tracing::error!(%error, event = event.name(), "an event could not be written");
+    }
+    encoded.ok()
 }

@@ -30,6 +30,10 @@ pub struct Config {
     pub environment: Environment,
     /// `DATA_DIR`.
     pub data_dir: PathBuf,
+    /// `MONGODB_URI`: the store is there instead of under `data_dir`.
+    pub mongodb_uri: Option<Secret>,
+    /// `REDIS_URL`: what joins several nodes; without it there is one.
+    pub redis: Option<RedisConfig>,
     /// `JWT_SECRET`, `JWT_EXPIRES_IN`.
     pub access: TokenConfig,
     /// `JWT_REFRESH_SECRET`, `JWT_REFRESH_EXPIRES_IN`.
@@ -62,6 +66,14 @@ pub enum Environment {
     Development,
     Test,
     Production,
+}
+
+#[derive(Debug, Clone)]
+pub struct RedisConfig {
+    /// May carry a password.
+    pub url: Secret,
+    /// `REDIS_PREFIX`: keeps deployments apart that use the same Redis.
+    pub prefix: String,
 }
 
 #[derive(Debug, Clone)]

@@ -76,6 +76,32 @@ pub(super) fn address(text: &str) -> Parsed<SocketAddr> {
         .map_err(|_| "is not an address with a port".into())
 }
 
+/// Without TLS: the connection to Redis stays within the deployment. Says nothing of the text, which may carry a password.
+pub(super) fn redis(text: &str) -> Parsed<String> {
+    let Ok(address) = url::Url::parse(text) else {
+        return Err("is not an address".into());
+    };
+    match address.scheme() {
+        "rediss" | "valkeys" => Err("asks for TLS, which this build does not have towards Redis".into()),
+        "redis" if address.host_str().is_none_or(str::is_empty) => Err("names no host".into()),
+        "redis" => Ok(text.to_owned()),
+        _ => Err("does not begin with redis://".into()),
+    }
+}
+
+pub(super) fn word(text: &str) -> Parsed<String> {
+    let is_word = |text: &str| {
+        (1..=64).contains(&text.len())
+            && text
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+    };
+    match is_word(text) {
+        true => Ok(text.to_owned()),
+        false => Err("has other characters, or is too long".into()),
+    }
+}
+
 pub(super) fn environment(text: &str) -> Parsed<Environment> {
     match text {
         "development" => Ok(Environment::Development),
@@ -153,6 +179,24 @@ pub(super) fn bearer(text: &str) -> Parsed<String> {
     } else {
         Err("has characters that a header cannot carry".into())
     }
+}
+
+/// Looks at the form alone: whether somebody answers there, the store finds out.
+pub(super) fn mongodb_uri(text: &str) -> Parsed<String> {
+    let rest = text
+        .strip_prefix("mongodb://")
+        .or_else(|| text.strip_prefix("mongodb+srv://"));
+    let rest = rest.ok_or("does not begin with mongodb:// or mongodb+srv://")?;
+    let (address, _options) = rest.split_once('?').unwrap_or((rest, ""));
+    let (authority, database) = address.split_once('/').unwrap_or((address, ""));
+    let hosts = authority.rsplit_once('@').map_or(authority, |(_, hosts)| hosts);
+    if hosts.is_empty() || hosts.split(',').any(|host| host.is_empty() || host.starts_with(':')) {
+        return Err("names no host".into());
+    }
+    if database.len() > 63 || database.contains(['/', '\\', '.', ' ', '"', '$', '*', '<', '>', ':', '|']) {
+        return Err("names a database as MongoDB does not allow".into());
+    }
+    Ok(text.to_owned())
 }
 
 fn list(text: &str) -> impl Iterator<Item = &str> {
@@ -246,6 +290,50 @@ mod tests {
             assert!(cors(text).is_err(), "{text}");
         }
         assert!(cors(",").is_err());
+    }
+
+    #[test]
+    fn addresses_of_mongodb_name_hosts_and_perhaps_a_database() {
+        for text in [
+            "mongodb://localhost",
+            "mongodb://localhost:27017/chat",
+            "mongodb://ann:p%40ss@a:1,b:2,c/talk?replicaSet=rs0&authSource=admin",
+            "mongodb+srv://cluster.example.org/chat",
+            "mongodb://localhost/?replicaSet=rs0",
+        ] {
+            assert_eq!(mongodb_uri(text).as_deref(), Ok(text));
+        }
+        for text in [
+            "localhost:27017",
+            "http://localhost",
+            "mongodb://",
+            "mongodb:///chat",
+            "mongodb://a,,b",
+            "mongodb://:27017",
+            "mongodb://localhost/a.b",
+            "mongodb://localhost/a/b",
+        ] {
+            assert!(mongodb_uri(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_redis_is_an_address_with_a_host() {
+        for good in ["redis://localhost:6379", "redis://:secret@10.0.0.7/2", "redis://[::1]"] {
+            assert_eq!(redis(good).as_deref(), Ok(good));
+        }
+        for bad in [
+            "localhost:6379",
+            "http://localhost",
+            "rediss://localhost",
+            "redis://",
+            "redis:///2",
+            "",
+        ] {
+            assert!(redis(bad).is_err(), "{bad}");
+        }
+        let told = redis("http://:secret@localhost").unwrap_err();
+        assert!(!told.contains("secret"), "{told}");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::secrets::{self, Judged};
 use super::sources::{Origin, Sources};
 use super::variables::{Draft, Initial, VARIABLES, Variable};
-use super::{Config, Environment, LimitConfig, TokenConfig};
+use super::{Config, Environment, LimitConfig, RedisConfig, Secret, TokenConfig};
 
 /// The window of `SOCKET_RATE_LIMIT_MAX_EVENTS`.
 const SOCKET_WINDOW: Duration = Duration::from_secs(10);
@@ -60,6 +60,14 @@ impl Settings {
             Judged::Refused(found) => problems.extend(found),
             Judged::Accepted(found) => notices.extend(found),
         }
+        let unshared = sources.get("MONGODB_URI").is_none_or(|(_, value)| value.is_empty());
+        if draft.redis_url.is_some() && unshared {
+            problems.push(Problem::new(
+                "REDIS_URL",
+                "is set without MONGODB_URI, and nodes that are joined must have one store",
+                "Set MONGODB_URI too, or remove REDIS_URL to run one node on the embedded store.",
+            ));
+        }
         let port_free = draft.port == 0 || problems.iter().any(|problem| problem.variable == "PORT");
         if draft.metrics_addr.is_some_and(|addr| addr.port() == draft.port) && !port_free {
             problems.push(Problem::of("METRICS_ADDR", "has the port of the server itself"));
@@ -105,16 +113,12 @@ impl Settings {
         let Self { draft, mut notices, .. } = self;
         let secrets = secrets::complete(&draft).map_err(|problem| Problems(vec![problem]))?;
         notices.extend(secrets.notice);
-        let host = draft.host.unwrap_or(match draft.environment {
-            Environment::Production => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-            Environment::Development | Environment::Test => IpAddr::V4(Ipv4Addr::LOCALHOST),
-        });
         let per_window = |max| LimitConfig {
             max,
             window: draft.window,
         };
         let config = Config {
-            listen: SocketAddr::new(host, draft.port),
+            listen: listen(&draft),
             environment: draft.environment,
             access: TokenConfig {
                 secret: secrets.access,
@@ -132,6 +136,11 @@ impl Settings {
             },
             authenticate_within: draft.authenticate_within,
             data_dir: draft.data_dir,
+            mongodb_uri: draft.mongodb_uri,
+            redis: draft.redis_url.map(|url| RedisConfig {
+                url,
+                prefix: draft.redis_prefix,
+            }),
             trusted_proxies: draft.trusted_proxies,
             cors: draft.cors,
             metrics_addr: draft.metrics_addr,
@@ -142,18 +151,39 @@ impl Settings {
         Ok((config, notices))
     }
 
-    /// Where the embedded store is, for commands that need nothing else.
-    pub fn data_dir(sources: &Sources) -> Result<PathBuf, Problems> {
+    /// Where the server listens, for commands that need nothing else.
+    pub fn listen(sources: &Sources) -> Result<SocketAddr, Problems> {
+        let needed = VARIABLES
+            .iter()
+            .filter(|variable| matches!(variable.name, "NODE_ENV" | "HOST" | "PORT"));
+        let (draft, _, problems) = read_all(sources, needed);
+        if problems.is_empty() {
+            Ok(listen(&draft))
+        } else {
+            Err(Problems(problems))
+        }
+    }
+
+    /// Where the store is, for commands that need nothing else: the directory, and the MongoDB that replaces it.
+    pub fn store(sources: &Sources) -> Result<(PathBuf, Option<Secret>), Problems> {
         let needed = VARIABLES
             .iter()
             .filter(|variable| matches!(variable.name, "DATA_DIR" | "MONGODB_URI"));
         let (draft, _, problems) = read_all(sources, needed);
         if problems.is_empty() {
-            Ok(draft.data_dir)
+            Ok((draft.data_dir, draft.mongodb_uri))
         } else {
             Err(Problems(problems))
         }
     }
+}
+
+fn listen(draft: &Draft) -> SocketAddr {
+    let host = draft.host.unwrap_or(match draft.environment {
+        Environment::Production => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        Environment::Development | Environment::Test => IpAddr::V4(Ipv4Addr::LOCALHOST),
+    });
+    SocketAddr::new(host, draft.port)
 }
 
 fn read_all(

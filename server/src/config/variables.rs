@@ -42,6 +42,9 @@ pub(super) struct Draft {
     pub(super) host: Option<IpAddr>,
     pub(super) port: u16,
     pub(super) data_dir: PathBuf,
+    pub(super) mongodb_uri: Option<Secret>,
+    pub(super) redis_url: Option<Secret>,
+    pub(super) redis_prefix: String,
     pub(super) access_secret: Option<Secret>,
     pub(super) access_lifetime: Duration,
     pub(super) refresh_secret: Option<Secret>,
@@ -105,10 +108,14 @@ pub const VARIABLES: &[Variable] = &[
             means: "the embedded store under DATA_DIR",
             sample: "mongodb://localhost:27017/chat",
         },
-        help: "A MongoDB to keep the data in (not in this build)",
-        takes: "nothing yet: this build has the embedded store only; remove the variable to use it",
+        help: "A MongoDB replica set to keep the data in, instead of the embedded store",
+        takes: "mongodb://[user:password@]host[:port][,…][/database][?options], or mongodb+srv://…; the database is chat when \
+                none is named; special characters of user and password are percent-encoded",
         secret: true,
-        read: |_, _| Err("is set, but this build has the embedded store only".into()),
+        read: |draft, text| {
+            let uri = parse::mongodb_uri(text);
+            set(&mut draft.mongodb_uri, uri.map(|uri| Some(Secret(uri))))
+        },
     },
     Variable {
         name: "REDIS_URL",
@@ -116,10 +123,18 @@ pub const VARIABLES: &[Variable] = &[
             means: "one node on its own",
             sample: "redis://localhost:6379",
         },
-        help: "A Redis that joins several nodes into one deployment (not in this build)",
-        takes: "nothing yet: this build has the embedded store only and runs as one node; remove the variable",
+        help: "A Redis that joins several nodes into one deployment; needs MONGODB_URI, the same for all",
+        takes: "an address: redis://HOST:PORT, redis://:PASSWORD@HOST:PORT",
         secret: true,
-        read: |_, _| Err("is set, but this build runs as one node on its embedded store only".into()),
+        read: |draft, text| set(&mut draft.redis_url, parse::redis(text).map(|url| Some(Secret(url)))),
+    },
+    Variable {
+        name: "REDIS_PREFIX",
+        initial: Initial::Value("chat"),
+        help: "Keeps deployments apart that use the same Redis; the same for all nodes of one",
+        takes: "1 to 64 letters, digits, _ and -",
+        secret: false,
+        read: |draft, text| set(&mut draft.redis_prefix, parse::word(text)),
     },
     Variable {
         name: "JWT_SECRET",

@@ -7,10 +7,10 @@ use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use chat_protocol::ErrorCode;
 
-use super::peer::Peer;
 use crate::app::App;
 use crate::chat::sessions::Caller;
-use crate::cluster::limits::{Key, Limit, Quota};
+use crate::cluster::limits::{Key, Quota, Verdict};
+use crate::peer::Peer;
 use crate::{Error, Result};
 
 /// What is left after this request: set by admission, shown by the envelope.
@@ -25,7 +25,8 @@ impl FromRequestParts<App> for AtTheDoor {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self> {
-        count(parts, &app.limits.auth, Key::address(Peer::noted(parts).0))?;
+        let verdict = app.limits.check_auth(Key::address(Peer::noted(parts).0)).await;
+        note(parts, verdict)?;
         Ok(Self)
     }
 }
@@ -43,13 +44,12 @@ impl FromRequestParts<App> for Caller {
             Err(_) => Key::address(Peer::noted(parts).0),
         };
         // Over the limit wins over a bad token.
-        count(parts, &app.limits.requests, key)?;
+        note(parts, app.limits.requests.check(key))?;
         caller
     }
 }
 
-fn count(parts: &Parts, limit: &Limit, key: Key) -> Result<()> {
-    let verdict = limit.check(key);
+fn note(parts: &Parts, verdict: Verdict) -> Result<()> {
     if let Some(slot) = parts.extensions.get::<QuotaSlot>() {
         // Counted once per request, so the slot is empty.
         let _ = slot.0.set(verdict.quota);

@@ -11,11 +11,11 @@ use axum::response::{IntoResponse, Response};
 
 use super::admission::QuotaSlot;
 use super::drain::drained;
-use super::peer::Peer;
 use crate::Error;
 use crate::app::App;
 use crate::cluster::limits::{Key, Quota};
 use crate::metrics::RequestLabels;
+use crate::peer::Peer;
 
 /// The operation that a request was for; noted on its response.
 #[derive(Debug, Clone, Copy)]

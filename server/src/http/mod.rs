@@ -8,6 +8,5 @@ mod drain;
 pub mod envelope;
 pub mod messages;
 pub mod operations;
-pub mod peer;
 pub mod query;
 pub mod users;

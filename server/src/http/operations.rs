@@ -18,7 +18,8 @@ pub async fn health() -> Response {
     Json(json!({"status": "ok"})).into_response()
 }
 
-/// The store answers and the server takes work.
+/// The store answers and the server takes work. A node that cannot reach the others serves its own devices: it is ready, and
+/// says what it lacks.
 pub async fn ready(app: State<App>) -> Response {
     let stored = app.store.check().await;
     if let Err(error) = &stored {
@@ -30,7 +31,10 @@ pub async fn ready(app: State<App>) -> Response {
         (_, true) => (StatusCode::SERVICE_UNAVAILABLE, "draining"),
         (false, false) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
     };
-    (status, Json(json!({"status": text, "store": store}))).into_response()
+    let apart = app.cluster.as_ref().is_some_and(|cluster| !cluster.is_up());
+    let degraded: &[&str] = if apart { &["redis"] } else { &[] };
+    let body = json!({"status": text, "store": store, "degraded": degraded});
+    (status, Json(body)).into_response()
 }
 
 /// `/metrics` on the main listener: only with the token, and not at all without one.

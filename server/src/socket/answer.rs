@@ -1,5 +1,6 @@
 //! How an event is answered: by its ack if it has one, else an `error` event on failure.
 
+use chat_protocol::ApiError;
 use chat_protocol::event::{Ack, server};
 use serde::Serialize;
 use socketioxide::SendError;
@@ -7,6 +8,7 @@ use socketioxide::extract::{AckSender, SocketRef};
 
 use super::device::is_full;
 use crate::Error;
+use crate::app::App;
 
 pub(super) struct Answer {
     socket: SocketRef,
@@ -28,13 +30,20 @@ impl Answer {
     }
 
     /// `{ok: false, error}`, or an `error` event. Returns whether there was room.
-    pub(super) fn refuse(self, error: &Error) -> bool {
-        let error = error.to_api(None);
+    pub(super) fn refuse(self, error: ApiError) -> bool {
         match self.ack {
             Some(ack) => sent(ack.send(&Ack::<()>::Err(error))),
             None => sent(self.socket.emit(server::ERROR, &error)),
         }
     }
+}
+
+/// Logs a failure and gives what the client is told of it. When it is ours, both carry the same id: the cause stays in the log.
+pub(super) fn told(app: &App, event: &str, error: &Error) -> ApiError {
+    let id = error.is_ours().then(|| app.chat.ids.hex());
+    let (code, cause) = (error.kind().to_string(), error.cause());
+    tracing::info!(request_id = id, event, code, cause, "event refused");
+    error.to_api(id.as_deref())
 }
 
 fn sent(result: Result<(), SendError>) -> bool {

@@ -10,6 +10,7 @@ use socketioxide::extract::SocketRef;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep_until};
 
+use super::answer::told;
 use super::device::SocketDevice;
 use super::packet::Packet;
 use crate::Error;
@@ -17,7 +18,7 @@ use crate::app::App;
 use crate::chat::sessions::Caller;
 use crate::cluster::limits::Key;
 use crate::cluster::{Device as _, ServerEvent};
-use crate::http::peer::Peer;
+use crate::peer::Peer;
 
 /// How long somebody types who does not say so again.
 const TYPING_FOR: Duration = Duration::from_secs(6);
@@ -115,7 +116,8 @@ impl Connection {
 
     /// Tells the client why, and ends the connection.
     pub(super) fn end(&self, error: &Error) {
-        let _ = self.device.send(&ServerEvent::Error(error.to_api(None)));
+        let error = told(&self.app, "(connection)", error);
+        let _ = self.device.send(&ServerEvent::Error(error));
         self.device.close();
     }
 

@@ -44,6 +44,7 @@ impl SocketDevice {
             E::MessageEdited(payload) => socket.emit(name, payload),
             E::MessageDeleted(payload) => socket.emit(name, payload),
             E::Error(payload) => socket.emit(name, payload),
+            E::Encoded(event) => socket.emit(name, &event.payload),
         }
     }
 }

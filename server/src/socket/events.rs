@@ -6,7 +6,7 @@ use chat_protocol::event::{Authenticated, Done, Joined, MessageSent, client};
 use chat_protocol::{ChatId, ErrorCode, UserId};
 use serde_json::Value;
 
-use super::answer::Answer;
+use super::answer::{Answer, told};
 use super::connection::Connection;
 use super::packet::Packet;
 use crate::app::App;
@@ -185,11 +185,7 @@ impl Timer {
     fn start(app: &App, event: &str) -> Self {
         Self {
             app: app.clone(),
-            // Never a name that a client made up: it becomes a label.
-            event: client::ALL
-                .into_iter()
-                .find(|known| *known == event)
-                .unwrap_or("unknown"),
+            event: known(event),
             started: Instant::now(),
         }
     }
@@ -200,14 +196,6 @@ impl Timer {
             Ok(_) => "ok".to_owned(),
             Err(error) => error.kind().to_string(),
         };
-        if let Err(error) = &result {
-            tracing::info!(
-                event = self.event,
-                code = outcome,
-                cause = error.cause(),
-                "event refused"
-            );
-        }
         let labels = EventLabels {
             event: self.event,
             outcome,
@@ -216,9 +204,15 @@ impl Timer {
         histogram.observe(self.started.elapsed().as_secs_f64());
         match result {
             Ok(value) => answer.done(value),
-            Err(error) => answer.refuse(&error),
+            Err(error) => answer.refuse(told(&self.app, self.event, &error)),
         }
     }
+}
+
+/// Never a name that a client made up: it becomes a label.
+pub(super) fn known(event: &str) -> &'static str {
+    let mut all = client::ALL.into_iter();
+    all.find(|known| *known == event).unwrap_or("unknown")
 }
 
 /// The ack of `send_message`: what `message_sent` says, without the client's own id.

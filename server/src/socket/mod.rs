@@ -21,6 +21,7 @@ use socketioxide::layer::SocketIoLayer;
 use socketioxide::{SocketIo, TransportType};
 use tokio::sync::{Notify, mpsc};
 
+use self::answer::told;
 use self::connection::Connection;
 use self::packet::Packet;
 use crate::app::App;
@@ -59,7 +60,7 @@ pub fn layer(app: &App) -> SocketIoLayer {
         .ws_read_buffer_size(4096)
         .transports([TransportType::Polling, TransportType::Websocket])
         .build_layer();
-    let (connecting, authenticating) = (app.clone(), app.clone());
+    let (connecting, registering, authenticating) = (app.clone(), app.clone(), app.clone());
     let connected = move |socket: SocketRef| {
         let app = connecting.clone();
         async move { start(app, socket) }
@@ -67,6 +68,10 @@ pub fn layer(app: &App) -> SocketIoLayer {
     let authenticate = move |socket: SocketRef, TryData(auth): TryData<Value>| {
         let app = authenticating.clone();
         async move { admit(&app, &socket, auth.ok()).await }
+    };
+    let register = move |socket: SocketRef| {
+        let app = registering.clone();
+        async move { register(app, &socket) }
     };
     io.ns("/", connected.with(register).with(authenticate));
     layer
@@ -79,7 +84,12 @@ async fn admit(app: &App, socket: &SocketRef, auth: Option<Value>) -> Result<(),
         // The client authenticates by the event.
         None | Some(Value::Null) => Ok(()),
         Some(Value::String(token)) => {
-            let caller = app.chat.authenticate(token).await.map_err(Refusal)?;
+            let refused = |error| {
+                // A refused handshake has room for the code alone: the client is told no id.
+                told(app, "(handshake)", &error);
+                Refusal(error)
+            };
+            let caller = app.chat.authenticate(token).await.map_err(refused)?;
             socket.extensions.insert(caller);
             Ok(())
         }
@@ -88,7 +98,7 @@ async fn admit(app: &App, socket: &SocketRef, auth: Option<Value>) -> Result<(),
 }
 
 /// Registers the handlers; runs last before the client is told that it is connected.
-async fn register(socket: SocketRef) -> Result<(), Refusal> {
+fn register(app: App, socket: &SocketRef) -> Result<(), Refusal> {
     let (sender, receiver) = mpsc::channel(QUEUE);
     let gone = Arc::new(Notify::new());
     socket.extensions.insert(Prepared {
@@ -98,7 +108,7 @@ async fn register(socket: SocketRef) -> Result<(), Refusal> {
     // Runs in the task that reads the socket: in order, and never waiting.
     socket.on_fallback(move |packet: Packet| {
         if let Err(mpsc::error::TrySendError::Full(packet)) = sender.try_send(packet) {
-            packet.refuse(&crate::Error::unavailable("the queue of this socket is full"));
+            packet.refuse(&app, &crate::Error::unavailable("the queue of this socket is full"));
         }
         ready(())
     });

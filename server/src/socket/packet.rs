@@ -10,7 +10,9 @@ use socketioxide::extract::{AckSender, SocketRef};
 use socketioxide::handler::{FromMessage, FromMessageParts, Value as Wire};
 use socketioxide::socket::Socket;
 
-use super::answer::Answer;
+use super::answer::{Answer, told};
+use super::events::known;
+use crate::app::App;
 use crate::{Error, Result};
 
 /// Bytes of a payload, its binary attachments included.
@@ -46,8 +48,8 @@ impl FromMessage<LocalAdapter> for Packet {
 
 impl Packet {
     /// Answers without doing anything.
-    pub(super) fn refuse(self, error: &Error) {
-        self.answer.refuse(error);
+    pub(super) fn refuse(self, app: &App, error: &Error) {
+        self.answer.refuse(told(app, known(&self.event), error));
     }
 
     /// The one payload: `PAYLOAD_TOO_LARGE`, or `VALIDATION_ERROR` when there is none, or more than one.

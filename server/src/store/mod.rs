@@ -3,7 +3,9 @@
 //! Backends promise: what a call reported as done survives `kill -9` and power loss; an [`StoreError::Unavailable`]
 //! means that nothing was done.
 
+mod fold;
 mod message;
+pub mod mongo;
 mod presence;
 mod session;
 pub mod sqlite;

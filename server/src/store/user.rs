@@ -3,7 +3,7 @@ use chat_protocol::{ProfileUpdate, Timestamp, UserId};
 
 use super::{Position, Slice, StoreResult};
 
-/// An argon2 hash in PHC form. Does not print.
+/// An argon2 hash in PHC form, or a bcrypt hash of an adopted database. Does not print.
 #[derive(Clone)]
 pub struct PasswordHash(pub String);
 
@@ -70,6 +70,9 @@ pub trait UserStore: Send + Sync + 'static {
     async fn credentials_of(&self, id: &UserId) -> StoreResult<Option<(UserRecord, PasswordHash)>>;
 
     async fn update_profile(&self, id: &UserId, update: ProfileUpdate) -> StoreResult<ProfileOutcome>;
+
+    /// Another hash of the same password, in place of `old`. `false`: it is not `old` any more.
+    async fn replace_password(&self, id: &UserId, old: &PasswordHash, new: PasswordHash) -> StoreResult<bool>;
 
     /// Deactivating ends all sessions of the user in the same transaction. `false`: no such user.
     async fn set_active(&self, id: &UserId, active: bool) -> StoreResult<bool>;

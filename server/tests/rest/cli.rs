@@ -94,6 +94,19 @@ async fn secrets_are_never_printed() {
 }
 
 #[tokio::test]
+async fn nodes_that_are_joined_need_one_store_and_a_redis_that_is_one() {
+    let alone = Place::new().and("REDIS_URL", "redis://:hunter2@localhost:6379");
+    let said = alone.fails(&["serve"], 2).await;
+    assert!(said.contains("REDIS_URL is set without MONGODB_URI"), "{said}");
+    assert!(!said.contains("hunter2"), "{said}");
+    for url in ["http://:hunter2@localhost", "rediss://:hunter2@localhost", "hunter2"] {
+        let said = Place::new().and("REDIS_URL", url).fails(&["check-config"], 2).await;
+        assert!(said.contains("REDIS_URL") && said.contains("redis://HOST"), "{said}");
+        assert!(!said.contains("hunter2"), "{said}");
+    }
+}
+
+#[tokio::test]
 async fn production_refuses_missing_short_equal_and_sample_secrets() {
     let missing = Place::new().and("NODE_ENV", "production");
     let said = missing.fails(&["serve"], 2).await;

@@ -35,6 +35,11 @@ impl Device {
         }
     }
 
+    /// Emits an event that wants no ack.
+    pub(crate) async fn emit(&mut self, event: &str, payload: Value) {
+        self.write(format!("42{}", json!([event, payload]))).await;
+    }
+
     /// Emits an event and gives its ack.
     pub(crate) async fn ask(&mut self, event: &str, payload: Value) -> Value {
         self.acks += 1;
@@ -46,6 +51,26 @@ impl Device {
             if packet.starts_with(&begin) {
                 let mut acks: Value = serde_json::from_str(&packet[begin.len() - 1..]).unwrap();
                 return acks[0].take();
+            }
+        }
+    }
+
+    /// Emits an event whose ack comes by [`Self::next_ack`], and gives the number of the ack. Whether the server still lives
+    /// shows there.
+    pub(crate) async fn ask_later(&mut self, event: &str, payload: Value) -> u32 {
+        self.acks += 1;
+        let packet = format!("42{}{}", self.acks, json!([event, payload]));
+        let _ = self.socket.send(Message::text(packet)).await;
+        self.acks
+    }
+
+    /// The next ack and its number; none after the end.
+    pub(crate) async fn next_ack(&mut self) -> Option<(u32, Value)> {
+        loop {
+            let packet = self.packet().await?;
+            if let Some((id, ack)) = packet.strip_prefix("43").and_then(|ack| ack.split_once('[')) {
+                let mut acks: Value = serde_json::from_str(&format!("[{ack}")).unwrap();
+                return Some((id.parse().unwrap(), acks[0].take()));
             }
         }
     }
@@ -63,7 +88,9 @@ impl Device {
     async fn packet(&mut self) -> Option<String> {
         loop {
             match self.socket.next().await {
-                Some(Ok(Message::Text(text))) if text.as_str() == "2" => self.write("3".into()).await,
+                Some(Ok(Message::Text(text))) if text.as_str() == "2" => {
+                    let _ = self.socket.send(Message::text("3")).await;
+                }
                 Some(Ok(Message::Text(text))) => return Some(text.as_str().to_owned()),
                 Some(Ok(Message::Close(_)) | Err(_)) | None => return None,
                 Some(Ok(_)) => {}

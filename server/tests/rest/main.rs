@@ -4,11 +4,14 @@
 mod auth;
 mod cli;
 mod client;
+mod crash;
 mod device;
 mod headers;
+mod healthcheck;
 mod limits;
 mod lists;
 mod messages;
+mod mongo;
 mod operator;
 mod person;
 mod precedence;

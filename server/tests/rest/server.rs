@@ -31,7 +31,7 @@ impl Server {
         let dir = tempfile::tempdir().unwrap();
         let mut config = config(dir.path());
         change(&mut config);
-        let app = App::build(config).unwrap();
+        let app = App::build(config).await.unwrap();
         let listeners = Listeners::bind(&app.config).await.unwrap();
         let url = format!("http://{}", listeners.address().unwrap());
         tokio::spawn(serve(app.clone(), listeners, std::future::pending()));
@@ -75,6 +75,8 @@ fn config(dir: &Path) -> Config {
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         environment: Environment::Test,
         data_dir: dir.into(),
+        mongodb_uri: None,
+        redis: None,
         access: token("the access secret of the tests of REST", 15),
         refresh: token("the refresh secret of the tests of REST", 60),
         request_limit: off,

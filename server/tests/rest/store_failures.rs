@@ -55,6 +55,44 @@ async fn a_full_disk_is_told_and_loses_nothing_that_was_acknowledged() {
     server.stops().await;
 }
 
+/// The client is told an id and no cause; the log has the cause under that id.
+#[tokio::test]
+async fn a_failure_of_ours_has_the_same_id_on_the_wire_and_in_the_log() {
+    let place = Place::new();
+    let server = place.serve_in_files_of_at_most(512).await;
+    let (ann, bob) = (server.person("ann").await, server.person("bob").await);
+    let mut device = ann.device().await;
+    let long = json!({"to": bob.id, "content": "x".repeat(4000)});
+    let mut sent = 0;
+    let ack = loop {
+        let ack = device.ask("send_message", long.clone()).await;
+        if ack["ok"] == false {
+            break ack;
+        }
+        sent += 1;
+        assert!(sent < 1000, "the disk is never full");
+    };
+    device.emit("send_message", long.clone()).await;
+    let event = device.event("error").await;
+    let refused = ann.post("/api/messages/send", long).await;
+    refused.refused(503, "SERVICE_UNAVAILABLE");
+    // Whoever sent something wrong needs no log to see why.
+    let own = device.ask("send_message", json!({"to": ann.id, "content": "x"})).await;
+    assert_eq!(own["error"]["code"], "CANNOT_MESSAGE_SELF");
+    assert!(own["error"].get("requestId").is_none(), "{own}");
+    server.signal("KILL").await;
+    let log = server.ended().await.stderr;
+    for error in [&ack["error"], &event, &refused.body] {
+        assert_eq!(error["code"], "SERVICE_UNAVAILABLE", "{error}");
+        assert!(error["retryAfter"].is_u64(), "{error}");
+        let id = error["requestId"].as_str().unwrap();
+        let line = log.lines().find(|line| line.contains(id));
+        assert!(line.is_some_and(|line| line.contains("disk")), "{id}: {line:?}");
+        assert!(!error.to_string().contains("disk"), "{error}");
+    }
+    assert_ne!(ack["error"]["requestId"], event["requestId"]);
+}
+
 #[tokio::test]
 async fn a_damaged_file_is_named_and_not_touched() {
     let place = Place::new();

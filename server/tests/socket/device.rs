@@ -119,6 +119,13 @@ impl Device {
         assert!(self.events.is_empty(), "came unexpected: {:?}", self.events);
     }
 
+    /// As [`Self::quiet`], where others come and go.
+    pub(crate) async fn no_message(&mut self) {
+        assert_eq!(self.refused("no_such_event", json!({})).await, "UNKNOWN_EVENT");
+        let comings = |(name, _): &(String, Value)| name.starts_with("user_");
+        assert!(self.events.iter().all(comings), "came unexpected: {:?}", self.events);
+    }
+
     /// Leaves as a client does that says so.
     pub(crate) async fn leave(mut self) {
         self.wire.send("41").await;

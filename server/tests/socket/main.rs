@@ -15,6 +15,7 @@ mod polling;
 mod server;
 mod wire;
 
+mod crowd;
 mod engineio;
 mod events;
 mod payloads;

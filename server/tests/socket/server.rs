@@ -138,7 +138,7 @@ async fn settle() {
 }
 
 async fn build(config: Config) -> (App, Listeners) {
-    let app = App::build(config).unwrap();
+    let app = App::build(config).await.unwrap();
     let listeners = Listeners::bind(&app.config).await.unwrap();
     (app, listeners)
 }
@@ -156,6 +156,8 @@ fn config(dir: &Path) -> Config {
         listen: "127.0.0.1:0".parse().unwrap(),
         environment: Environment::Test,
         data_dir: dir.to_owned(),
+        mongodb_uri: None,
+        redis: None,
         access: token("signs the access tokens of these tests", 900),
         refresh: token("signs the refresh tokens of these tests", 7200),
         request_limit: off,

@@ -7,7 +7,7 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::{self, Message};
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, client_async, connect_async};
 
 /// How long anything may take that must happen. Only a failing test waits so long.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -17,6 +17,13 @@ pub(crate) struct Wire(WebSocketStream<MaybeTlsStream<TcpStream>>);
 impl Wire {
     pub(crate) async fn open(address: SocketAddr) -> Self {
         Self::ask(address, "EIO=4&transport=websocket").await.unwrap()
+    }
+
+    /// On a connection of one's own.
+    pub(crate) async fn over(stream: TcpStream, address: SocketAddr) -> Self {
+        let url = format!("ws://{address}/socket.io/?EIO=4&transport=websocket");
+        let stream = MaybeTlsStream::Plain(stream);
+        Self(client_async(url, stream).await.unwrap().0)
     }
 
     /// With a query of one's own.

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use chat_spec::req;
+use chat_spec::{ClientEvent, req};
 use serde_json::{Value, json};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::AbortHandle;
@@ -152,6 +152,11 @@ impl Device {
         answer
     }
 
+    /// The answer to such an event; none when the socket ended first.
+    pub async fn answer(&self, answer: oneshot::Receiver<Value>) -> Option<Value> {
+        timeout(PATIENCE, answer).await.ok()?.ok()
+    }
+
     /// Sends an engine.io packet as it is.
     pub fn send_raw(&self, packet: &str) {
         self.note("→", packet);
@@ -247,7 +252,16 @@ impl Device {
 
     async fn ack_of(&self, event: &str, answer: oneshot::Receiver<Value>) -> Result<Value, Stop> {
         match timeout(PATIENCE, answer).await {
-            Ok(Ok(ack)) => Ok(ack),
+            Ok(Ok(ack)) => {
+                let known = ClientEvent::ALL.iter().find(|known| known.name() == event);
+                if let Some(known) = known.filter(|_| ack["ok"] == false) {
+                    let (codes, code) = (known.error_codes(), ack["error"]["code"].as_str().unwrap_or_default());
+                    let expected = format!("{event}: one of {codes:?}");
+                    self.world
+                        .check(&req::ERRORS_CODE_KNOWN, codes.contains(&code), expected, code);
+                }
+                Ok(ack)
+            }
             _ => {
                 let got = format!("none; {}", self.state());
                 self.world

@@ -18,24 +18,6 @@ pub(super) fn create(db: &Connection, id: &ChatId, one: i64, other: i64) -> rusq
     Ok(chat)
 }
 
-/// Counts a new message.
-pub(super) fn advance(
-    db: &Connection,
-    chat: i64,
-    seq: u64,
-    message: i64,
-    sender: i64,
-    receiver: i64,
-) -> rusqlite::Result<()> {
-    db.prepare_cached("UPDATE chats SET last_seq = ?2 WHERE num = ?1")?
-        .execute((chat, seq))?;
-    let mut member =
-        db.prepare_cached("UPDATE members SET last_num = ?3, unread = unread + ?4 WHERE user = ?1 AND chat = ?2")?;
-    member.execute((sender, chat, message, 0))?;
-    member.execute((receiver, chat, message, 1))?;
-    Ok(())
-}
-
 pub(super) fn of(db: &Connection, one: &UserId, other: &UserId) -> StoreResult<Option<ChatId>> {
     db.prepare_cached(
         "WITH pair (a, b) AS (SELECT (SELECT num FROM users WHERE id = ?1), (SELECT num FROM users WHERE id = ?2)) \

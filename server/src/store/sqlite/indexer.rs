@@ -8,9 +8,9 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension as _};
 use tokio::sync::watch;
 
-use super::fold::fold;
 use super::schema::Database;
 use super::{failure, tune};
+use crate::store::fold::fold;
 use crate::store::{StoreError, StoreResult};
 
 /// Messages per transaction: few large ones leave the index with far fewer parts to merge than many small ones.

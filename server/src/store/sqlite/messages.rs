@@ -5,6 +5,7 @@ use chat_protocol::{ChatId, Message, MessageId, UserId};
 use rusqlite::{Connection, OptionalExtension as _};
 use sha2::{Digest, Sha256};
 
+use super::ledger::Ledger;
 use super::row::{self, MESSAGE};
 use super::{Clock, SqliteStore, chats, failure, read_state, search};
 use crate::store::{
@@ -17,7 +18,7 @@ impl MessageStore for SqliteStore {
     async fn submit(&self, message: NewMessage, done: SendDone) -> StoreResult<()> {
         let clock = self.clock.clone();
         self.writer
-            .submit(move |db| send(db, &clock, message).map_err(failure), done)
+            .submit(move |ledger| send(ledger, &clock, message).map_err(failure), done)
             .await
     }
 
@@ -134,20 +135,25 @@ fn fingerprint(message: &NewMessage) -> Vec<u8> {
     hash.finalize().iter().take(16).copied().collect()
 }
 
-fn send(db: &Connection, clock: &Clock, new: NewMessage) -> rusqlite::Result<SendOutcome> {
-    let hash = new.client_message_id.as_ref().map(|_| fingerprint(&new));
+/// An earlier message of the sender with the same `clientMessageId`: its number and fingerprint.
+fn earlier(db: &Connection, sender: i64, client_id: &str) -> rusqlite::Result<Option<(i64, Vec<u8>)>> {
+    db.prepare_cached("SELECT num, sent_hash FROM messages WHERE sender = ?1 AND client_id = ?2")?
+        .query_row((sender, client_id), |found| {
+            Ok((found.get(0)?, found.get::<_, Option<_>>(1)?.unwrap_or_default()))
+        })
+        .optional()
+}
+
+fn send(ledger: &mut Ledger, clock: &Clock, new: NewMessage) -> rusqlite::Result<SendOutcome> {
+    let Some(sender) = ledger.user(&new.sender)? else {
+        return Ok(SendOutcome::UserNotFound);
+    };
+    let mut hash = None;
     let mut reused = false;
     if let Some(client_id) = &new.client_message_id {
-        let mut query = db.prepare_cached(&format!(
-            "{} WHERE m.sender = (SELECT num FROM users WHERE id = ?1) AND m.client_id = ?2",
-            MESSAGE.replace(" FROM messages m", ", m.sent_hash FROM messages m")
-        ))?;
-        let read = |found: &rusqlite::Row<'_>| Ok((row::message(found)?, found.get::<_, Option<Vec<u8>>>(13)?));
-        if let Some((first, first_hash)) = query
-            .query_row((new.sender.as_str(), client_id.as_str()), read)
-            .optional()?
-        {
-            if first_hash == hash {
+        let sent = fingerprint(&new);
+        if let Some((num, first)) = earlier(ledger.db(), sender.num, client_id.as_str())? {
+            if first == sent {
                 // As it was sent: the hash says that the content is the same, and later fates are not part of the answer.
                 return Ok(SendOutcome::Repeated(Message {
                     content: new.content,
@@ -155,58 +161,52 @@ fn send(db: &Connection, clock: &Clock, new: NewMessage) -> rusqlite::Result<Sen
                     read_at: None,
                     edited_at: None,
                     deleted_at: None,
-                    ..first
+                    ..by_num(ledger.db(), num)?
                 }));
             }
             reused = true;
         }
+        hash = Some(sent);
     }
-    let mut user = db.prepare_cached("SELECT num FROM users WHERE id = ?1 AND active")?;
-    let number = |id: &UserId, user: &mut rusqlite::CachedStatement<'_>| {
-        user.query_row([id.as_str()], |row| row.get::<_, i64>(0)).optional()
-    };
-    let (Some(sender), Some(receiver)) = (number(&new.sender, &mut user)?, number(&new.receiver, &mut user)?) else {
+    let receiver = ledger.user(&new.receiver)?.filter(|receiver| receiver.active);
+    let Some(receiver) = receiver.filter(|_| sender.active) else {
         return Ok(SendOutcome::UserNotFound);
     };
-    let (one, other) = (sender.min(receiver), sender.max(receiver));
-    let known: Option<(i64, ChatId, u64)> = db
-        .prepare_cached("SELECT num, id, last_seq FROM chats WHERE one = ?1 AND other = ?2")?
-        .query_row((one, other), |found| {
-            Ok((found.get(0)?, row::id(found, 1)?, found.get(2)?))
-        })
-        .optional()?;
-    let known_id = known.as_ref().map(|(_, id, _)| id);
-    if new.chat.is_some() && new.chat.as_ref() != known_id {
+    let known = ledger.chat(sender.num, receiver.num)?;
+    if new.chat.is_some() && new.chat.as_ref() != known.as_ref().map(|chat| &chat.id) {
         return Ok(SendOutcome::ChatMismatch);
     }
     if reused {
         return Ok(SendOutcome::ClientMessageIdReused);
     }
-    let (chat, chat_id, seq) = match known {
-        Some((num, id, last_seq)) => (num, id, last_seq + 1),
-        None => (chats::create(db, &new.new_chat, one, other)?, new.new_chat.clone(), 1),
+    let chat = match known {
+        Some(chat) => chat,
+        None => ledger.create_chat(new.new_chat, sender.num, receiver.num)?,
     };
+    let seq = chat.last_seq + 1;
     let timestamp = clock.now();
+    let db = ledger.db();
     db.prepare_cached(
         "INSERT INTO messages (id, chat, seq, sender, receiver, content, type, sent_at, client_id, sent_hash) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
     )?
     .execute((
         new.id.as_str(),
-        chat,
+        chat.num,
         seq,
-        sender,
-        receiver,
+        sender.num,
+        receiver.num,
         &new.content,
         row::type_number(new.message_type),
         timestamp.as_millis(),
         new.client_message_id.as_ref().map(AsRef::as_ref),
         hash,
     ))?;
-    chats::advance(db, chat, seq, db.last_insert_rowid(), sender, receiver)?;
+    let num = db.last_insert_rowid();
+    ledger.count(&chat, num, sender.num, receiver.num);
     Ok(SendOutcome::Stored(Message {
         id: new.id,
-        chat_id,
+        chat_id: chat.id,
         seq: Some(seq),
         sender: new.sender,
         receiver: new.receiver,

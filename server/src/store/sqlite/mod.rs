@@ -5,9 +5,11 @@
 //! `chat.db` behind the write path and may be deleted at any time.
 
 mod chats;
-mod fold;
 mod indexer;
+mod ledger;
 mod messages;
+#[cfg(test)]
+mod plans;
 mod presence;
 mod read_state;
 mod reader;
@@ -128,7 +130,7 @@ impl Clock {
     fn new(db: &Connection) -> StoreResult<Self> {
         let last = db
             .query_row(
-                "SELECT coalesce((SELECT sent_at FROM messages ORDER BY num DESC LIMIT 1), 0)",
+                "SELECT coalesce((SELECT sent_at FROM messages WHERE num = (SELECT max(num) FROM messages)), 0)",
                 [],
                 |row| row.get(0),
             )
@@ -182,6 +184,8 @@ fn open(dir: &Path, database: Database) -> StoreResult<Connection> {
     };
     db.pragma_update(None, "synchronous", safety).map_err(in_file)?;
     database.migrate(&mut db)?;
+    #[cfg(test)]
+    plans::watch(&mut db);
     Ok(db)
 }
 

@@ -63,9 +63,12 @@ impl Readers {
     }
 }
 
-fn open(dir: &Path) -> StoreResult<Connection> {
+pub(super) fn open(dir: &Path) -> StoreResult<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let db = Connection::open_with_flags(dir.join(Database::Chat.file()), flags).map_err(failure)?;
+    #[cfg_attr(not(test), expect(unused_mut, reason = "tests listen to it"))]
+    let mut db = Connection::open_with_flags(dir.join(Database::Chat.file()), flags).map_err(failure)?;
+    #[cfg(test)]
+    super::plans::watch(&mut db);
     tune(&db)?;
     for (database, name) in [(Database::Presence, "presence"), (Database::Search, "search")] {
         let path = dir.join(database.file());

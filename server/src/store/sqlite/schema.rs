@@ -9,7 +9,8 @@ use super::failure;
 use crate::store::{StoreError, StoreResult};
 
 /// A step from version n to n + 1, each in a transaction of its own. Steps are never changed once released.
-const CHAT: &[&str] = &["
+const CHAT: &[&str] = &[
+    "
     CREATE TABLE users (
         num INTEGER PRIMARY KEY,
         id TEXT NOT NULL UNIQUE,
@@ -72,7 +73,10 @@ const CHAT: &[&str] = &["
     ) STRICT;
     CREATE UNIQUE INDEX messages_by_client_id ON messages (sender, client_id) WHERE client_id IS NOT NULL;
     CREATE TABLE reindex (num INTEGER PRIMARY KEY, version INTEGER NOT NULL DEFAULT 1) STRICT;
-"];
+",
+    // The index of (chat, seq) knows it, without a write per message.
+    "ALTER TABLE chats DROP COLUMN last_seq;",
+];
 
 const PRESENCE: &[&str] =
     &["CREATE TABLE last_seen (user TEXT PRIMARY KEY, at INTEGER NOT NULL) STRICT, WITHOUT ROWID;"];

@@ -6,8 +6,8 @@ use chat_protocol::{ChatId, Message, UserId};
 use rusqlite::{Connection, OptionalExtension as _};
 
 use super::failure;
-use super::fold::fold;
 use super::row::{self, MESSAGE, MESSAGE_NUM};
+use crate::store::fold::fold;
 use crate::store::{Position, Slice, StoreError, StoreResult};
 
 /// The index finds nothing shorter.

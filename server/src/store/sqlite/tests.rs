@@ -5,9 +5,11 @@ use std::sync::Arc;
 use tempfile::TempDir;
 
 use super::SqliteStore;
+use super::ledger::Ledger;
+use super::schema::Database;
 use crate::metrics::StoreMetrics;
 use crate::store::suite::{Bench, store_suite};
-use crate::store::{HistoryRange, SendOutcome, Store, StoreError};
+use crate::store::{HistoryRange, SendOutcome, Store, StoreError, UserStore as _};
 
 async fn open() -> (Arc<dyn Store>, TempDir) {
     let dir = TempDir::new().unwrap();
@@ -143,4 +145,44 @@ async fn store_send(
     to: &chat_protocol::UserId,
 ) -> Result<SendOutcome, StoreError> {
     b.store.send(b.message(from, to, &"x".repeat(4000))).await
+}
+
+/// The writer remembers users and chats between messages; an operator's command works beside it.
+#[tokio::test]
+async fn what_an_operator_changes_beside_the_server_is_noticed() {
+    let (store, dir) = open().await;
+    let b = Bench::new(store);
+    let (ann, bob) = (b.user("ann").await, b.user("bob").await);
+    b.send(&ann, &bob, "one").await;
+    let operator = SqliteStore::open_beside(dir.path()).unwrap();
+    assert!(operator.set_active(&bob, false).await.unwrap());
+    let refused = b.store.send(b.message(&ann, &bob, "two")).await.unwrap();
+    assert_eq!(refused, SendOutcome::UserNotFound);
+    assert!(operator.set_active(&bob, true).await.unwrap());
+    assert_eq!(b.send(&ann, &bob, "three").await.seq, Some(2));
+}
+
+/// What was remembered of a group that was undone would leave a hole in `seq`, or a chat that does not exist.
+#[test]
+fn an_undone_group_is_forgotten() {
+    let dir = TempDir::new().unwrap();
+    let db = super::open(dir.path(), Database::Chat).unwrap();
+    for name in ["ann", "bob"] {
+        let sql = "INSERT INTO users (id, username, username_key, email, password, created_at) VALUES (?1, ?1, ?1, ?1, '', 0)";
+        db.execute(sql, [name]).unwrap();
+    }
+    let mut ledger = Ledger::new(db);
+    ledger.begin().unwrap();
+    let chat = ledger.create_chat("chat".parse().unwrap(), 1, 2).unwrap();
+    ledger.count(&chat, 1, 1, 2);
+    ledger.roll_back().unwrap();
+    ledger.begin().unwrap();
+    assert!(ledger.chat(1, 2).unwrap().is_none());
+    let chat = ledger.create_chat("chat".parse().unwrap(), 2, 1).unwrap();
+    assert_eq!(chat.last_seq, 0);
+    ledger.commit().unwrap();
+    let unread: i64 = (ledger.db())
+        .query_row("SELECT sum(unread) FROM members", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(unread, 0, "a counter of the undone group was written");
 }

@@ -67,11 +67,25 @@ impl UserStore for SqliteStore {
         })
     }
 
+    async fn replace_password(&self, id: &UserId, old: &PasswordHash, new: PasswordHash) -> StoreResult<bool> {
+        let (id, old) = (id.clone(), old.clone());
+        self.writer
+            .run(move |db| {
+                db.prepare_cached("UPDATE users SET password = ?3 WHERE id = ?1 AND password = ?2")
+                    .and_then(|mut update| update.execute((id.as_str(), &old.0, &new.0)))
+                    .map(|count| count > 0)
+                    .map_err(failure)
+            })
+            .await
+    }
+
     async fn set_active(&self, id: &UserId, active: bool) -> StoreResult<bool> {
         let id = id.clone();
         self.writer
-            .run(move |db| {
-                let change = || -> rusqlite::Result<bool> {
+            .run_with(move |ledger| {
+                ledger.forget();
+                let mut change = || -> rusqlite::Result<bool> {
+                    let db = ledger.settled()?;
                     let known = db.execute("UPDATE users SET active = ?2 WHERE id = ?1", (id.as_str(), active))? > 0;
                     if !active {
                         let user = "user = (SELECT num FROM users WHERE id = ?1)";

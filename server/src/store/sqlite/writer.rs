@@ -12,6 +12,7 @@ use rusqlite::Connection;
 use tokio::sync::mpsc;
 
 use super::failure;
+use super::ledger::Ledger;
 use crate::metrics::StoreMetrics;
 use crate::store::{StoreError, StoreResult};
 
@@ -22,8 +23,8 @@ const QUEUE: usize = 4096;
 
 /// Tells a caller what became of its write, once the group is on disk (`None`) or could not be stored.
 type Completion = Box<dyn FnOnce(Option<StoreError>) + Send>;
-/// Does its part of a group and says how it went; `None` instead of a connection refuses it.
-type Write = Box<dyn FnOnce(Option<&Connection>) -> (Completion, Option<StoreError>) + Send>;
+/// Does its part of a group and says how it went; `None` instead of the ledger refuses it.
+type Write = Box<dyn FnOnce(Option<&mut Ledger>) -> (Completion, Option<StoreError>) + Send>;
 type Answers = Vec<(Completion, Option<StoreError>)>;
 
 pub(super) struct Writer {
@@ -49,7 +50,7 @@ impl Writer {
         });
         let thread = std::thread::Builder::new()
             .name("store-writer".into())
-            .spawn(move || run(&db, writes, &done, &metrics, &committed))
+            .spawn(move || run(Ledger::new(db), writes, &done, &metrics, &committed))
             .map_err(|error| StoreError::Unavailable(format!("cannot start the writer: {error}")))?;
         Ok(Self {
             queue: RwLock::new(Some(queue)),
@@ -61,13 +62,13 @@ impl Writer {
     /// so. `done` gets the result on the delivery task, after the commit.
     pub(super) async fn submit<T: Send + 'static>(
         &self,
-        write: impl FnOnce(&Connection) -> StoreResult<T> + Send + 'static,
+        write: impl FnOnce(&mut Ledger) -> StoreResult<T> + Send + 'static,
         done: impl FnOnce(StoreResult<T>) + Send + 'static,
     ) -> StoreResult<()> {
         let queue = self.queue.read().unwrap_or_else(PoisonError::into_inner).clone();
         let closed = || StoreError::Unavailable("the store is closed".into());
-        let job: Write = Box::new(move |db: Option<&Connection>| {
-            let result = db.map_or(Err(StoreError::Unavailable("not begun".into())), write);
+        let job: Write = Box::new(move |ledger: Option<&mut Ledger>| {
+            let result = ledger.map_or(Err(StoreError::Unavailable("not begun".into())), write);
             let error = result.as_ref().err().cloned();
             (
                 Box::new(move |undone: Option<StoreError>| done(undone.map_or(result, Err))),
@@ -77,10 +78,18 @@ impl Writer {
         queue.ok_or_else(closed)?.send(job).await.map_err(|_| closed())
     }
 
-    /// [`Self::submit`], waiting for the result.
+    /// [`Self::submit`] on the settled connection, waiting for the result.
     pub(super) async fn run<T: Send + 'static>(
         &self,
         write: impl FnOnce(&Connection) -> StoreResult<T> + Send + 'static,
+    ) -> StoreResult<T> {
+        self.run_with(|ledger| write(ledger.settled().map_err(failure)?)).await
+    }
+
+    /// [`Self::submit`], waiting for the result.
+    pub(super) async fn run_with<T: Send + 'static>(
+        &self,
+        write: impl FnOnce(&mut Ledger) -> StoreResult<T> + Send + 'static,
     ) -> StoreResult<T> {
         let (tx, rx) = tokio::sync::oneshot::channel();
         self.submit(write, move |result| drop(tx.send(result))).await?;
@@ -106,7 +115,7 @@ impl Writer {
 }
 
 fn run(
-    db: &Connection,
+    mut ledger: Ledger,
     mut writes: mpsc::Receiver<Write>,
     done: &mpsc::UnboundedSender<Answers>,
     metrics: &StoreMetrics,
@@ -118,7 +127,7 @@ fn run(
         #[expect(clippy::cast_precision_loss, reason = "at most GROUP")]
         metrics.group_size.observe(group.len() as f64);
         let started = Instant::now();
-        let answers = commit(db, &mut group);
+        let answers = commit(&mut ledger, &mut group);
         metrics.commit_seconds.observe(started.elapsed().as_secs_f64());
         // The delivery task ends only with the runtime; then nobody waits for answers.
         let _ = done.send(answers);
@@ -127,8 +136,9 @@ fn run(
 }
 
 /// Stores a whole group, or nothing of it.
-fn commit(db: &Connection, group: &mut Vec<Write>) -> Answers {
-    if let Err(error) = db.execute_batch("BEGIN IMMEDIATE").map_err(failure) {
+fn commit(ledger: &mut Ledger, group: &mut Vec<Write>) -> Answers {
+    if let Err(error) = ledger.begin().map_err(failure) {
+        undo(ledger);
         return group.drain(..).map(|write| refuse(write, &error)).collect();
     }
     let mut failed: Option<StoreError> = None;
@@ -138,17 +148,15 @@ fn commit(db: &Connection, group: &mut Vec<Write>) -> Answers {
             answers.push(refuse(write, error));
             continue;
         }
-        let (completion, error) = write(Some(db));
+        let (completion, error) = write(Some(&mut *ledger));
         failed.clone_from(&error);
         answers.push((completion, error));
     }
     if failed.is_none() {
-        failed = db.execute_batch("COMMIT").map_err(failure).err();
+        failed = ledger.commit().map_err(failure).err();
     }
     if let Some(error) = failed {
-        if !db.is_autocommit() && db.execute_batch("ROLLBACK").is_err() {
-            tracing::error!("the store could not undo a failed group");
-        }
+        undo(ledger);
         tracing::error!(%error, writes = answers.len(), "a group of writes could not be stored");
         let undone = StoreError::Unavailable(format!("undone with its group: {error}"));
         for (_, answer) in &mut answers {
@@ -156,6 +164,12 @@ fn commit(db: &Connection, group: &mut Vec<Write>) -> Answers {
         }
     }
     answers
+}
+
+fn undo(ledger: &mut Ledger) {
+    if ledger.roll_back().is_err() {
+        tracing::error!("the store could not undo a failed group");
+    }
 }
 
 fn refuse(write: Write, error: &StoreError) -> (Completion, Option<StoreError>) {

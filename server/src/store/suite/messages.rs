@@ -214,3 +214,13 @@ pub(crate) async fn only_the_sender_edits(b: Bench) {
         }
     }
 }
+
+pub(crate) async fn a_deactivated_user_gets_nothing_more(b: Bench) {
+    let (ann, bob) = (b.user("ann").await, b.user("bob").await);
+    b.send(&ann, &bob, "one").await;
+    b.store.set_active(&bob, false).await.unwrap();
+    let refused = b.store.send(b.message(&ann, &bob, "two")).await.unwrap();
+    assert_eq!(refused, SendOutcome::UserNotFound);
+    b.store.set_active(&bob, true).await.unwrap();
+    assert_eq!(b.send(&ann, &bob, "three").await.seq, Some(2));
+}

@@ -78,7 +78,8 @@ macro_rules! store_suite {
             messages: seq_is_gapless_under_concurrency, one_sender_keeps_order, answers_come_in_commit_order,
                 repeats_get_the_first_answer, concurrent_repeats_store_once, reused_client_ids_are_refused,
                 refusals_store_nothing, history_pages_both_ways, edits_keep_place_and_time,
-                deleted_messages_are_tombstones, only_the_sender_edits;
+                deleted_messages_are_tombstones, only_the_sender_edits,
+                a_deactivated_user_gets_nothing_more;
             chats: unread_counts_match_a_recount, marking_is_all_or_nothing, marking_a_chat_marks_all,
                 the_first_read_time_stays, partners_and_participants, the_list_is_newest_first,
                 a_walk_survives_new_messages;
@@ -98,6 +99,16 @@ macro_rules! store_suite {
                 }
             )+
         }
-    )+};
+    )+
+
+        /// All of the suite, one after another.
+        #[allow(dead_code, reason = "not every backend looks at what the suite makes it do")]
+        pub(super) async fn whole_suite() {
+            $($(
+                let (store, _guard) = $open.await;
+                $crate::store::suite::$area::$name($crate::store::suite::Bench::new(store)).await;
+            )+)+
+        }
+    };
 }
 pub(crate) use store_suite;

@@ -1,7 +1,7 @@
 //! Case folding for search, over all of Unicode.
 
 /// The text without case. Each scalar is folded by itself, so a part of a text folds to a part of the folded text.
-pub(super) fn fold(text: &str) -> String {
+pub(in crate::store) fn fold(text: &str) -> String {
     if text.is_ascii() {
         return text.to_ascii_lowercase();
     }

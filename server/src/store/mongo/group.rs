@@ -1,0 +1,563 @@
+//! Stores a group of messages: gives each its chat and seq, inserts them in order, and settles what became of each.
+//!
+//! Nothing is locked. What the next seq of a chat is, we remember or read; the unique index of (chat, seq) refuses it when another
+//! node was faster, and then we read again. Inserts are ordered, so whatever follows a refused message has not been stored, and
+//! no seq is ever skipped. An insert without an answer may have been done: its messages are looked for by their ids, and only
+//! those that are not there are inserted again, under the same ids.
+
+use std::collections::{HashMap, HashSet};
+use std::future::IntoFuture as _;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use chat_protocol::{ChatId, Message, UserId};
+use futures_util::TryStreamExt as _;
+use lru::LruCache;
+use mongodb::bson::oid::ObjectId;
+use mongodb::bson::spec::BinarySubtype;
+use mongodb::bson::{Binary, Document, doc};
+use mongodb::error::{Error, ErrorKind};
+use mongodb::options::ReadConcern;
+use sha2::{Digest, Sha256};
+use tokio::time::{Instant, sleep, timeout};
+
+use super::call::{call, failure, index_of, is_duplicate};
+use super::counters::Counters;
+use super::writer::Job;
+use super::{Db, chats, clock, row};
+use crate::store::{NewMessage, SendOutcome, StoreError, StoreResult};
+
+/// How long one insert may take before we look for what became of it.
+const INSERT: Duration = Duration::from_millis(2000);
+/// How long one look may take.
+const LOOK: Duration = Duration::from_millis(1500);
+/// Between two attempts while the database does not answer.
+const PAUSE: Duration = Duration::from_millis(50);
+/// How long an active user is taken to be active still: another node may have deactivated it.
+const TRUST_USER: Duration = Duration::from_secs(2);
+const USERS: NonZeroUsize = NonZeroUsize::new(50_000).unwrap();
+const CHATS: NonZeroUsize = NonZeroUsize::new(100_000).unwrap();
+/// Messages that were refused and might come to be stored all the same, when a hung server wakes up.
+const UNSETTLED: NonZeroUsize = NonZeroUsize::new(20_000).unwrap();
+
+/// What we remember of a chat.
+#[derive(Debug, Clone)]
+struct Tip {
+    id: ChatId,
+    oid: ObjectId,
+    seq: i64,
+}
+
+/// A message that has its place.
+struct Planned {
+    job: usize,
+    pair: String,
+    order: i64,
+    message: Message,
+    document: Document,
+}
+
+/// How a job stands.
+enum State {
+    Waiting,
+    /// To be refused so, unless its `clientMessageId` is known.
+    Doubtful(SendOutcome),
+    Answered(StoreResult<SendOutcome>),
+}
+
+/// By sender and `clientMessageId`: the message, and what it was made of.
+type Known = HashMap<(UserId, String), (Document, Vec<u8>)>;
+
+pub(super) struct Group {
+    db: Db,
+    counters: Arc<Counters>,
+    active: LruCache<UserId, Instant>,
+    users_seen: u64,
+    tips: LruCache<String, Tip>,
+    unsettled: LruCache<ObjectId, ()>,
+    /// Of the group at hand.
+    deadline: Instant,
+}
+
+impl Group {
+    pub(super) fn new(db: Db, counters: Arc<Counters>) -> Self {
+        Self {
+            db,
+            counters,
+            active: LruCache::new(USERS),
+            users_seen: 0,
+            tips: LruCache::new(CHATS),
+            unsettled: LruCache::new(UNSETTLED),
+            deadline: Instant::now(),
+        }
+    }
+
+    /// What became of each message, in the order given. Ends before the deadline of the first.
+    pub(super) async fn store(&mut self, jobs: &[Job]) -> Vec<StoreResult<SendOutcome>> {
+        let mut states: Vec<State> = jobs.iter().map(|_| State::Waiting).collect();
+        self.deadline = jobs.iter().map(|job| job.deadline).min().unwrap_or_else(Instant::now);
+        let mut reason = StoreError::Unavailable("the message waited too long for its turn".into());
+        let mut attempted = HashSet::new();
+        // The first pass leaves repeats to the index that refuses them: most messages are none.
+        let mut look_for_repeats = false;
+        while states.iter().any(|state| !matches!(state, State::Answered(_))) {
+            if Instant::now() >= self.deadline {
+                self.give_up(jobs, &mut states, &attempted, &reason);
+                break;
+            }
+            match self.pass(jobs, &mut states, look_for_repeats, &mut attempted).await {
+                Ok(()) => {}
+                Err(error) => {
+                    reason = error;
+                    sleep(PAUSE).await;
+                }
+            }
+            look_for_repeats = true;
+        }
+        let answer = |state| match state {
+            State::Answered(outcome) => outcome,
+            State::Waiting | State::Doubtful(_) => Err(reason.clone()),
+        };
+        states.into_iter().map(answer).collect()
+    }
+
+    /// So long, but not beyond the deadline.
+    fn at_most(&self, limit: Duration) -> Duration {
+        limit.min(self.deadline.saturating_duration_since(Instant::now()))
+    }
+
+    /// Refuses what has no answer. What was sent to the database may still be stored by it, when it hung.
+    fn give_up(&mut self, jobs: &[Job], states: &mut [State], attempted: &HashSet<usize>, reason: &StoreError) {
+        let mut refused = 0;
+        for (index, state) in states.iter_mut().enumerate() {
+            if matches!(state, State::Answered(_)) {
+                continue;
+            }
+            refused += 1;
+            if attempted.contains(&index)
+                && let Some(id) = row::object_id(&jobs[index].message.id)
+            {
+                self.unsettled.put(id, ());
+            }
+            *state = State::Answered(Err(StoreError::Unavailable(reason.to_string())));
+        }
+        tracing::error!(error = %reason, messages = refused, "messages could not be stored");
+    }
+
+    async fn pass(
+        &mut self,
+        jobs: &[Job],
+        states: &mut [State],
+        look_for_repeats: bool,
+        attempted: &mut HashSet<usize>,
+    ) -> StoreResult<()> {
+        let open: Vec<usize> = (0..jobs.len())
+            .filter(|index| !matches!(states[*index], State::Answered(_)))
+            .collect();
+        let known = if look_for_repeats {
+            self.find_known(jobs, &open).await?
+        } else {
+            Known::new()
+        };
+        self.find_users(jobs, &open).await?;
+        self.find_chats(jobs, &open).await?;
+        let planned = self.plan(jobs, states, &open, &known, look_for_repeats);
+        if planned.is_empty() {
+            return Ok(());
+        }
+        attempted.extend(planned.iter().map(|plan| plan.job));
+        let limit = self.at_most(INSERT);
+        let documents = planned.iter().map(|plan| &plan.document);
+        let insert = self.db.messages.insert_many(documents).ordered(true);
+        match timeout(limit, insert.into_future()).await {
+            Ok(Ok(_)) => {
+                self.stored(planned, states);
+                Ok(())
+            }
+            Ok(Err(error)) => self.after_refusal(planned, states, error).await,
+            Err(_) => {
+                let late = StoreError::Unavailable("MongoDB did not answer in time".into());
+                self.settle(planned, states, late).await
+            }
+        }
+    }
+
+    /// Gives every open job that can be stored its place, and the others their answer.
+    fn plan(
+        &mut self,
+        jobs: &[Job],
+        states: &mut [State],
+        open: &[usize],
+        known: &Known,
+        looked: bool,
+    ) -> Vec<Planned> {
+        let mut planned = Vec::with_capacity(open.len());
+        let mut in_group = HashSet::new();
+        let mut next: HashMap<String, i64> = HashMap::new();
+        for &index in open {
+            let new = &jobs[index].message;
+            let mut reused = false;
+            if let Some(client_id) = &new.client_message_id {
+                let named = (new.sender.clone(), client_id.to_string());
+                if let Some((first, hash)) = known.get(&named) {
+                    if *hash == fingerprint(new) {
+                        states[index] = State::Answered(self.repeated(new, first));
+                        continue;
+                    }
+                    reused = true;
+                } else if !in_group.insert(named) {
+                    continue; // Its first is in this group: looked for in the next pass.
+                }
+            }
+            if let State::Doubtful(refusal) = &states[index] {
+                states[index] = State::Answered(Ok(refusal.clone()));
+                continue;
+            }
+            let refusal = match self.refusal(new) {
+                None if reused => Some(SendOutcome::ClientMessageIdReused),
+                other => other,
+            };
+            if let Some(refusal) = refusal {
+                states[index] = if looked || new.client_message_id.is_none() {
+                    State::Answered(Ok(refusal))
+                } else {
+                    State::Doubtful(refusal)
+                };
+                continue;
+            }
+            match self.place(index, new, &mut next) {
+                Ok(plan) => planned.push(plan),
+                // A repeat may have no place.
+                Err(_) if !looked && new.client_message_id.is_some() => {}
+                Err(error) => states[index] = State::Answered(Err(error)),
+            }
+        }
+        planned
+    }
+
+    fn refusal(&mut self, new: &NewMessage) -> Option<SendOutcome> {
+        let mut is_active = |user| self.active.get(user).is_some();
+        if !is_active(&new.sender) || !is_active(&new.receiver) {
+            return Some(SendOutcome::UserNotFound);
+        }
+        let chat = pair_of(new).and_then(|pair| self.tips.get(&pair).map(|tip| &tip.id));
+        (new.chat.is_some() && new.chat.as_ref() != chat).then_some(SendOutcome::ChatMismatch)
+    }
+
+    fn place(&mut self, job: usize, new: &NewMessage, next: &mut HashMap<String, i64>) -> StoreResult<Planned> {
+        let missing = || StoreError::Unavailable("the chat could not be made".into());
+        let pair = pair_of(new).ok_or_else(missing)?;
+        let tip = self.tips.get(&pair).ok_or_else(missing)?;
+        let seq = next.entry(pair.clone()).or_insert(tip.seq);
+        *seq += 1;
+        let order = self.db.clock.next();
+        let timestamp = clock::timestamp(order);
+        let (sender, receiver) = (row::own_id(&new.sender)?, row::own_id(&new.receiver)?);
+        let mut document = doc! {
+            "_id": row::own_id(&new.id)?, "chatId": tip.oid, "seq": *seq, "order": order, "sender": sender,
+            "receiver": receiver, "content": &new.content, "messageType": new.message_type.as_str(), "isRead": false,
+            "timestamp": row::date(timestamp), "fresh": [sender, receiver],
+        };
+        if let Some(client_id) = &new.client_message_id {
+            document.insert("clientMessageId", client_id.as_str());
+            let (subtype, bytes) = (BinarySubtype::Generic, fingerprint(new));
+            document.insert("sentHash", Binary { subtype, bytes });
+        }
+        let message = Message {
+            id: new.id.clone(),
+            chat_id: tip.id.clone(),
+            seq: u64::try_from(*seq).ok(),
+            sender: new.sender.clone(),
+            receiver: new.receiver.clone(),
+            content: new.content.clone(),
+            message_type: new.message_type,
+            is_read: false,
+            read_at: None,
+            timestamp,
+            edited_at: None,
+            deleted_at: None,
+            client_message_id: new.client_message_id.clone(),
+        };
+        Ok(Planned {
+            job,
+            pair,
+            order,
+            message,
+            document,
+        })
+    }
+
+    /// The answer to a message whose `clientMessageId` was stored before with the same content.
+    fn repeated(&mut self, new: &NewMessage, first: &Document) -> StoreResult<SendOutcome> {
+        let id = row::oid(first, "_id")?;
+        let message = Message {
+            // As it was sent: later fates are not part of the answer.
+            content: new.content.clone(),
+            is_read: false,
+            read_at: None,
+            edited_at: None,
+            deleted_at: None,
+            ..row::message(first)?
+        };
+        // One that was refused, but stored in the end, has been told to nobody yet.
+        if self.unsettled.pop(&id).is_some() || row::object_id(&new.id) == Some(id) {
+            return Ok(SendOutcome::Stored(message));
+        }
+        Ok(SendOutcome::Repeated(message))
+    }
+
+    /// All of these are durable.
+    fn stored(&mut self, planned: Vec<Planned>, states: &mut [State]) {
+        let mut messages = Vec::with_capacity(planned.len());
+        for plan in planned {
+            if let Some(tip) = self.tips.get_mut(&plan.pair) {
+                tip.seq = plan
+                    .message
+                    .seq
+                    .and_then(|seq| i64::try_from(seq).ok())
+                    .unwrap_or(tip.seq);
+            }
+            states[plan.job] = State::Answered(Ok(SendOutcome::Stored(plan.message.clone())));
+            messages.push((plan.message, plan.order));
+        }
+        self.counters.add(messages.iter());
+    }
+
+    /// What the server refused, and what it did before.
+    async fn after_refusal(
+        &mut self,
+        mut planned: Vec<Planned>,
+        states: &mut [State],
+        error: Error,
+    ) -> StoreResult<()> {
+        let (index, code, name) = match &*error.kind {
+            // Without a word about the majority, what comes before the refused one is durable.
+            ErrorKind::InsertMany(many) if many.write_concern_error.is_none() => {
+                match many.write_errors.as_ref().and_then(|errors| errors.first()) {
+                    Some(refused) => (refused.index, refused.code, index_of(&refused.message).to_owned()),
+                    None => return self.settle(planned, states, failure(error)).await,
+                }
+            }
+            _ => return self.settle(planned, states, failure(error)).await,
+        };
+        if index >= planned.len() {
+            return self.settle(planned, states, failure(error)).await;
+        }
+        let rest = planned.split_off(index);
+        self.stored(planned, states);
+        if !is_duplicate(code) {
+            states[rest[0].job] = State::Answered(Err(failure(error)));
+        } else if name == "_id_" {
+            // An earlier attempt came through in the end.
+            return self.settle(rest, states, failure(error)).await;
+        } else if name != "sender_client_message" {
+            // Another node was faster in this chat.
+            self.tips.pop(&rest[0].pair);
+        }
+        Ok(())
+    }
+
+    /// Finds out which of these are stored. The others stay open.
+    async fn settle(&mut self, planned: Vec<Planned>, states: &mut [State], error: StoreError) -> StoreResult<()> {
+        // Whatever we knew of these chats may be wrong now.
+        for plan in &planned {
+            self.tips.pop(&plan.pair);
+        }
+        let ids: Vec<ObjectId> = planned
+            .iter()
+            .filter_map(|plan| row::object_id(&plan.message.id))
+            .collect();
+        let look = async {
+            let find = self.db.messages.find(doc! {"_id": {"$in": ids}});
+            let found = find.read_concern(ReadConcern::majority()).await?;
+            found.try_collect::<Vec<Document>>().await
+        };
+        let found = call(self.at_most(LOOK), Box::pin(look)).await?;
+        if found.is_empty() {
+            return Err(error);
+        }
+        let mut messages = Vec::new();
+        for document in found {
+            let message = row::message(&document)?;
+            let Some(plan) = planned.iter().find(|plan| plan.message.id == message.id) else {
+                continue;
+            };
+            states[plan.job] = State::Answered(Ok(SendOutcome::Stored(message.clone())));
+            messages.push((message, row::int(&document, "order")?));
+        }
+        messages.sort_by_key(|(_, order)| *order);
+        self.counters.add(messages.iter());
+        Ok(())
+    }
+
+    /// Messages that were stored before under the `clientMessageId`s of these.
+    async fn find_known(&self, jobs: &[Job], open: &[usize]) -> StoreResult<Known> {
+        let mut by_sender: HashMap<&UserId, Vec<&str>> = HashMap::new();
+        for &index in open {
+            let new = &jobs[index].message;
+            if let Some(client_id) = &new.client_message_id {
+                by_sender.entry(&new.sender).or_default().push(client_id.as_str());
+            }
+        }
+        let mut known = Known::new();
+        let names: Vec<Document> = by_sender
+            .into_iter()
+            .filter_map(|(sender, ids)| Some(repeats(row::object_id(sender)?, &ids)))
+            .collect();
+        if names.is_empty() {
+            return Ok(known);
+        }
+        let look = async {
+            let found = self.db.messages.find(doc! {"$or": names}).await?;
+            found.try_collect::<Vec<Document>>().await
+        };
+        for found in call(self.at_most(LOOK), Box::pin(look)).await? {
+            let hash = found.get_binary_generic("sentHash").cloned().unwrap_or_default();
+            let client_id = found.get_str("clientMessageId").unwrap_or_default().to_owned();
+            known.insert((row::id(&found, "sender")?, client_id), (found, hash));
+        }
+        Ok(known)
+    }
+
+    /// Remembers which of the users are active.
+    async fn find_users(&mut self, jobs: &[Job], open: &[usize]) -> StoreResult<()> {
+        let changed = self.db.users_changed.load(Ordering::Acquire);
+        if changed != self.users_seen {
+            self.active.clear();
+            self.users_seen = changed;
+        }
+        let now = Instant::now();
+        let mut unsure: HashMap<ObjectId, &UserId> = HashMap::new();
+        for &index in open {
+            for user in [&jobs[index].message.sender, &jobs[index].message.receiver] {
+                if self.active.get(user).is_none_or(|until| *until < now)
+                    && let Some(id) = row::object_id(user)
+                {
+                    unsure.insert(id, user);
+                }
+            }
+        }
+        if unsure.is_empty() {
+            return Ok(());
+        }
+        for user in unsure.values() {
+            self.active.pop(*user);
+        }
+        let ids: Vec<ObjectId> = unsure.keys().copied().collect();
+        let look = async {
+            let find = self.db.users.find(doc! {"_id": {"$in": ids}, "isActive": true});
+            let found = find.projection(doc! {"_id": 1}).await?;
+            found.try_collect::<Vec<Document>>().await
+        };
+        for found in call(self.at_most(LOOK), Box::pin(look)).await? {
+            if let Some(user) = unsure.get(&row::oid(&found, "_id")?) {
+                self.active.put((*user).clone(), now + TRUST_USER);
+            }
+        }
+        Ok(())
+    }
+
+    /// Remembers the chats of these messages, and makes those that are missing.
+    async fn find_chats(&mut self, jobs: &[Job], open: &[usize]) -> StoreResult<()> {
+        let mut missing: HashMap<String, &NewMessage> = HashMap::new();
+        for &index in open {
+            let new = &jobs[index].message;
+            let users_known = self.active.contains(&new.sender) && self.active.contains(&new.receiver);
+            if let Some(pair) = pair_of(new)
+                && users_known
+                && self.tips.get(&pair).is_none()
+                // One that names a chat makes none.
+                && (!missing.contains_key(&pair) || new.chat.is_none())
+            {
+                missing.insert(pair, new);
+            }
+        }
+        if missing.is_empty() {
+            return Ok(());
+        }
+        self.read_tips(missing.keys().cloned().collect()).await?;
+        let mut made = Vec::new();
+        for (pair, new) in &missing {
+            if !self.tips.contains(pair) && new.chat.is_none() {
+                let (sender, receiver) = (row::own_id(&new.sender)?, row::own_id(&new.receiver)?);
+                made.push(chats::new_chat(row::own_id(&new.new_chat)?, sender, receiver));
+            }
+        }
+        if made.is_empty() {
+            return Ok(());
+        }
+        match call(self.at_most(LOOK), self.db.chats.insert_many(&made).ordered(false)).await {
+            Ok(_) => {}
+            // Another node made one of them; a look tells.
+            Err(StoreError::Broken(_)) => {}
+            Err(error) => return Err(error),
+        }
+        let made = made
+            .iter()
+            .filter_map(|chat| chat.get_str("pair").ok().map(ToOwned::to_owned));
+        self.read_tips(made.collect()).await
+    }
+
+    async fn read_tips(&mut self, pairs: Vec<String>) -> StoreResult<()> {
+        let look = async {
+            let found = self.db.chats.aggregate(tips(&pairs)).await?;
+            found.try_collect::<Vec<Document>>().await
+        };
+        for chat in call(self.at_most(LOOK), Box::pin(look)).await? {
+            let newest = chat
+                .get_array("newest")
+                .ok()
+                .and_then(|newest| newest.first()?.as_document());
+            let (mut seq, mut order) = (0, 0);
+            if let Some(newest) = newest {
+                (seq, order) = (row::int(newest, "seq")?, row::int(newest, "order")?);
+            }
+            // What we store next must come later, whatever our clock says.
+            self.db.clock.observe(order);
+            let pair = chat.get_str("pair").unwrap_or_default().to_owned();
+            let (id, oid) = (row::id(&chat, "_id")?, row::oid(&chat, "_id")?);
+            self.tips.put(pair, Tip { id, oid, seq });
+        }
+        Ok(())
+    }
+}
+
+/// The pipeline that finds chats with their newest message.
+pub(super) fn tips(pairs: &[String]) -> Vec<Document> {
+    vec![
+        doc! {"$match": {"pair": {"$in": pairs}}},
+        doc! {"$lookup": {
+            "from": "messages", "localField": "_id", "foreignField": "chatId", "as": "newest",
+            "pipeline": [
+                {"$match": {"seq": {"$gt": 0}}}, {"$sort": {"seq": -1}}, {"$limit": 1},
+                {"$project": {"seq": 1, "order": 1}},
+            ],
+        }},
+        doc! {"$project": {"pair": 1, "newest": 1}},
+    ]
+}
+
+/// The query for messages of a sender under these `clientMessageId`s.
+pub(super) fn repeats(sender: ObjectId, ids: &[&str]) -> Document {
+    doc! {"sender": sender, "clientMessageId": {"$in": ids}}
+}
+
+fn pair_of(new: &NewMessage) -> Option<String> {
+    Some(chats::pair(
+        &row::object_id(&new.sender)?,
+        &row::object_id(&new.receiver)?,
+    ))
+}
+
+/// What an earlier message with the same client id must have been to be the same message.
+fn fingerprint(message: &NewMessage) -> Vec<u8> {
+    let mut hash = Sha256::new();
+    hash.update(message.receiver.as_str());
+    hash.update([0]);
+    hash.update(message.message_type.as_str());
+    hash.update([0]);
+    hash.update(&message.content);
+    hash.finalize().iter().take(16).copied().collect()
+}

@@ -1,0 +1,135 @@
+//! The store on MongoDB: for several nodes at once, each with a [`MongoStore`] of its own on the same database.
+//!
+//! `messages` is the truth. Everything else that is said about them follows behind: `chats` has the counters of unread and last
+//! message, `searchIndex` what search needs. A message that is not yet in both carries `fresh`, the ids of its two users, so
+//! that a reader on any node, also after a crash of the one that wrote it, finds what has not been counted and indexed.
+
+mod call;
+mod chats;
+mod clock;
+mod connect;
+mod counters;
+mod group;
+mod indexer;
+pub mod legacy;
+mod messages;
+mod presence;
+mod read_state;
+mod row;
+mod schema;
+mod search;
+mod sessions;
+#[cfg(test)]
+mod tests;
+mod transaction;
+mod users;
+mod writer;
+
+use std::future::IntoFuture as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use mongodb::bson::{DateTime, Document, doc};
+use mongodb::{Client, Collection, Database};
+
+use self::call::{CHECK, call};
+use self::clock::Clock;
+use self::counters::Counters;
+use self::indexer::Indexer;
+use self::writer::Writer;
+use super::{Store, StoreError, StoreResult};
+use crate::metrics::StoreMetrics;
+
+/// One node's view of the database; see the module.
+pub struct MongoStore {
+    db: Db,
+    writer: Writer,
+    counters: Arc<Counters>,
+    indexer: Indexer,
+}
+
+/// The database and its collections. Cheap to clone.
+#[derive(Clone)]
+struct Db {
+    client: Client,
+    database: Database,
+    users: Collection<Document>,
+    sessions: Collection<Document>,
+    chats: Collection<Document>,
+    messages: Collection<Document>,
+    search: Collection<Document>,
+    meta: Collection<Document>,
+    clock: Arc<Clock>,
+    /// Raised when what the writer remembers of users may be wrong.
+    users_changed: Arc<AtomicU64>,
+    closed: Arc<AtomicBool>,
+}
+
+impl MongoStore {
+    /// Connects, brings the database to the newest version and starts what runs beside. An address that does not answer is an
+    /// error within seconds.
+    pub async fn open(uri: &str, metrics: StoreMetrics) -> StoreResult<Arc<Self>> {
+        let db = connect::connect(uri).await?;
+        schema::migrate(&db, schema::Legacy::Refuse).await?;
+        Ok(Self::start(db, metrics))
+    }
+
+    fn start(db: Db, metrics: StoreMetrics) -> Arc<Self> {
+        let counters = Counters::start(db.clone());
+        let indexer = Indexer::start(db.clone(), counters.clone());
+        let writer = Writer::start(db.clone(), metrics, counters.clone(), indexer.waker());
+        Arc::new(Self {
+            db,
+            writer,
+            counters,
+            indexer,
+        })
+    }
+
+    /// Counts unread and last messages of every chat anew; how many chats were wrong.
+    pub async fn rebuild_counters(&self) -> StoreResult<u64> {
+        counters::rebuild(&self.db).await
+    }
+}
+
+#[async_trait]
+impl Store for MongoStore {
+    async fn check(&self) -> StoreResult<()> {
+        self.db.open()?;
+        // A write that must reach the journals of a majority says more than a ping.
+        let set = doc! {"$set": {"at": DateTime::now()}};
+        let write = self.db.meta.update_one(doc! {"_id": "check"}, set).upsert(true);
+        match call(CHECK, write).await {
+            // Another node has just made the document.
+            Err(StoreError::Broken(_)) => self
+                .db
+                .call(self.db.meta.find_one(doc! {"_id": "check"}))
+                .await
+                .map(drop),
+            other => other.map(drop),
+        }
+    }
+
+    async fn close(&self) {
+        self.writer.close().await;
+        self.indexer.close().await;
+        // What could not be counted is found by its `fresh` mark.
+        if let Err(error) = self.counters.flush().await {
+            tracing::warn!(%error, "counters are left to be made right by the next reader");
+        }
+        self.db.closed.store(true, std::sync::atomic::Ordering::Release);
+        let shutdown = self.db.client.clone().shutdown().immediate(true).into_future();
+        let _ = tokio::time::timeout(Duration::from_secs(1), shutdown).await;
+    }
+
+    fn queue_depth(&self) -> usize {
+        self.writer.depth()
+    }
+
+    async fn search_caught_up(&self) -> StoreResult<()> {
+        self.db.open()?;
+        self.indexer.caught_up().await
+    }
+}

@@ -1,0 +1,263 @@
+//! Collections, their validators and indexes, and their versions.
+
+use std::future::IntoFuture as _;
+use std::time::Duration;
+
+use mongodb::IndexModel;
+use mongodb::bson::{Bson, Document, doc};
+use mongodb::options::{IndexOptions, ReturnDocument};
+
+use super::Db;
+use super::call::{call, code, failure};
+use crate::store::{StoreError, StoreResult};
+
+/// The version that this program makes and knows. Every step can be taken twice, by two nodes at the same time too: it makes
+/// what is missing. So a step that was cut short is made whole by the next start.
+pub(super) const VERSION: i64 = 1;
+
+/// Building an index over what is there already may take long.
+const PATIENCE: Duration = Duration::from_secs(600);
+/// Said when a collection exists that was to be made.
+const EXISTS: i32 = 48;
+
+/// What to do about a database of the Express server that has not been adopted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Legacy {
+    Refuse,
+    Adopt,
+}
+
+/// Brings the database to [`VERSION`]. A database of a newer program is left alone.
+pub(super) async fn migrate(db: &Db, legacy: Legacy) -> StoreResult<()> {
+    let version = version(db).await?;
+    if version > VERSION {
+        return Err(StoreError::Broken(format!(
+            "the database has version {version}, this program knows versions up to {VERSION}: run the newer program"
+        )));
+    }
+    if version == 0 && legacy == Legacy::Refuse && has_foreign_data(db).await? {
+        return Err(StoreError::Broken(
+            "the database has users or messages of another program: stop that, back the database up, and run \
+             `chat-server migrate --from-legacy`; or name another database in MONGODB_URI"
+                .into(),
+        ));
+    }
+    if version < VERSION {
+        for (name, validator) in validators() {
+            make_collection(db, name, validator).await?;
+        }
+        for (collection, indexes) in indexes(db) {
+            call(PATIENCE, collection.create_indexes(indexes)).await?;
+        }
+        if legacy == Legacy::Refuse {
+            done(db).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Says that the database has this version now.
+pub(super) async fn done(db: &Db) -> StoreResult<()> {
+    for _ in 0..5 {
+        let set = doc! {"$max": {"version": VERSION}};
+        let update = db
+            .meta
+            .find_one_and_update(doc! {"_id": "schema"}, set)
+            .upsert(true)
+            .return_document(ReturnDocument::After);
+        match update.await {
+            Ok(_) => {
+                tracing::info!(version = VERSION, "database migrated");
+                return Ok(());
+            }
+            // Another node has just said so.
+            Err(error) if super::call::duplicate(&error).is_some() => {}
+            Err(error) => return Err(failure(error)),
+        }
+    }
+    Err(StoreError::Unavailable("the version could not be written".into()))
+}
+
+async fn version(db: &Db) -> StoreResult<i64> {
+    let found = db.call(db.meta.find_one(doc! {"_id": "schema"})).await?;
+    Ok(found
+        .and_then(|found| super::row::int(&found, "version").ok())
+        .unwrap_or(0))
+}
+
+/// Whether somebody wrote here before the first version of ours.
+async fn has_foreign_data(db: &Db) -> StoreResult<bool> {
+    let ours = doc! {"usernameKey": {"$exists": true}};
+    for collection in [&db.users, &db.messages, &db.chats] {
+        if db.call(collection.find_one(doc! {})).await?.is_some() {
+            // Another node of ours may have made its first user before the version was written.
+            return Ok(db.call(db.users.find_one(ours)).await?.is_none());
+        }
+    }
+    Ok(false)
+}
+
+async fn make_collection(db: &Db, name: &str, validator: Document) -> StoreResult<()> {
+    // What was there before and does not fit may stay as it is; what is written anew must fit.
+    let rules = doc! {"validator": validator, "validationLevel": "moderate", "validationAction": "error"};
+    let mut create = doc! {"create": name};
+    create.extend(rules.clone());
+    match tokio::time::timeout(PATIENCE, db.database.run_command(create).into_future()).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) if code(&error) == Some(EXISTS) => {
+            let mut change = doc! {"collMod": name};
+            change.extend(rules);
+            call(PATIENCE, db.database.run_command(change)).await.map(drop)
+        }
+        Ok(Err(error)) => Err(failure(error)),
+        Err(_) => Err(StoreError::Unavailable("MongoDB did not answer in time".into())),
+    }
+}
+
+fn validators() -> [(&'static str, Document); 5] {
+    let object = |required: &[&str], properties: Document| {
+        let required: Vec<Bson> = required.iter().map(|name| Bson::from(*name)).collect();
+        doc! {"$jsonSchema": {"bsonType": "object", "required": required, "properties": properties}}
+    };
+    let id = || doc! {"bsonType": "objectId"};
+    let text = || doc! {"bsonType": "string"};
+    let date = || doc! {"bsonType": "date"};
+    let maybe = |kind: &str| doc! {"bsonType": [kind, "null"]};
+    let count = || doc! {"bsonType": ["int", "long"], "minimum": 0};
+    [
+        (
+            "users",
+            object(
+                &["username", "usernameKey", "email", "password", "isActive"],
+                doc! {
+                    "username": text(), "usernameKey": text(), "email": text(), "password": text(),
+                    "isActive": {"bsonType": "bool"}, "lastSeen": maybe("date"), "createdAt": date(), "updatedAt": date(),
+                    "profilePicture": maybe("string"), "bio": maybe("string"),
+                },
+            ),
+        ),
+        (
+            "sessions",
+            object(
+                &["user", "generation", "refreshNumber", "createdAt", "expiresAt"],
+                doc! {
+                    "user": id(), "generation": count(), "refreshNumber": count(), "createdAt": date(), "expiresAt": date(),
+                },
+            ),
+        ),
+        (
+            "chats",
+            object(
+                &["participants", "isGroup"],
+                doc! {
+                    "participants": {"bsonType": "array", "items": id()}, "isGroup": {"bsonType": "bool"},
+                    "pair": text(), "lastSeq": count(), "order": count(), "lastMessage": maybe("objectId"),
+                    "lastActivity": maybe("date"), "unread": {"bsonType": "object", "additionalProperties": count()},
+                },
+            ),
+        ),
+        (
+            "messages",
+            object(
+                &[
+                    "chatId",
+                    "seq",
+                    "order",
+                    "sender",
+                    "receiver",
+                    "content",
+                    "messageType",
+                    "isRead",
+                    "timestamp",
+                ],
+                doc! {
+                    "chatId": id(), "seq": {"bsonType": ["int", "long"], "minimum": 1}, "order": count(), "sender": id(),
+                    "receiver": id(), "content": text(), "messageType": text(), "isRead": {"bsonType": "bool"},
+                    "timestamp": date(), "readAt": maybe("date"), "editedAt": maybe("date"), "deletedAt": maybe("date"),
+                    "clientMessageId": text(),
+                },
+            ),
+        ),
+        (
+            "searchIndex",
+            object(
+                &["chatId", "order", "tokens"],
+                doc! {
+                    "chatId": id(), "order": count(), "tokens": {"bsonType": "array", "items": {"bsonType": "long"}},
+                },
+            ),
+        ),
+    ]
+}
+
+/// Every query has its index here; `tests/plans.rs` holds them against each other.
+fn indexes(db: &Db) -> [(&mongodb::Collection<Document>, Vec<IndexModel>); 5] {
+    [
+        (
+            &db.users,
+            vec![
+                // In this order, so that a user whose name and address are both taken is told of the name.
+                unique("username_key", doc! {"usernameKey": 1}, "usernameKey"),
+                unique("email_key", doc! {"email": 1}, "email"),
+                plain("username_grams", doc! {"usernameGrams": 1, "usernameKey": 1}),
+            ],
+        ),
+        (
+            &db.sessions,
+            vec![
+                plain("session_user", doc! {"user": 1}),
+                index(
+                    doc! {"expiresAt": 1},
+                    IndexOptions::builder()
+                        .name("session_expiry".to_owned())
+                        .expire_after(Duration::ZERO)
+                        .build(),
+                ),
+            ],
+        ),
+        (
+            &db.chats,
+            vec![
+                unique("chat_pair", doc! {"pair": 1}, "pair"),
+                plain("chat_activity", doc! {"participants": 1, "order": -1}),
+            ],
+        ),
+        (
+            &db.messages,
+            vec![
+                unique("chat_seq", doc! {"chatId": 1, "seq": 1}, "seq"),
+                unique(
+                    "sender_client_message",
+                    doc! {"sender": 1, "clientMessageId": 1},
+                    "clientMessageId",
+                ),
+                index(
+                    doc! {"fresh": 1, "order": -1, "chatId": 1, "seq": 1},
+                    IndexOptions::builder().name("fresh".to_owned()).sparse(true).build(),
+                ),
+            ],
+        ),
+        (
+            &db.search,
+            vec![plain("search_tokens", doc! {"tokens": 1, "order": -1})],
+        ),
+    ]
+}
+
+fn plain(name: &str, keys: Document) -> IndexModel {
+    index(keys, IndexOptions::builder().name(name.to_owned()).build())
+}
+
+/// Unique among the documents that have the field.
+fn unique(name: &str, keys: Document, field: &str) -> IndexModel {
+    let options = IndexOptions::builder()
+        .name(name.to_owned())
+        .unique(true)
+        .partial_filter_expression(doc! {field: {"$exists": true}})
+        .build();
+    index(keys, options)
+}
+
+fn index(keys: Document, options: IndexOptions) -> IndexModel {
+    IndexModel::builder().keys(keys).options(options).build()
+}

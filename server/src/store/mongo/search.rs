@@ -1,0 +1,222 @@
+//! Search of messages.
+//!
+//! An entry of `searchIndex` has a token for each trigram of the message and each of its two users, so that one look into the
+//! index finds what a user's own messages have, newest first, however much others write. The index says where to look; whether a
+//! message matches, its content says.
+
+use std::collections::BTreeMap;
+
+use chat_protocol::{ChatId, Message, UserId};
+use futures_util::TryStreamExt as _;
+use futures_util::future::try_join_all;
+use mongodb::bson::oid::ObjectId;
+use mongodb::bson::{Bson, Document, doc};
+
+use super::{Db, row};
+use crate::store::fold::fold;
+use crate::store::{Position, Slice, StoreError, StoreResult};
+
+/// The index knows nothing shorter.
+const TRIGRAM: usize = 3;
+/// Entries that are looked at in one go.
+const BATCH: usize = 200;
+/// More entries than this are not counted to find the rarest trigram.
+const MANY: u64 = 2000;
+/// So many trigrams of a long query are compared.
+const SAMPLES: usize = 8;
+
+/// Names a trigram of a user. Two may share a token: the content decides.
+fn token(user: &ObjectId, trigram: &[char]) -> i64 {
+    // FNV-1a: stored, so it must never change, which std's hashers may.
+    let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
+    let mut add = |byte: u8| hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    user.bytes().into_iter().for_each(&mut add);
+    for scalar in trigram {
+        u32::from(*scalar).to_le_bytes().into_iter().for_each(&mut add);
+    }
+    i64::from_le_bytes(hash.to_le_bytes())
+}
+
+/// What the index keeps of a message.
+pub(super) fn entry(message: &Document) -> StoreResult<Document> {
+    let content = message.get_str("content").unwrap_or_default();
+    let folded: Vec<char> = fold(content).chars().collect();
+    let mut tokens = Vec::new();
+    for key in ["sender", "receiver"] {
+        let user = row::oid(message, key)?;
+        // Finds all messages of the user: for queries that are too short to have trigrams.
+        tokens.push(token(&user, &[]));
+        tokens.extend(folded.windows(TRIGRAM).map(|trigram| token(&user, trigram)));
+    }
+    tokens.sort_unstable();
+    tokens.dedup();
+    Ok(doc! {
+        "_id": row::oid(message, "_id")?, "chatId": row::oid(message, "chatId")?, "order": row::int(message, "order")?,
+        "tokens": tokens,
+    })
+}
+
+/// What is looked for, by whom.
+struct Query {
+    user: ObjectId,
+    chat: Option<ObjectId>,
+    needle: String,
+    below: i64,
+    wanted: usize,
+}
+
+impl Query {
+    fn matches(&self, message: &Document) -> bool {
+        let mine = |key: &str| message.get_object_id(key).is_ok_and(|id| id == self.user);
+        (mine("sender") || mine("receiver"))
+            && self
+                .chat
+                .is_none_or(|chat| message.get_object_id("chatId").is_ok_and(|id| id == chat))
+            && message.get_datetime("deletedAt").is_err()
+            && fold(message.get_str("content").unwrap_or_default()).contains(&self.needle)
+    }
+}
+
+/// The query for what is not indexed of a user.
+pub(super) fn fresh(user: ObjectId, chat: Option<ObjectId>, below: i64) -> Document {
+    within(doc! {"fresh": user, "order": {"$lt": below}}, chat)
+}
+
+/// The query for entries that have a token, and these too.
+pub(super) fn with_tokens(rarest: i64, others: &[i64], chat: Option<ObjectId>, below: i64) -> Document {
+    let mut filter = within(doc! {"tokens": rarest, "order": {"$lt": below}}, chat);
+    if !others.is_empty() {
+        // As an expression, so that the index is asked for the rarest and nothing else.
+        filter.insert("$expr", doc! {"$setIsSubset": [others, "$tokens"]});
+    }
+    filter
+}
+
+fn within(mut filter: Document, chat: Option<ObjectId>) -> Document {
+    if let Some(chat) = chat {
+        filter.insert("chatId", chat);
+    }
+    filter
+}
+
+pub(super) async fn messages(
+    db: &Db,
+    user: &UserId,
+    query: &str,
+    chat: Option<&ChatId>,
+    from: Option<&Position>,
+    limit: usize,
+) -> StoreResult<Slice<Message>> {
+    let below = match from {
+        Some(position) => position.0.parse().map_err(|_| StoreError::BadPosition)?,
+        None => i64::MAX,
+    };
+    let nothing = Slice {
+        items: Vec::new(),
+        next: None,
+    };
+    let only = match chat {
+        None => None,
+        Some(chat) => match row::object_id(chat) {
+            Some(chat) => Some(chat),
+            None => return Ok(nothing),
+        },
+    };
+    let Some(user) = row::object_id(user) else {
+        return Ok(nothing);
+    };
+    let query = Query {
+        user,
+        chat: only,
+        needle: fold(query),
+        below,
+        wanted: limit + 1,
+    };
+    // What is not indexed first: whatever is indexed meanwhile is then seen twice, and never missed.
+    let mut found = BTreeMap::new();
+    not_indexed(db, &query, &mut found).await?;
+    let mut indexed = BTreeMap::new();
+    in_index(db, &query, &mut indexed).await?;
+    found.append(&mut indexed);
+    let more = found.len() > limit;
+    let page: Vec<(i64, Message)> = found.into_iter().rev().take(limit).collect();
+    let next = page
+        .last()
+        .filter(|_| more)
+        .map(|(order, _)| Position(order.to_string()));
+    let items = page.into_iter().map(|(_, message)| message).collect();
+    Ok(Slice { items, next })
+}
+
+type Found = BTreeMap<i64, Message>;
+
+async fn not_indexed(db: &Db, query: &Query, found: &mut Found) -> StoreResult<()> {
+    let find = db.messages.find(fresh(query.user, query.chat, query.below));
+    let look = async {
+        let mut cursor = find.sort(doc! {"order": -1}).await?;
+        let mut matching = Vec::new();
+        while matching.len() < query.wanted {
+            let Some(message) = cursor.try_next().await? else { break };
+            if query.matches(&message) {
+                matching.push(message);
+            }
+        }
+        Ok(matching)
+    };
+    for message in db.call(Box::pin(look)).await? {
+        found.insert(row::int(&message, "order")?, row::message(&message)?);
+    }
+    Ok(())
+}
+
+async fn in_index(db: &Db, query: &Query, found: &mut Found) -> StoreResult<()> {
+    let scalars: Vec<char> = query.needle.chars().collect();
+    let mut tokens: Vec<i64> = scalars.windows(TRIGRAM).map(|gram| token(&query.user, gram)).collect();
+    tokens.sort_unstable();
+    tokens.dedup();
+    let rarest = match rarest(db, &tokens).await? {
+        Some((0, _)) => return Ok(()),
+        Some((_, rarest)) => rarest,
+        None => token(&query.user, &[]),
+    };
+    tokens.retain(|token| *token != rarest);
+    let mut below = query.below;
+    loop {
+        let find = db.search.find(with_tokens(rarest, &tokens, query.chat, below));
+        let find = find
+            .sort(doc! {"order": -1})
+            .limit(i64::try_from(BATCH).unwrap_or(i64::MAX));
+        let look = async {
+            find.projection(doc! {"order": 1})
+                .await?
+                .try_collect::<Vec<Document>>()
+                .await
+        };
+        let entries = db.call(Box::pin(look)).await?;
+        let Some(last) = entries.last() else { return Ok(()) };
+        below = row::int(last, "order")?;
+        let ids: Vec<Bson> = entries.iter().filter_map(|entry| entry.get("_id").cloned()).collect();
+        let look = async {
+            let found = db.messages.find(doc! {"_id": {"$in": ids}}).await?;
+            found.try_collect::<Vec<Document>>().await
+        };
+        for message in db.call(Box::pin(look)).await? {
+            if query.matches(&message) {
+                found.insert(row::int(&message, "order")?, row::message(&message)?);
+            }
+        }
+        if found.len() >= query.wanted || entries.len() < BATCH {
+            return Ok(());
+        }
+    }
+}
+
+/// The token that the fewest entries have, as far as it is worth counting.
+async fn rarest(db: &Db, tokens: &[i64]) -> StoreResult<Option<(u64, i64)>> {
+    let stride = tokens.len().div_ceil(SAMPLES).max(1);
+    let counts = tokens.iter().step_by(stride).map(async |token| {
+        let count = db.search.count_documents(doc! {"tokens": token}).limit(MANY);
+        Ok((db.call(count).await?, *token))
+    });
+    Ok(try_join_all(counts).await?.into_iter().min())
+}

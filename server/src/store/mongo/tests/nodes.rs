@@ -1,0 +1,248 @@
+//! Several nodes on one database.
+
+use std::sync::Arc;
+
+use mongodb::bson::doc;
+
+use super::super::{MongoStore, counters};
+use super::{node, open_own};
+use crate::store::suite::Bench;
+use crate::store::{HistoryRange, MessageStore as _, ReadScope, SendOutcome, Store as _, StoreError};
+
+fn bench(store: &Arc<MongoStore>) -> Bench {
+    Bench::new(store.clone())
+}
+
+#[tokio::test]
+async fn two_nodes_write_to_one_chat_without_gaps_and_in_order() {
+    let (first, _mongo, uri) = open_own().await;
+    let second = node(&uri).await;
+    let (a, b) = (bench(&first), bench(&second));
+    let (ann, bob) = (a.user("ann").await, a.user("bob").await);
+    const EACH: usize = 150;
+    let mut sends = Vec::new();
+    for n in 0..EACH {
+        for (bench, from, to) in [(&a, &ann, &bob), (&b, &bob, &ann)] {
+            let (done, sent) = tokio::sync::oneshot::channel();
+            let message = bench.message(from, to, &n.to_string());
+            let answer = Box::new(move |outcome| drop(done.send(outcome)));
+            bench.store.submit(message, answer).await.unwrap();
+            sends.push(sent);
+        }
+    }
+    let mut chat = None;
+    for sent in sends {
+        let SendOutcome::Stored(message) = sent.await.unwrap().unwrap() else {
+            panic!()
+        };
+        chat = Some(message.chat_id);
+    }
+    let (items, _) = second
+        .history(&chat.unwrap(), HistoryRange::Above(0), 1000)
+        .await
+        .unwrap();
+    let seqs: Vec<u64> = items.iter().map(|m| m.seq.unwrap()).collect();
+    assert_eq!(seqs, (1..=2 * EACH as u64).collect::<Vec<_>>());
+    assert!(items.is_sorted_by_key(|m| m.timestamp));
+    for sender in [&ann, &bob] {
+        let own: Vec<_> = items
+            .iter()
+            .filter(|m| m.sender == *sender)
+            .map(|m| &m.content)
+            .collect();
+        let sent: Vec<_> = (0..EACH).map(|n| n.to_string()).collect();
+        assert_eq!(own, sent.iter().collect::<Vec<_>>(), "the order of one sender");
+    }
+    for user in [&ann, &bob] {
+        let list = first.chats(user, None, 5).await.unwrap();
+        assert_eq!(list.items[0].unread, EACH as u64);
+        assert_eq!(list.items[0].last_message, items[items.len() - 1]);
+    }
+}
+
+#[tokio::test]
+async fn one_client_message_id_is_stored_once_over_two_nodes() {
+    let (first, _mongo, uri) = open_own().await;
+    let second = node(&uri).await;
+    let (a, b) = (bench(&first), bench(&second));
+    let (ann, bob) = (a.user("ann").await, a.user("bob").await);
+    let mut stored = 0;
+    for round in 0..20 {
+        let sends = [&a, &b].map(|bench| {
+            let mut message = bench.message(&ann, &bob, "once");
+            message.client_message_id = Some(format!("c-{round}").parse().unwrap());
+            bench.store.send(message)
+        });
+        for outcome in futures_util::future::join_all(sends).await {
+            stored += usize::from(matches!(outcome.unwrap(), SendOutcome::Stored(_)));
+        }
+    }
+    assert_eq!(stored, 20);
+    assert_eq!(a.send(&bob, &ann, "next").await.seq, Some(21));
+}
+
+#[tokio::test]
+async fn what_one_node_has_not_counted_another_reads_right() {
+    let (first, _mongo, uri) = open_own().await;
+    let second = node(&uri).await;
+    let a = bench(&first);
+    let (ann, bob) = (a.user("ann").await, a.user("bob").await);
+    let sent = a.send(&ann, &bob, "one").await;
+    for n in 2..=5_u64 {
+        let last = a.send(&ann, &bob, "more").await;
+        // At once: the first node has had no time to count.
+        let list = second.chats(&bob, None, 5).await.unwrap();
+        assert_eq!((list.items[0].unread, &list.items[0].last_message), (n, &last));
+    }
+    let unseen = a.send(&ann, &bob, "read before it is counted").await;
+    second.mark_read(&bob, ReadScope::Messages(&[unseen.id])).await.unwrap();
+    let list = first.chats(&bob, None, 5).await.unwrap();
+    assert_eq!(list.items[0].unread, 5);
+    second.delete_message(&sent.id, &ann).await.unwrap();
+    assert_eq!(first.chats(&bob, None, 5).await.unwrap().items[0].unread, 4);
+}
+
+/// A node that dies between a message and its count: whoever comes next counts it.
+#[tokio::test]
+async fn what_a_dead_node_left_is_counted_and_indexed_by_others() {
+    let (first, _mongo, uri) = open_own().await;
+    let a = bench(&first);
+    let (ann, bob) = (a.user("ann").await, a.user("bob").await);
+    for _ in 0..3 {
+        a.send(&ann, &bob, "left behind").await;
+    }
+    // As if nothing had been counted: the state right after the inserts.
+    first.search_caught_up().await.unwrap();
+    first.counters.flush().await.unwrap();
+    let none = doc! {"$set": {
+        "lastSeq": 0_i64, "order": 0_i64, "lastMessage": null, "lastActivity": null, "unread": {}},
+    };
+    first.db.chats.update_many(doc! {}, none).await.unwrap();
+    let fresh = vec![doc! {"$set": {"fresh": ["$sender", "$receiver"]}}];
+    first.db.messages.update_many(doc! {}, fresh).await.unwrap();
+    first.db.search.delete_many(doc! {}).await.unwrap();
+    drop(a);
+    drop(first);
+    let second = node(&uri).await;
+    assert_eq!(second.chat_of(&ann, &bob).await.unwrap().as_ref().map(|_| ()), Some(()));
+    assert_eq!(second.partners(&bob).await.unwrap(), std::slice::from_ref(&ann));
+    let list = second.chats(&bob, None, 5).await.unwrap();
+    assert_eq!((list.items[0].unread, list.items[0].last_message.seq), (3, Some(3)));
+    second.search_caught_up().await.unwrap();
+    let left = second
+        .db
+        .messages
+        .count_documents(doc! {"fresh": {"$exists": true}})
+        .await
+        .unwrap();
+    assert_eq!(left, 0);
+    let found = second.search_messages(&bob, "behind", None, None, 9).await.unwrap();
+    assert_eq!(found.items.len(), 3);
+}
+
+#[tokio::test]
+async fn counters_can_be_rebuilt() {
+    let (store, _mongo, _) = open_own().await;
+    let b = bench(&store);
+    let (ann, bob, eve) = (b.user("ann").await, b.user("bob").await, b.user("eve").await);
+    let mut sent = Vec::new();
+    for n in 0..6 {
+        sent.push(b.send(&ann, &bob, &n.to_string()).await);
+    }
+    b.send(&bob, &ann, "back").await;
+    b.send(&eve, &ann, "other").await;
+    store
+        .mark_read(&bob, ReadScope::Messages(&[sent[0].id.clone()]))
+        .await
+        .unwrap();
+    store.delete_message(&sent[1].id, &ann).await.unwrap();
+    let truth = store.chats(&bob, None, 5).await.unwrap();
+    assert_eq!(truth.items[0].unread, 4);
+    assert_eq!(counters::rebuild(&store.db).await.unwrap(), 0, "nothing was wrong");
+    let wrong = doc! {"$set": {format!("unread.{bob}"): 77_i64, "lastMessage": null, "order": 5_i64}};
+    let chat = doc! {"pair": {"$regex": bob.as_str()}};
+    store.db.chats.update_one(chat, wrong).await.unwrap();
+    assert_eq!(store.rebuild_counters().await.unwrap(), 1);
+    assert_eq!(store.chats(&bob, None, 5).await.unwrap(), truth);
+}
+
+#[tokio::test]
+async fn two_nodes_start_at_once() {
+    let mongo = chat_testcontainers::Mongo::shared().await.unwrap();
+    for _ in 0..5 {
+        let uri = mongo.database_uri(&chat_testcontainers::unique_name("start"));
+        let starts = (0..4).map(|_| {
+            let uri = uri.clone();
+            tokio::spawn(async move { node(&uri).await })
+        });
+        let mut stores = Vec::new();
+        for start in starts.collect::<Vec<_>>() {
+            stores.push(start.await.unwrap());
+        }
+        let numbers: std::collections::HashSet<i64> = stores.iter().map(|store| store.db.clock.node()).collect();
+        assert_eq!(numbers.len(), 4, "each node has a number of its own");
+        let (a, b) = (bench(&stores[0]), bench(&stores[3]));
+        let (ann, bob) = (a.user("ann").await, b.user("bob").await);
+        assert_eq!(a.send(&ann, &bob, "hello").await.seq, Some(1));
+        assert_eq!(b.send(&bob, &ann, "hello").await.seq, Some(2));
+    }
+}
+
+#[tokio::test]
+async fn a_database_of_a_newer_program_is_left_alone() {
+    let (store, _mongo, uri) = open_own().await;
+    let newer = doc! {"$set": {"version": 99_i64}};
+    store.db.meta.update_one(doc! {"_id": "schema"}, newer).await.unwrap();
+    let again = MongoStore::open(&uri, crate::metrics::StoreMetrics::default()).await;
+    let Err(StoreError::Broken(text)) = again else {
+        panic!("opened")
+    };
+    assert!(text.contains("run the newer program"), "{text}");
+}
+
+#[tokio::test]
+async fn documents_that_do_not_fit_are_refused_by_the_database() {
+    let (store, _mongo, _) = open_own().await;
+    let b = bench(&store);
+    let (ann, bob) = (b.user("ann").await, b.user("bob").await);
+    let sent = b.send(&ann, &bob, "good").await;
+    let id = super::super::row::object_id(&sent.id).unwrap();
+    for bad in [
+        doc! {"seq": "one"},
+        doc! {"seq": -1_i64},
+        doc! {"content": 5},
+        doc! {"sender": "ann"},
+    ] {
+        let update = store
+            .db
+            .messages
+            .update_one(doc! {"_id": id}, doc! {"$set": bad.clone()});
+        assert!(update.await.is_err(), "{bad}");
+    }
+    let user = super::super::row::object_id(&ann).unwrap();
+    for bad in [doc! {"isActive": "yes"}, doc! {"password": null}] {
+        let update = store
+            .db
+            .users
+            .update_one(doc! {"_id": user}, doc! {"$set": bad.clone()});
+        assert!(update.await.is_err(), "{bad}");
+    }
+}
+
+#[tokio::test]
+async fn a_closed_store_refuses() {
+    let (store, _mongo, uri) = open_own().await;
+    let b = bench(&store);
+    let (ann, bob) = (b.user("ann").await, b.user("bob").await);
+    let sent = b.send(&ann, &bob, "kept").await;
+    store.close().await;
+    assert!(matches!(
+        store.chat_of(&ann, &bob).await,
+        Err(StoreError::Unavailable(_))
+    ));
+    let refused = store.send(b.message(&ann, &bob, "late")).await;
+    assert!(matches!(refused, Err(StoreError::Unavailable(_))));
+    let again = node(&uri).await;
+    let (items, _) = again.history(&sent.chat_id, HistoryRange::Newest, 5).await.unwrap();
+    assert_eq!(items, [sent]);
+}

@@ -1,0 +1,105 @@
+//! Several documents that change together or not at all.
+
+use std::future::IntoFuture as _;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use mongodb::ClientSession;
+use mongodb::error::{Error, TRANSIENT_TRANSACTION_ERROR, UNKNOWN_TRANSACTION_COMMIT_RESULT};
+use mongodb::options::{ReadConcern, TransactionOptions};
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::Db;
+use super::call::{LIMIT, failure};
+use super::connect::durable;
+use crate::store::{StoreError, StoreResult};
+
+/// How one run of the work ended.
+pub(super) enum Step<T> {
+    /// Make it so.
+    Commit(T),
+    /// Undo everything; this is the answer.
+    Abort(T),
+}
+
+/// Why a run failed.
+pub(super) enum Trouble {
+    Driver(Error),
+    Store(StoreError),
+}
+
+impl From<Error> for Trouble {
+    fn from(error: Error) -> Self {
+        Self::Driver(error)
+    }
+}
+
+impl From<StoreError> for Trouble {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+pub(super) type Worked<T> = Result<Step<T>, Trouble>;
+
+impl Db {
+    /// Runs the work in a transaction, again when another transaction was in its way.
+    pub(super) async fn transact<T, W>(&self, mut work: W) -> StoreResult<T>
+    where
+        T: Send,
+        W: for<'s> FnMut(&'s mut ClientSession) -> BoxFuture<'s, Worked<T>> + Send,
+    {
+        self.open()?;
+        let deadline = Instant::now() + LIMIT;
+        let late = || StoreError::Unavailable("MongoDB did not finish a transaction in time".into());
+        let mut pause = Duration::from_millis(1);
+        loop {
+            let attempt = timeout_at(deadline, self.attempt(&mut work)).await;
+            match attempt.map_err(|_| late())? {
+                Ok(done) => return Ok(done),
+                Err(Trouble::Store(error)) => return Err(error),
+                Err(Trouble::Driver(error)) if error.contains_label(TRANSIENT_TRANSACTION_ERROR) => {
+                    if Instant::now() + pause >= deadline {
+                        return Err(failure(error));
+                    }
+                    sleep(pause).await;
+                    pause = (pause * 2).min(Duration::from_millis(100));
+                }
+                Err(Trouble::Driver(error)) => return Err(failure(error)),
+            }
+        }
+    }
+
+    async fn attempt<T, W>(&self, work: &mut W) -> Result<T, Trouble>
+    where
+        W: for<'s> FnMut(&'s mut ClientSession) -> BoxFuture<'s, Worked<T>> + Send,
+    {
+        let mut session = self.client.start_session().await?;
+        let options = TransactionOptions::builder()
+            .read_concern(ReadConcern::snapshot())
+            .write_concern(durable())
+            .build();
+        session.start_transaction().with_options(options).await?;
+        match work(&mut session).await {
+            Ok(Step::Commit(done)) => loop {
+                match session.commit_transaction().into_future().await {
+                    Ok(()) => return Ok(done),
+                    // A commit may be repeated: the server knows whether it was done.
+                    Err(error) if error.contains_label(UNKNOWN_TRANSACTION_COMMIT_RESULT) => {
+                        sleep(Duration::from_millis(20)).await;
+                    }
+                    Err(error) => return Err(error.into()),
+                }
+            },
+            Ok(Step::Abort(answer)) => {
+                // The server forgets an unfinished transaction by itself.
+                let _ = session.abort_transaction().await;
+                Ok(answer)
+            }
+            Err(trouble) => {
+                let _ = session.abort_transaction().await;
+                Err(trouble)
+            }
+        }
+    }
+}
