@@ -4,6 +4,7 @@
 #   build.sh             local images under the official names, mongo:6.0.5 and redis:7.0.15; installs and starts the Docker
 #                        engine when none answers, for which it must be root
 #   build.sh --binaries  only the programs, into bin/ of the cache: no Docker, no root
+#   build.sh --engine    only sees to it that a Docker engine answers
 #   build.sh --force     makes the images again
 #
 # Each step is left out when its result is there. Debian 12 on x86-64 (or a system with glibc >= 2.36 and OpenSSL 3) with
@@ -20,10 +21,10 @@ MONGO_TAGS="mongo:$MONGO_VERSION mongo:6.0 mongo:6"
 REDIS_TAGS="redis:$REDIS_VERSION redis:7.0 redis:7"
 LABEL=chat-testcontainers.revision=1        # raise it to have every machine make its images again
 
-BINARIES_ONLY=0 FORCE=0
+BINARIES_ONLY=0 ENGINE_ONLY=0 FORCE=0
 for a in "$@"; do case $a in
-  --binaries) BINARIES_ONLY=1 ;; --force) FORCE=1 ;;
-  *) echo "usage: build.sh [--binaries] [--force]" >&2; exit 2 ;;
+  --binaries) BINARIES_ONLY=1 ;; --engine) ENGINE_ONLY=1 ;; --force) FORCE=1 ;;
+  *) echo "usage: build.sh [--binaries | --engine] [--force]" >&2; exit 2 ;;
 esac; done
 [ "$(uname -sm)" = "Linux x86_64" ] || { echo "only for Linux on x86-64; install mongod and redis-server, or use Docker with a registry" >&2; exit 1; }
 for needed in python3 apt-get dpkg-deb ldd flock; do
@@ -114,8 +115,9 @@ binaries() {
 }
 
 # ---- engine ----------------------------------------------------------------------------
+docker_answers() { docker version >/dev/null 2>&1; }
 engine() {
-  docker version >/dev/null 2>&1 && return
+  docker_answers && return
   [ "$(id -u)" = 0 ] || { echo "no Docker engine answers and this is not root" >&2; exit 1; }
   if ! command -v dockerd >/dev/null; then
     say "apt-get install docker.io"
@@ -132,8 +134,8 @@ engine() {
   # --bridge=none in the network namespace of another one: it deletes that one's docker0.
   # shellcheck disable=SC2086
   nohup setsid dockerd ${CHAT_TEST_DOCKERD_ARGS:-} >/var/log/dockerd.log 2>&1 9>&- </dev/null &
-  local i; for i in $(seq 300); do docker version >/dev/null 2>&1 && return; sleep 0.1; done
-  tail -5 /var/log/dockerd.log >&2; echo "dockerd did not come up" >&2; exit 1
+  local i; for i in $(seq 300); do docker_answers && return; sleep 0.1; done
+  tail -20 /var/log/dockerd.log >&2; echo "dockerd does not come up; above is the end of /var/log/dockerd.log" >&2; exit 1
 }
 
 # ---- images ----------------------------------------------------------------------------
@@ -196,6 +198,7 @@ E
 
 if [ "$BINARIES_ONLY" = 1 ]; then binaries; say "binaries in $CACHE/bin"; exit 0; fi
 engine
+if [ "$ENGINE_ONLY" = 1 ]; then say "a Docker engine answers"; exit 0; fi
 if have $MONGO_TAGS && have $REDIS_TAGS; then say "images are already there"; exit 0; fi
 binaries
 images

@@ -48,7 +48,11 @@ impl Running {
         match self {
             Self::Process(process) => {
                 process.signal(Signal::TERM)?;
-                process.signal_all(Signal::CONT)?;
+                match process.signal_all(Signal::CONT) {
+                    // It was not paused, and has ended in between.
+                    Err(error) if error.kind() == ErrorKind::NotRunning => {}
+                    sent => sent?,
+                }
                 process.end(within).await
             }
             Self::Container(container) => status(container.runs().await?.terminate(within).await?),

@@ -134,12 +134,15 @@ fn test(root: &Path, args: &[String]) -> Outcome {
             return Outcome::Failed;
         }
     };
-    let tested = finish(
-        cargo(root)
-            .args(["test", "--workspace", "--no-fail-fast"])
-            .args(args)
-            .envs(backends.variables()),
-    );
+    let mut command = cargo(root);
+    command.args(["test", "--no-fail-fast"]).envs(backends.variables());
+    // With a package beside it, `--workspace` would win.
+    let mut for_cargo = args.iter().take_while(|argument| *argument != "--");
+    if !for_cargo.any(|argument| argument.starts_with("-p") || argument.starts_with("--package")) {
+        command.arg("--workspace");
+    }
+    command.args(args);
+    let tested = finish(&mut command);
     match backends.ran(args.is_empty()) {
         Ok(()) => tested,
         Err(why) => {

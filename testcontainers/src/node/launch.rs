@@ -35,7 +35,7 @@ pub trait Launch: Send + Sync {
     }
 }
 
-/// What a server is given to live in. It stays the same over [`Node::restart`].
+/// What a server is given to live in. It stays the same over [`Node::restart`](crate::Node::restart).
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Place {

@@ -23,9 +23,13 @@ const CHUNKS_PER_SECOND: u64 = 50;
 const BUFFERED: Duration = Duration::from_millis(100);
 
 /// Carries bytes between a client and the upstream until one of them ends it or the proxy does.
-pub(super) async fn carry(mut client: TcpStream, upstream: SocketAddr, lines: Arc<Lines>) {
+pub(super) async fn carry(
+    mut client: TcpStream,
+    upstream: SocketAddr,
+    lines: Arc<Lines>,
+    mut ends: watch::Receiver<End>,
+) {
     let _open = lines.open();
-    let mut ends = lines.ends.subscribe();
     let mut server = None;
     let end = tokio::select! {
         _ = ends.changed() => *ends.borrow(),

@@ -60,7 +60,9 @@ pub(super) async fn run(
                 let _ = ask.done.send(());
             }
             client = accept(listener.as_ref()) => {
-                connections.spawn(connection::carry(client, upstream, Arc::clone(&lines)));
+                // It listens for its end from here on, not from when it is first run: an order may come in between.
+                let ends = lines.ends.subscribe();
+                connections.spawn(connection::carry(client, upstream, Arc::clone(&lines), ends));
             }
             Some(_) = connections.join_next() => {}
         }
@@ -80,7 +82,16 @@ async fn follow(
             *listener = None;
             end(End::Closed, lines, connections).await;
         }
-        Order::Reset => end(End::Reset, lines, connections).await,
+        Order::Reset => {
+            // With its listener go those that it has not accepted yet. They are reset by the system. The new one is there
+            // before, so that none is refused.
+            if listener.is_some()
+                && let Ok(fresh) = listen(address)
+            {
+                *listener = Some(fresh);
+            }
+            end(End::Reset, lines, connections).await;
+        }
         Order::Heal => {
             lines.condition.send_replace(Condition::HEALTHY);
             lines.up.clear();

@@ -141,6 +141,26 @@ async fn reset_ends_both_sides_with_an_error_and_serves_on() {
 }
 
 #[tokio::test]
+async fn connections_that_were_made_just_now_end_as_well() {
+    bounded(async {
+        let (_echo, proxy) = parts().await;
+        for round in 0..200 {
+            let mut fresh = TcpStream::connect(proxy.address()).await.unwrap();
+            if round % 2 == 0 {
+                proxy.cut();
+                proxy.heal();
+            } else {
+                proxy.reset();
+            }
+            let ended = fresh.read(&mut [0]).await;
+            assert!(matches!(ended, Ok(0) | Err(_)), "{ended:?} in round {round}");
+        }
+        client(&proxy).await;
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_delay_is_on_both_ways_and_no_limit_on_how_much() {
     bounded(async {
         let (_echo, proxy) = parts().await;
