@@ -156,10 +156,12 @@ async fn presence_heals_after_an_outage_and_devices_are_told_what_they_missed() 
         one.person("bob").await,
         one.person("carol").await,
     );
+    // First the device: what is said before it comes may still be on its way to its node when it does.
+    let mut bobs = bob.at(&two).device().await;
     for peer in [&ann, &carol] {
         peer.say(&bob, "hello").await;
+        bobs.hears("hello").await;
     }
-    let mut bobs = bob.at(&two).device().await;
     let leaving = ann.device().await;
     bobs.sees("user_online", &ann).await;
     deployment.redis.kill().await.unwrap();

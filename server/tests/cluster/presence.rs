@@ -25,8 +25,12 @@ impl Watch {
     async fn start() -> Self {
         let (deployment, one, two) = Deployment::of_two().await;
         let (ann, bob) = (one.person("ann").await, one.person("bob").await);
+        // First the devices: what is said before they come may still be on its way to the other node when they do.
+        let mut bobs = [bob.device().await, bob.at(&two).device().await];
         ann.say(&bob, "hello").await;
-        let bobs = [bob.device().await, bob.at(&two).device().await];
+        for device in &mut bobs {
+            device.hears("hello").await;
+        }
         Self {
             deployment,
             one,
