@@ -94,7 +94,7 @@ impl Client {
         }
     }
 
-    /// Sends messages with a pause between two, whatever is answered.
+    /// Sends messages with a pause between two, whatever is answered; stays until the last is.
     pub(crate) async fn send_paced(&mut self, to: &str, count: usize, pause: Duration) {
         let mut turn = tokio::time::interval(pause);
         for number in 0..count {
@@ -103,6 +103,7 @@ impl Client {
                 json!(["send_message", {"to": to, "content": format!("message number {number} of this sender")}]);
             self.say(format!("42{number}{event}")).await;
         }
+        self.receive(&format!("43{}[{{\"ok\":true", count - 1), 1).await;
     }
 
     /// When each of so many packets came that begin like this.

@@ -68,6 +68,11 @@ impl Settings {
                 "Set MONGODB_URI too, or remove REDIS_URL to run one node on the embedded store.",
             ));
         }
+        if draft.redis_url.is_some() && (draft.access_secret.is_none() || draft.refresh_secret.is_none()) {
+            notices.push(
+                "JWT_SECRET and JWT_REFRESH_SECRET are not given: other nodes will refuse tokens of this one".into(),
+            );
+        }
         let port_free = draft.port == 0 || problems.iter().any(|problem| problem.variable == "PORT");
         if draft.metrics_addr.is_some_and(|addr| addr.port() == draft.port) && !port_free {
             problems.push(Problem::of("METRICS_ADDR", "has the port of the server itself"));

@@ -78,6 +78,7 @@ async fn redis_is_killed_and_comes_back_ten_times() {
         rest(&mut near, &mark, "fence").await;
     }
     println!("delivery across nodes was back after {times:?}");
+    assert!(one.app.metrics.cluster.lost_in_all() > 0, "what was lost is counted");
     // What was missed is in the history.
     let path = format!("/api/messages/conversation/{}?limit=100", ann.id);
     let history = bob.at(&two).good(Method::GET, &path, Value::Null).await;

@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval};
 
+use super::backlog::Batches;
 use super::health::Health;
 use super::nodes::{Arrival, Nodes};
 use super::typing::Typing;
@@ -56,7 +57,7 @@ struct Memory {
 }
 
 impl Inbox {
-    pub(super) async fn run(self, mut batches: mpsc::Receiver<Vec<u8>>) {
+    pub(super) async fn run(self, mut batches: Batches) {
         let (bulk, waiting) = mpsc::channel(BULK);
         let mut memory = Memory {
             nodes: Nodes::default(),
@@ -75,7 +76,7 @@ impl Inbox {
                 tokio::select! {
                     biased;
                     _ = look.tick() => self.look(&mut memory),
-                    batch = batches.recv() => match batch {
+                    batch = batches.next() => match batch {
                         Some(batch) => self.take(&mut memory, &batch),
                         None => return,
                     },

@@ -5,6 +5,7 @@
 //! misses, it notices by the numbers: messages are in the history, presence is asked for anew, ended sessions are looked for in
 //! the store. Redis keeps nothing but the counts of logins, so one that comes back empty is as good as before.
 
+mod backlog;
 mod connection;
 mod health;
 mod inbox;
@@ -18,13 +19,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chat_protocol::Timestamp;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 pub use connection::JoinError;
 pub(super) use limits::AuthCount;
 
+use self::backlog::Backlog;
 use self::connection::Connections;
 use self::health::Health;
 use self::inbox::Inbox;
@@ -44,8 +46,6 @@ const BEAT_EVERY: Duration = Duration::from_millis(500);
 const INTRODUCTION: Duration = Duration::from_secs(1);
 /// How long a node that ends waits for Redis to take its last words.
 const FAREWELL: Duration = Duration::from_millis(500);
-/// Batches that were received and wait to be read.
-const INBOX: usize = 4096;
 
 /// This node's place among the others. Leaves without a word when it is dropped.
 pub struct Cluster {
@@ -76,7 +76,7 @@ impl Cluster {
         let limits = Arc::new(Limits::joined(config, auth));
         let (board, notices) = NoticeBoard::new();
 
-        let (received, batches) = mpsc::channel(INBOX);
+        let (received, batches) = Backlog::new();
         let subscriber = Subscriber::start(connections.clone(), channel.clone(), received, health.clone()).await?;
         let publisher = Publisher::new(node, channel.clone(), connections.commands.clone(), health.clone());
         let (known, knowing) = watch::channel(0);

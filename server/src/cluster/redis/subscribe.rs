@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use ::redis::aio::ConnectionManager;
 use ::redis::{FromRedisValue as _, PushInfo, PushKind};
-use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
+use super::backlog::Backlog;
 use super::connection::{Connections, JoinError, said};
 use super::health::Health;
 
@@ -22,7 +22,7 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(1);
 pub(super) struct Subscriber {
     connections: Connections,
     channel: String,
-    received: mpsc::Sender<Vec<u8>>,
+    received: Backlog,
     health: Arc<Health>,
     connection: ConnectionManager,
 }
@@ -31,7 +31,7 @@ impl Subscriber {
     pub(super) async fn start(
         connections: Connections,
         channel: String,
-        received: mpsc::Sender<Vec<u8>>,
+        received: Backlog,
         health: Arc<Health>,
     ) -> Result<Self, JoinError> {
         let mut connection = connect(&connections, &received).await?;
@@ -71,13 +71,13 @@ impl Subscriber {
     }
 }
 
-async fn connect(connections: &Connections, received: &mpsc::Sender<Vec<u8>>) -> Result<ConnectionManager, JoinError> {
+async fn connect(connections: &Connections, received: &Backlog) -> Result<ConnectionManager, JoinError> {
     let received = received.clone();
     connections.pushed(move |push| take(push, &received)).await
 }
 
 /// Runs in the task that reads the connection: never waits.
-fn take(push: PushInfo, received: &mpsc::Sender<Vec<u8>>) {
+fn take(push: PushInfo, received: &Backlog) {
     if push.kind != PushKind::Message {
         return;
     }
@@ -85,7 +85,6 @@ fn take(push: PushInfo, received: &mpsc::Sender<Vec<u8>>) {
     if let Some(batch) = push.data.into_iter().nth(1)
         && let Ok(batch) = Vec::<u8>::from_redis_value(batch)
     {
-        // One for which there is no room is missing in the numbers, and counted and seen to there.
-        let _ = received.try_send(batch);
+        received.put(batch);
     }
 }
