@@ -94,8 +94,10 @@ async fn paced(here: &str, there: &str, users: &[User]) -> Vec<Duration> {
         }
         senders.push((Client::connect(here, sender).await, receiver.id.clone()));
     }
-    let sending = senders.into_iter().map(|(mut client, to)| {
+    // One after the other, or all would send in the same moment.
+    let sending = senders.into_iter().zip(0u32..).map(|((mut client, to), turn)| {
         tokio::spawn(async move {
+            tokio::time::sleep(PAUSE * turn / PACED as u32).await;
             client.send_paced(&to, EACH, PAUSE).await;
         })
     });
