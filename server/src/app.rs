@@ -140,9 +140,8 @@ impl App {
         self.0.draining.load(Ordering::Relaxed)
     }
 
-    /// Takes the devices and their users away, here and as the other nodes see it.
+    /// Takes the users away, here and as the other nodes see it.
     pub async fn depart(&self) {
-        self.0.chat.disconnect_all();
         self.0.chat.save_departures(Timestamp::now()).await;
         if let Some(cluster) = &self.0.cluster {
             cluster.leave().await;

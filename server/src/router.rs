@@ -7,11 +7,12 @@ use axum::routing::{MethodRouter, delete, get, post, put};
 use chat_protocol::ErrorCode;
 use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 
+use crate::Error;
 use crate::app::App;
 use crate::config::CorsConfig;
 use crate::http::envelope::{OperationId, envelope};
 use crate::http::{auth, docs, messages, operations, users};
-use crate::{Error, socket};
+use crate::socket::{self, Sockets};
 
 /// One operation of the contract.
 struct Route {
@@ -81,8 +82,9 @@ pub fn served() -> Vec<(&'static str, Method, &'static str)> {
     routes().into_iter().map(|r| (r.operation, r.method, r.path)).collect()
 }
 
-/// The whole server.
-pub fn router(app: App) -> Router {
+/// The whole server, and its sockets to close in the end.
+pub fn router(app: App) -> (Router, Sockets) {
+    let (layer, sockets) = socket::layer(&app);
     let mut router = Router::new();
     for Route {
         operation,
@@ -98,7 +100,7 @@ pub fn router(app: App) -> Router {
         });
         router = router.route(path, handler.route_layer(noted));
     }
-    router
+    let router = router
         .route("/health", get(operations::health))
         .route("/ready", get(operations::ready))
         .route("/metrics", get(operations::guarded_metrics))
@@ -107,10 +109,11 @@ pub fn router(app: App) -> Router {
         .route("/docs", get(docs::docs))
         .fallback(async || Error::code(ErrorCode::NotFound))
         .method_not_allowed_fallback(async || Error::code(ErrorCode::MethodNotAllowed))
-        .layer(socket::layer(&app))
+        .layer(layer)
         .layer(cors(&app.config.cors))
         .layer(from_fn_with_state(app.clone(), envelope))
-        .with_state(app)
+        .with_state(app);
+    (router, sockets)
 }
 
 /// What the operator asks, for a listener of its own that stays open until the end.

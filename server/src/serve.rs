@@ -16,6 +16,8 @@ use crate::router::{metrics_router, router};
 
 /// From the signal to the end; what takes longer is cut off.
 const DRAIN_WITHIN: Duration = Duration::from_secs(10);
+/// For the sockets to close.
+const CLOSE_WITHIN: Duration = Duration::from_secs(2);
 /// For the last packets to the sockets to leave.
 const FAREWELL: Duration = Duration::from_millis(100);
 /// How long a client may take nothing of what was sent to it; as patient as the heartbeat of the sockets.
@@ -78,7 +80,8 @@ pub async fn serve(app: App, listeners: Listeners, stop: impl Future<Output = ()
             tracing::debug!(%error, "TCP_USER_TIMEOUT could not be set");
         }
     });
-    let service = router(app.clone()).into_make_service_with_connect_info::<SocketAddr>();
+    let (router, sockets) = router(app.clone());
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
     let api = axum::serve(api, service).with_graceful_shutdown(async {
         let _ = closed.await; // A dropped sender means the same.
     });
@@ -98,9 +101,11 @@ pub async fn serve(app: App, listeners: Listeners, stop: impl Future<Output = ()
     if timeout_at(deadline, app.requests_finished()).await.is_err() {
         tracing::warn!("some requests did not finish in time");
     }
+    // A client that reads nothing is not waited for.
+    let _ = timeout_at(deadline.min(Instant::now() + CLOSE_WITHIN), sockets.close()).await;
     app.depart().await;
-    // Upgraded connections are not waited for by the server.
     let farewell = deadline.min(Instant::now() + FAREWELL);
+    // Upgraded connections are not waited for by the server.
     if timeout_at(farewell, &mut api).await.is_ok() {
         sleep(farewell.saturating_duration_since(Instant::now())).await;
     }

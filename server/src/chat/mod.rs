@@ -64,11 +64,6 @@ impl Chat {
         self.registry.end_sessions(user, Ended::These(sessions));
     }
 
-    /// Ends every socket.
-    pub fn disconnect_all(&self) {
-        self.registry.close_all();
-    }
-
     /// Ends the sockets of users whom an operator has deactivated beside this process.
     pub async fn end_inactive_users(&self) -> crate::Result<()> {
         for users in self.registry.connected().chunks(500) {

@@ -205,13 +205,6 @@ impl Registry {
         devices.iter().for_each(|device| device.close());
     }
 
-    /// Closes every device of this process.
-    pub fn close_all(&self) {
-        for user in self.connected() {
-            self.close_here(&user, Ended::All);
-        }
-    }
-
     fn devices(&self, user: &UserId, except: Option<DeviceId>) -> Vec<Arc<dyn Device>> {
         self.read(|state| {
             let Some(entry) = state.users.get(user) else {

@@ -50,8 +50,19 @@ impl std::fmt::Display for Refusal {
     }
 }
 
+/// Every socket of this process.
+pub struct Sockets(SocketIo);
+
+impl Sockets {
+    /// Ends every connection, not the sessions: clients take it as a lost connection and look for another node by themselves,
+    /// which they would not after a `disconnect` of ours. Nobody may be able to connect any more.
+    pub async fn close(&self) {
+        self.0.close().await;
+    }
+}
+
 /// The layer that answers below `/socket.io`.
-pub fn layer(app: &App) -> SocketIoLayer {
+pub fn layer(app: &App) -> (SocketIoLayer, Sockets) {
     let (layer, io) = SocketIo::builder()
         .max_buffer_size(SEND_BUFFER)
         .max_payload(MAX_FRAME as u64)
@@ -74,7 +85,7 @@ pub fn layer(app: &App) -> SocketIoLayer {
         async move { register(app, &socket) }
     };
     io.ns("/", connected.with(register).with(authenticate));
-    layer
+    (layer, Sockets(io))
 }
 
 /// Looks at the handshake's token; runs first.

@@ -84,6 +84,14 @@ impl Device {
         }
     }
 
+    /// Waits until the connection ends, which must not begin with a `disconnect` of Socket.IO: whom a server dismisses in this
+    /// way stays away, whoever loses a connection looks for another.
+    pub(crate) async fn lost(mut self) {
+        while let Some(packet) = self.packet().await {
+            assert_ne!(packet, "41");
+        }
+    }
+
     /// The next packet that is no heartbeat; none after the end.
     async fn packet(&mut self) -> Option<String> {
         loop {

@@ -63,7 +63,7 @@ async fn running_requests_finish_and_readiness_says_draining() {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 201 Created\r\n"), "{answer}");
-    device.closed().await;
+    device.lost().await;
     let ended = server.ended().await;
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     assert!(ended.stderr.contains("draining") && ended.stderr.contains("stopped"));

@@ -80,7 +80,8 @@ async fn a_failure_of_ours_has_the_same_id_on_the_wire_and_in_the_log() {
     let own = device.ask("send_message", json!({"to": ann.id, "content": "x"})).await;
     assert_eq!(own["error"]["code"], "CANNOT_MESSAGE_SELF");
     assert!(own["error"].get("requestId").is_none(), "{own}");
-    server.signal("KILL").await;
+    // In order, for the last lines of the log are written behind.
+    server.signal("TERM").await;
     let log = server.ended().await.stderr;
     for error in [&ack["error"], &event, &refused.body] {
         assert_eq!(error["code"], "SERVICE_UNAVAILABLE", "{error}");

@@ -139,7 +139,8 @@ impl Device {
             return false;
         }
         match self.wire.message().await.as_deref() {
-            None | Some("41") => self.over = true,
+            // Dismissed, or the transport ends.
+            None | Some("41" | "1") => self.over = true,
             Some(packet) => self.file(packet),
         }
         !self.over
