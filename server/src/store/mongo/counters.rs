@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use chat_protocol::{Message, UserId};
+use futures_util::future::try_join_all;
 use futures_util::{FutureExt as _, TryStreamExt as _};
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Bson, DateTime, Document, doc};
@@ -25,6 +26,8 @@ const GATHER: Duration = Duration::from_millis(100);
 const RETRY: Duration = Duration::from_secs(1);
 /// Messages that are counted at once where they have to be looked for.
 const BATCH: i64 = 1000;
+/// Chats that are looked through at the same time.
+const AT_ONCE: usize = 16;
 /// A chat that moves under our hands this often is being counted by others.
 const TRIES: usize = 50;
 
@@ -145,12 +148,10 @@ impl Counters {
         for part in updates.chunks(1000) {
             matched += update(&self.db, "chats", part.to_vec()).await?;
         }
-        for (chat, count) in counts {
-            if count.is_none() || matched < wanted {
-                count_on(&self.db, *chat).await?;
-            }
-        }
-        Ok(())
+        // What did not match, another node has counted or has written between: a look tells which.
+        let unsure = counts.iter().filter(|(_, count)| count.is_none() || matched < wanted);
+        let unsure = unsure.map(|(chat, count)| (*chat, count.as_ref().map_or(i64::MAX, |count| count.to)));
+        self.reach(unsure.collect()).await
     }
 
     /// Counts what any node wrote in the chats of this user.
@@ -176,11 +177,16 @@ impl Counters {
             let found = find.projection(doc! {"lastSeq": 1}).await?;
             found.try_collect::<Vec<Document>>().await
         };
+        let mut behind = Vec::new();
         for chat in self.db.call(Box::pin(find)).await? {
             let id = row::oid(&chat, "_id")?;
             if row::int(&chat, "lastSeq").unwrap_or(0) < newest.get(&id).copied().unwrap_or(0) {
-                count_on(&self.db, id).await?;
+                behind.push(id);
             }
+        }
+        // Where nodes write to the same chats by turns, these are most chats, and readers wait.
+        for some in behind.chunks(AT_ONCE) {
+            try_join_all(some.iter().map(|chat| count_on(&self.db, *chat))).await?;
         }
         Ok(())
     }
@@ -266,9 +272,13 @@ pub(super) async fn count_on(db: &Db, chat: ObjectId) -> StoreResult<()> {
         for message in &new {
             *count.unread.entry(row::oid(message, "receiver")?.to_hex()).or_default() += 1;
         }
-        // A miss means that somebody else has counted; then we look again.
-        db.call(db.chats.update_one(place(chat, &count), change(&count)))
+        let counted = db
+            .call(db.chats.update_one(place(chat, &count), change(&count)))
             .await?;
+        // A miss means that somebody else has counted, a full batch that there may be more; then we look again.
+        if counted.matched_count > 0 && i64::try_from(new.len()).is_ok_and(|new| new < BATCH) {
+            return Ok(());
+        }
     }
     Err(StoreError::Unavailable("a chat is being counted by others".into()))
 }
