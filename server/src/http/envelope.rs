@@ -88,16 +88,26 @@ pub async fn envelope(State(app): State<App>, mut request: Request, next: Next) 
             .as_ref()
             .map_or_else(|| "ok".to_owned(), |error| error.kind().to_string());
         let status = response.status().as_u16();
-        tracing::info!(
-            request_id = id,
-            operation,
-            %method,
-            status,
-            code,
-            duration_ms = started.elapsed().as_secs_f64() * 1000.0,
-            cause = error.as_ref().and_then(Error::cause),
-            "request"
-        );
+        macro_rules! line {
+            ($level:ident) => {
+                tracing::$level!(
+                    request_id = id,
+                    operation,
+                    %method,
+                    status,
+                    code,
+                    duration_ms = started.elapsed().as_secs_f64() * 1000.0,
+                    cause = error.as_ref().and_then(Error::cause),
+                    "request"
+                )
+            };
+        }
+        // What is our fault is also told where only warnings are.
+        if error.as_ref().is_some_and(Error::is_ours) {
+            line!(warn);
+        } else {
+            line!(info);
+        }
         let labels = RequestLabels {
             operation,
             status,

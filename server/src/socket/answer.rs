@@ -40,10 +40,14 @@ impl Answer {
 
 /// Logs a failure and gives what the client is told of it. When it is ours, both carry the same id: the cause stays in the log.
 pub(super) fn told(app: &App, event: &str, error: &Error) -> ApiError {
-    let id = error.is_ours().then(|| app.chat.ids.hex());
     let (code, cause) = (error.kind().to_string(), error.cause());
-    tracing::info!(request_id = id, event, code, cause, "event refused");
-    error.to_api(id.as_deref())
+    if !error.is_ours() {
+        tracing::info!(event, code, cause, "event refused");
+        return error.to_api(None);
+    }
+    let id = app.chat.ids.hex();
+    tracing::warn!(request_id = id, event, code, cause, "event refused");
+    error.to_api(Some(&id))
 }
 
 fn sent(result: Result<(), SendError>) -> bool {

@@ -1,5 +1,6 @@
 use async_trait::async_trait;
 use chat_protocol::{ChatId, ClientMessageId, Message, MessageId, MessageType, Timestamp, UserId};
+use sha2::{Digest as _, Sha256};
 
 use super::{Position, Slice, StoreError, StoreResult};
 
@@ -16,6 +17,19 @@ pub struct NewMessage {
     pub client_message_id: Option<ClientMessageId>,
     /// The chat that the sender named, if any: must be the chat of these two.
     pub chat: Option<ChatId>,
+}
+
+impl NewMessage {
+    /// What an earlier message with the same `clientMessageId` must have been to be the same message.
+    pub(super) fn fingerprint(&self) -> Vec<u8> {
+        let mut hash = Sha256::new();
+        hash.update(self.receiver.as_str());
+        hash.update([0]);
+        hash.update(self.message_type.as_str());
+        hash.update([0]);
+        hash.update(&self.content);
+        hash.finalize().iter().take(16).copied().collect()
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -58,7 +58,7 @@ async fn a_full_disk_is_told_and_loses_nothing_that_was_acknowledged() {
 /// The client is told an id and no cause; the log has the cause under that id.
 #[tokio::test]
 async fn a_failure_of_ours_has_the_same_id_on_the_wire_and_in_the_log() {
-    let place = Place::new();
+    let place = Place::new().and("LOG_LEVEL", "warn");
     let server = place.serve_in_files_of_at_most(512).await;
     let (ann, bob) = (server.person("ann").await, server.person("bob").await);
     let mut device = ann.device().await;

@@ -20,7 +20,6 @@ use mongodb::bson::spec::BinarySubtype;
 use mongodb::bson::{Binary, Document, doc};
 use mongodb::error::{Error, ErrorKind};
 use mongodb::options::ReadConcern;
-use sha2::{Digest, Sha256};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::call::{call, failure, index_of, is_duplicate};
@@ -202,7 +201,7 @@ impl Group {
             if let Some(client_id) = &new.client_message_id {
                 let named = (new.sender.clone(), client_id.to_string());
                 if let Some((first, hash)) = known.get(&named) {
-                    if *hash == fingerprint(new) {
+                    if *hash == new.fingerprint() {
                         states[index] = State::Answered(self.repeated(new, first));
                         continue;
                     }
@@ -262,7 +261,7 @@ impl Group {
         };
         if let Some(client_id) = &new.client_message_id {
             document.insert("clientMessageId", client_id.as_str());
-            let (subtype, bytes) = (BinarySubtype::Generic, fingerprint(new));
+            let (subtype, bytes) = (BinarySubtype::Generic, new.fingerprint());
             document.insert("sentHash", Binary { subtype, bytes });
         }
         let message = Message {
@@ -549,15 +548,4 @@ fn pair_of(new: &NewMessage) -> Option<String> {
         &row::object_id(&new.sender)?,
         &row::object_id(&new.receiver)?,
     ))
-}
-
-/// What an earlier message with the same client id must have been to be the same message.
-fn fingerprint(message: &NewMessage) -> Vec<u8> {
-    let mut hash = Sha256::new();
-    hash.update(message.receiver.as_str());
-    hash.update([0]);
-    hash.update(message.message_type.as_str());
-    hash.update([0]);
-    hash.update(&message.content);
-    hash.finalize().iter().take(16).copied().collect()
 }

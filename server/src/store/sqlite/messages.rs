@@ -3,7 +3,6 @@
 use async_trait::async_trait;
 use chat_protocol::{ChatId, Message, MessageId, UserId};
 use rusqlite::{Connection, OptionalExtension as _};
-use sha2::{Digest, Sha256};
 
 use super::ledger::Ledger;
 use super::row::{self, MESSAGE};
@@ -124,17 +123,6 @@ impl MessageStore for SqliteStore {
     }
 }
 
-/// What an earlier message with the same client id must have been to be the same message.
-fn fingerprint(message: &NewMessage) -> Vec<u8> {
-    let mut hash = Sha256::new();
-    hash.update(message.receiver.as_str());
-    hash.update([0]);
-    hash.update(message.message_type.as_str());
-    hash.update([0]);
-    hash.update(&message.content);
-    hash.finalize().iter().take(16).copied().collect()
-}
-
 /// An earlier message of the sender with the same `clientMessageId`: its number and fingerprint.
 fn earlier(db: &Connection, sender: i64, client_id: &str) -> rusqlite::Result<Option<(i64, Vec<u8>)>> {
     db.prepare_cached("SELECT num, sent_hash FROM messages WHERE sender = ?1 AND client_id = ?2")?
@@ -151,7 +139,7 @@ fn send(ledger: &mut Ledger, clock: &Clock, new: NewMessage) -> rusqlite::Result
     let mut hash = None;
     let mut reused = false;
     if let Some(client_id) = &new.client_message_id {
-        let sent = fingerprint(&new);
+        let sent = new.fingerprint();
         if let Some((num, first)) = earlier(ledger.db(), sender.num, client_id.as_str())? {
             if first == sent {
                 // As it was sent: the hash says that the content is the same, and later fates are not part of the answer.
