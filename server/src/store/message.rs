@@ -70,6 +70,32 @@ pub struct ChatRecord {
     pub unread: u64,
 }
 
+/// Where a walk of the list of chats is, by what a backend orders messages by.
+#[derive(Clone, Copy)]
+pub(super) struct ChatsPlace {
+    /// The newest message when the walk began.
+    pub(super) start: i64,
+    /// The message that the last chat shown was listed by.
+    pub(super) below: i64,
+}
+
+impl ChatsPlace {
+    pub(super) fn read(position: &Position) -> StoreResult<Self> {
+        let parse = || {
+            let (start, below) = position.0.split_once('.')?;
+            Some(Self {
+                start: start.parse().ok()?,
+                below: below.parse().ok()?,
+            })
+        };
+        parse().ok_or(StoreError::BadPosition)
+    }
+
+    pub(super) fn position(self) -> Position {
+        Position(format!("{}.{}", self.start, self.below))
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EditOutcome<T> {
     Done(T),

@@ -9,6 +9,7 @@ use mongodb::bson::{Bson, Document, doc};
 
 use super::counters::Counters;
 use super::{Db, row};
+use crate::store::message::ChatsPlace;
 use crate::store::{ChatRecord, Position, Slice, StoreError, StoreResult};
 
 /// What names the chat of two users: both ids, the smaller first.
@@ -113,27 +114,6 @@ pub(super) async fn partners(db: &Db, user: &UserId) -> StoreResult<Vec<UserId>>
     Ok(partners)
 }
 
-/// Where a walk of the list is: the position of the newest message when it began, and the one that the last chat shown was
-/// listed by.
-#[derive(Clone, Copy)]
-struct Place {
-    start: i64,
-    below: i64,
-}
-
-impl Place {
-    fn read(position: &Position) -> StoreResult<Self> {
-        let parse = || {
-            let (start, below) = position.0.split_once('.')?;
-            Some(Self {
-                start: start.parse().ok()?,
-                below: below.parse().ok()?,
-            })
-        };
-        parse().ok_or(StoreError::BadPosition)
-    }
-}
-
 /// Chats of a user by activity: `range` bounds the position of the newest message.
 pub(super) fn by_activity(user: ObjectId, range: Document) -> Document {
     doc! {"participants": user, "order": range, "pair": {"$exists": true}}
@@ -153,7 +133,7 @@ pub(super) async fn list(
     from: Option<&Position>,
     limit: usize,
 ) -> StoreResult<Slice<ChatRecord>> {
-    let place = from.map(Place::read).transpose()?;
+    let place = from.map(ChatsPlace::read).transpose()?;
     let nothing = Slice {
         items: Vec::new(),
         next: None,
@@ -188,13 +168,13 @@ pub(super) async fn list(
     let more = listed.len() > limit;
     listed.truncate(limit);
     let last = listed.last().filter(|_| more);
-    let next = last.map(|(order, _)| Position(format!("{start}.{order}")));
+    let next = last.map(|(order, _)| ChatsPlace { start, below: *order }.position());
     let items = records(db, user, listed.into_iter().map(|(_, chat)| chat).collect()).await?;
     Ok(Slice { items, next })
 }
 
 /// Chats that got messages since the walk began and were not shown before.
-async fn moved(db: &Db, user: ObjectId, place: Place) -> StoreResult<Vec<(i64, Document)>> {
+async fn moved(db: &Db, user: ObjectId, place: ChatsPlace) -> StoreResult<Vec<(i64, Document)>> {
     let mut found = Vec::new();
     for chat in all(db, db.chats.find(by_activity(user, doc! {"$gt": place.start}))).await? {
         let then = newest_until(row::oid(&chat, "_id")?, place.start);

@@ -5,7 +5,8 @@ use rusqlite::{Connection, OptionalExtension as _};
 
 use super::failure;
 use super::row::{self, MESSAGE};
-use crate::store::{ChatRecord, Position, Slice, StoreError, StoreResult};
+use crate::store::message::ChatsPlace;
+use crate::store::{ChatRecord, Position, Slice, StoreResult};
 
 /// Makes the chat of two users; returns its number.
 pub(super) fn create(db: &Connection, id: &ChatId, one: i64, other: i64) -> rusqlite::Result<i64> {
@@ -54,26 +55,6 @@ pub(super) fn partners(db: &Connection, user: &UserId) -> StoreResult<Vec<UserId
     find().map_err(failure)
 }
 
-/// Where a walk of the list is: the newest message when it began, and the message that the last chat shown was listed by.
-#[derive(Clone, Copy)]
-struct Place {
-    start: i64,
-    below: i64,
-}
-
-impl Place {
-    fn read(position: &Position) -> StoreResult<Self> {
-        let parse = || {
-            let (start, below) = position.0.split_once('.')?;
-            Some(Self {
-                start: start.parse().ok()?,
-                below: below.parse().ok()?,
-            })
-        };
-        parse().ok_or(StoreError::BadPosition)
-    }
-}
-
 /// The list as of its first page. A chat that got messages since is looked up by the newest message it had then, so it
 /// appears exactly once, in its old place, with its newest content.
 pub(super) fn list(
@@ -82,14 +63,19 @@ pub(super) fn list(
     from: Option<&Position>,
     limit: usize,
 ) -> StoreResult<Slice<ChatRecord>> {
-    let place = from.map(Place::read).transpose()?;
+    let place = from.map(ChatsPlace::read).transpose()?;
     page(db, user, place, limit).map_err(failure)
 }
 
-fn page(db: &Connection, user: &UserId, place: Option<Place>, limit: usize) -> rusqlite::Result<Slice<ChatRecord>> {
+fn page(
+    db: &Connection,
+    user: &UserId,
+    place: Option<ChatsPlace>,
+    limit: usize,
+) -> rusqlite::Result<Slice<ChatRecord>> {
     let place = match place {
         Some(place) => place,
-        None => Place {
+        None => ChatsPlace {
             start: db.query_row("SELECT coalesce(max(num), 0) FROM messages", [], |row| row.get(0))?,
             below: i64::MAX,
         },
@@ -118,7 +104,7 @@ fn page(db: &Connection, user: &UserId, place: Option<Place>, limit: usize) -> r
     let more = listed.len() > limit;
     listed.truncate(limit);
     let last = listed.last().filter(|_| more);
-    let next = last.map(|(_, num)| Position(format!("{}.{num}", place.start)));
+    let next = last.map(|(_, num)| ChatsPlace { below: *num, ..place }.position());
     let mut query = db.prepare_cached(&format!(
         "{} WHERE m.num = (SELECT last_num FROM members WHERE user = ?1 AND chat = ?2)",
         MESSAGE.replace(
@@ -147,7 +133,7 @@ fn page(db: &Connection, user: &UserId, place: Option<Place>, limit: usize) -> r
 }
 
 /// Chats that got messages since the walk began and were not shown before.
-fn moved(db: &Connection, user: i64, place: Place) -> rusqlite::Result<Vec<(i64, i64)>> {
+fn moved(db: &Connection, user: i64, place: ChatsPlace) -> rusqlite::Result<Vec<(i64, i64)>> {
     if place.below == i64::MAX {
         return Ok(Vec::new());
     }
