@@ -10,7 +10,7 @@ use mongodb::bson::{Bson, Document, doc};
 use super::counters::Counters;
 use super::{Db, row};
 use crate::store::message::ChatsPlace;
-use crate::store::{ChatRecord, Position, Slice, StoreError, StoreResult};
+use crate::store::{ChatRecord, NewMessage, Position, Slice, StoreError, StoreResult};
 
 /// What names the chat of two users: both ids, the smaller first.
 pub(super) fn pair(one: &ObjectId, other: &ObjectId) -> String {
@@ -20,6 +20,11 @@ pub(super) fn pair(one: &ObjectId, other: &ObjectId) -> String {
     } else {
         format!("{other}:{one}")
     }
+}
+
+/// The same for a message; `None` when one of its users cannot exist.
+pub(super) fn pair_of(new: &NewMessage) -> Option<String> {
+    Some(pair(&row::object_id(&new.sender)?, &row::object_id(&new.receiver)?))
 }
 
 /// A chat without messages yet.

@@ -55,6 +55,11 @@ impl Clock {
     }
 }
 
+/// How far positions of so many milliseconds are apart.
+pub(super) const fn span(millis: i64) -> i64 {
+    millis << BELOW_MILLIS
+}
+
 /// Nodes that positions can tell apart.
 pub(super) const NODES: i64 = 1 << NODE_BITS;
 

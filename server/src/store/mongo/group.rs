@@ -7,14 +7,12 @@
 
 use std::collections::{HashMap, HashSet};
 use std::future::IntoFuture as _;
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use chat_protocol::{ChatId, Message, UserId};
+use chat_protocol::{Message, UserId};
 use futures_util::TryStreamExt as _;
-use lru::LruCache;
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::spec::BinarySubtype;
 use mongodb::bson::{Binary, Document, doc};
@@ -24,6 +22,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::call::{call, failure, index_of, is_duplicate};
 use super::counters::Counters;
+use super::memory::{Memory, Tip};
 use super::writer::Job;
 use super::{Db, chats, clock, row};
 use crate::store::{NewMessage, SendOutcome, StoreError, StoreResult};
@@ -34,21 +33,6 @@ const INSERT: Duration = Duration::from_millis(2000);
 const LOOK: Duration = Duration::from_millis(1500);
 /// Between two attempts while the database does not answer.
 const PAUSE: Duration = Duration::from_millis(50);
-/// How long an active user is taken to be active still: another node may have deactivated it.
-const TRUST_USER: Duration = Duration::from_secs(2);
-const USERS: NonZeroUsize = NonZeroUsize::new(50_000).unwrap();
-const CHATS: NonZeroUsize = NonZeroUsize::new(100_000).unwrap();
-/// Messages that were refused and might come to be stored all the same, when a hung server wakes up.
-const UNSETTLED: NonZeroUsize = NonZeroUsize::new(20_000).unwrap();
-
-/// What we remember of a chat.
-#[derive(Debug, Clone)]
-struct Tip {
-    id: ChatId,
-    oid: ObjectId,
-    seq: i64,
-}
-
 /// A message that has its place.
 struct Planned {
     job: usize,
@@ -69,32 +53,29 @@ enum State {
 /// By sender and `clientMessageId`: the message, and what it was made of.
 type Known = HashMap<(UserId, String), (Document, Vec<u8>)>;
 
+/// One group on its way. Another may be under way beside it, with other senders and other chats.
 pub(super) struct Group {
     db: Db,
     counters: Arc<Counters>,
-    active: LruCache<UserId, Instant>,
-    users_seen: u64,
-    tips: LruCache<String, Tip>,
-    unsettled: LruCache<ObjectId, ()>,
-    /// Of the group at hand.
+    memory: Arc<Memory>,
+    /// Users of this group who were found to be active.
+    active: HashSet<UserId>,
     deadline: Instant,
 }
 
 impl Group {
-    pub(super) fn new(db: Db, counters: Arc<Counters>) -> Self {
+    pub(super) fn new(db: Db, counters: Arc<Counters>, memory: Arc<Memory>) -> Self {
         Self {
             db,
             counters,
-            active: LruCache::new(USERS),
-            users_seen: 0,
-            tips: LruCache::new(CHATS),
-            unsettled: LruCache::new(UNSETTLED),
+            memory,
+            active: HashSet::new(),
             deadline: Instant::now(),
         }
     }
 
     /// What became of each message, in the order given. Ends before the deadline of the first.
-    pub(super) async fn store(&mut self, jobs: &[Job]) -> Vec<StoreResult<SendOutcome>> {
+    pub(super) async fn store(mut self, jobs: &[Job]) -> Vec<StoreResult<SendOutcome>> {
         let mut states: Vec<State> = jobs.iter().map(|_| State::Waiting).collect();
         self.deadline = jobs.iter().map(|job| job.deadline).min().unwrap_or_else(Instant::now);
         let mut reason = StoreError::Unavailable("the message waited too long for its turn".into());
@@ -128,7 +109,7 @@ impl Group {
     }
 
     /// Refuses what has no answer. What was sent to the database may still be stored by it, when it hung.
-    fn give_up(&mut self, jobs: &[Job], states: &mut [State], attempted: &HashSet<usize>, reason: &StoreError) {
+    fn give_up(&self, jobs: &[Job], states: &mut [State], attempted: &HashSet<usize>, reason: &StoreError) {
         let mut refused = 0;
         for (index, state) in states.iter_mut().enumerate() {
             if matches!(state, State::Answered(_)) {
@@ -138,7 +119,7 @@ impl Group {
             if attempted.contains(&index)
                 && let Some(id) = row::object_id(&jobs[index].message.id)
             {
-                self.unsettled.put(id, ());
+                self.memory.lock().unsettled.put(id, ());
             }
             *state = State::Answered(Err(StoreError::Unavailable(reason.to_string())));
         }
@@ -184,19 +165,13 @@ impl Group {
     }
 
     /// Gives every open job that can be stored its place, and the others their answer.
-    fn plan(
-        &mut self,
-        jobs: &[Job],
-        states: &mut [State],
-        open: &[usize],
-        known: &Known,
-        looked: bool,
-    ) -> Vec<Planned> {
+    fn plan(&self, jobs: &[Job], states: &mut [State], open: &[usize], known: &Known, looked: bool) -> Vec<Planned> {
         let mut planned = Vec::with_capacity(open.len());
         let mut in_group = HashSet::new();
         let mut next: HashMap<String, i64> = HashMap::new();
         for &index in open {
-            let new = &jobs[index].message;
+            let job = &jobs[index];
+            let new = &job.message;
             let mut reused = false;
             if let Some(client_id) = &new.client_message_id {
                 let named = (new.sender.clone(), client_id.to_string());
@@ -214,7 +189,7 @@ impl Group {
                 states[index] = State::Answered(Ok(refusal.clone()));
                 continue;
             }
-            let refusal = match self.refusal(new) {
+            let refusal = match self.refusal(job) {
                 None if reused => Some(SendOutcome::ClientMessageIdReused),
                 other => other,
             };
@@ -226,7 +201,7 @@ impl Group {
                 };
                 continue;
             }
-            match self.place(index, new, &mut next) {
+            match self.place(index, job, &mut next) {
                 Ok(plan) => planned.push(plan),
                 // A repeat may have no place.
                 Err(_) if !looked && new.client_message_id.is_some() => {}
@@ -236,19 +211,21 @@ impl Group {
         planned
     }
 
-    fn refusal(&mut self, new: &NewMessage) -> Option<SendOutcome> {
-        let mut is_active = |user| self.active.get(user).is_some();
-        if !is_active(&new.sender) || !is_active(&new.receiver) {
+    fn refusal(&self, job: &Job) -> Option<SendOutcome> {
+        let new = &job.message;
+        if !self.active.contains(&new.sender) || !self.active.contains(&new.receiver) {
             return Some(SendOutcome::UserNotFound);
         }
-        let chat = pair_of(new).and_then(|pair| self.tips.get(&pair).map(|tip| &tip.id));
-        (new.chat.is_some() && new.chat.as_ref() != chat).then_some(SendOutcome::ChatMismatch)
+        let chat = job.pair.as_ref().and_then(|pair| self.memory.tip(pair));
+        let differs = new.chat.is_some() && new.chat.as_ref() != chat.as_ref().map(|tip| &tip.id);
+        differs.then_some(SendOutcome::ChatMismatch)
     }
 
-    fn place(&mut self, job: usize, new: &NewMessage, next: &mut HashMap<String, i64>) -> StoreResult<Planned> {
+    fn place(&self, index: usize, job: &Job, next: &mut HashMap<String, i64>) -> StoreResult<Planned> {
+        let new = &job.message;
         let missing = || StoreError::Unavailable("the chat could not be made".into());
-        let pair = pair_of(new).ok_or_else(missing)?;
-        let tip = self.tips.get(&pair).ok_or_else(missing)?;
+        let pair = job.pair.clone().ok_or_else(missing)?;
+        let tip = self.memory.tip(&pair).ok_or_else(missing)?;
         let seq = next.entry(pair.clone()).or_insert(tip.seq);
         *seq += 1;
         let order = self.db.clock.next();
@@ -266,7 +243,7 @@ impl Group {
         }
         let message = Message {
             id: new.id.clone(),
-            chat_id: tip.id.clone(),
+            chat_id: tip.id,
             seq: u64::try_from(*seq).ok(),
             sender: new.sender.clone(),
             receiver: new.receiver.clone(),
@@ -280,7 +257,7 @@ impl Group {
             client_message_id: new.client_message_id.clone(),
         };
         Ok(Planned {
-            job,
+            job: index,
             pair,
             order,
             message,
@@ -289,7 +266,7 @@ impl Group {
     }
 
     /// The answer to a message whose `clientMessageId` was stored before with the same content.
-    fn repeated(&mut self, new: &NewMessage, first: &Document) -> StoreResult<SendOutcome> {
+    fn repeated(&self, new: &NewMessage, first: &Document) -> StoreResult<SendOutcome> {
         let id = row::oid(first, "_id")?;
         let message = Message {
             // As it was sent: later fates are not part of the answer.
@@ -301,17 +278,18 @@ impl Group {
             ..row::message(first)?
         };
         // One that was refused, but stored in the end, has been told to nobody yet.
-        if self.unsettled.pop(&id).is_some() || row::object_id(&new.id) == Some(id) {
+        if self.memory.lock().unsettled.pop(&id).is_some() || row::object_id(&new.id) == Some(id) {
             return Ok(SendOutcome::Stored(message));
         }
         Ok(SendOutcome::Repeated(message))
     }
 
     /// All of these are durable.
-    fn stored(&mut self, planned: Vec<Planned>, states: &mut [State]) {
+    fn stored(&self, planned: Vec<Planned>, states: &mut [State]) {
         let mut messages = Vec::with_capacity(planned.len());
+        let mut memory = self.memory.lock();
         for plan in planned {
-            if let Some(tip) = self.tips.get_mut(&plan.pair) {
+            if let Some(tip) = memory.tips.get_mut(&plan.pair) {
                 tip.seq = plan
                     .message
                     .seq
@@ -321,16 +299,12 @@ impl Group {
             states[plan.job] = State::Answered(Ok(SendOutcome::Stored(plan.message.clone())));
             messages.push((plan.message, plan.order));
         }
+        drop(memory);
         self.counters.add(messages.iter());
     }
 
     /// What the server refused, and what it did before.
-    async fn after_refusal(
-        &mut self,
-        mut planned: Vec<Planned>,
-        states: &mut [State],
-        error: Error,
-    ) -> StoreResult<()> {
+    async fn after_refusal(&self, mut planned: Vec<Planned>, states: &mut [State], error: Error) -> StoreResult<()> {
         let (index, code, name) = match &*error.kind {
             // Without a word about the majority, what comes before the refused one is durable.
             ErrorKind::InsertMany(many) if many.write_concern_error.is_none() => {
@@ -353,16 +327,16 @@ impl Group {
             return self.settle(rest, states, failure(error)).await;
         } else if name != "sender_client_message" {
             // Another node was faster in this chat.
-            self.tips.pop(&rest[0].pair);
+            self.memory.lock().tips.pop(&rest[0].pair);
         }
         Ok(())
     }
 
     /// Finds out which of these are stored. The others stay open.
-    async fn settle(&mut self, planned: Vec<Planned>, states: &mut [State], error: StoreError) -> StoreResult<()> {
+    async fn settle(&self, planned: Vec<Planned>, states: &mut [State], error: StoreError) -> StoreResult<()> {
         // Whatever we knew of these chats may be wrong now.
         for plan in &planned {
-            self.tips.pop(&plan.pair);
+            self.memory.lock().tips.pop(&plan.pair);
         }
         let ids: Vec<ObjectId> = planned
             .iter()
@@ -420,30 +394,28 @@ impl Group {
         Ok(known)
     }
 
-    /// Remembers which of the users are active.
+    /// Finds out which of the users are active.
     async fn find_users(&mut self, jobs: &[Job], open: &[usize]) -> StoreResult<()> {
-        let changed = self.db.users_changed.load(Ordering::Acquire);
-        if changed != self.users_seen {
-            self.active.clear();
-            self.users_seen = changed;
-        }
-        let now = Instant::now();
         let mut unsure: HashMap<ObjectId, &UserId> = HashMap::new();
-        for &index in open {
-            for user in [&jobs[index].message.sender, &jobs[index].message.receiver] {
-                if self.active.get(user).is_none_or(|until| *until < now)
-                    && let Some(id) = row::object_id(user)
-                {
-                    unsure.insert(id, user);
+        {
+            let mut memory = self.memory.lock();
+            memory.forget_users_since(self.db.users_changed.load(Ordering::Acquire));
+            let now = Instant::now();
+            for &index in open {
+                for user in [&jobs[index].message.sender, &jobs[index].message.receiver] {
+                    if memory.is_active(user, now) {
+                        self.active.insert(user.clone());
+                    } else if let Some(id) = row::object_id(user) {
+                        self.active.remove(user);
+                        unsure.insert(id, user);
+                    }
                 }
             }
         }
         if unsure.is_empty() {
             return Ok(());
         }
-        for user in unsure.values() {
-            self.active.pop(*user);
-        }
+        let asked = Instant::now();
         let ids: Vec<ObjectId> = unsure.keys().copied().collect();
         let look = async {
             let find = self.db.users.find(doc! {"_id": {"$in": ids}, "isActive": true});
@@ -452,25 +424,26 @@ impl Group {
         };
         for found in call(self.at_most(LOOK), Box::pin(look)).await? {
             if let Some(user) = unsure.get(&row::oid(&found, "_id")?) {
-                self.active.put((*user).clone(), now + TRUST_USER);
+                self.active.insert((*user).clone());
+                self.memory.lock().trust(user, asked);
             }
         }
         Ok(())
     }
 
     /// Remembers the chats of these messages, and makes those that are missing.
-    async fn find_chats(&mut self, jobs: &[Job], open: &[usize]) -> StoreResult<()> {
+    async fn find_chats(&self, jobs: &[Job], open: &[usize]) -> StoreResult<()> {
         let mut missing: HashMap<String, &NewMessage> = HashMap::new();
         for &index in open {
             let new = &jobs[index].message;
             let users_known = self.active.contains(&new.sender) && self.active.contains(&new.receiver);
-            if let Some(pair) = pair_of(new)
+            if let Some(pair) = &jobs[index].pair
                 && users_known
-                && self.tips.get(&pair).is_none()
+                && !self.memory.lock().tips.contains(pair)
                 // One that names a chat makes none.
-                && (!missing.contains_key(&pair) || new.chat.is_none())
+                && (!missing.contains_key(pair) || new.chat.is_none())
             {
-                missing.insert(pair, new);
+                missing.insert(pair.clone(), new);
             }
         }
         if missing.is_empty() {
@@ -479,7 +452,7 @@ impl Group {
         self.read_tips(missing.keys().cloned().collect()).await?;
         let mut made = Vec::new();
         for (pair, new) in &missing {
-            if !self.tips.contains(pair) && new.chat.is_none() {
+            if !self.memory.lock().tips.contains(pair) && new.chat.is_none() {
                 let (sender, receiver) = (row::own_id(&new.sender)?, row::own_id(&new.receiver)?);
                 made.push(chats::new_chat(row::own_id(&new.new_chat)?, sender, receiver));
             }
@@ -499,7 +472,7 @@ impl Group {
         self.read_tips(made.collect()).await
     }
 
-    async fn read_tips(&mut self, pairs: Vec<String>) -> StoreResult<()> {
+    async fn read_tips(&self, pairs: Vec<String>) -> StoreResult<()> {
         let look = async {
             let found = self.db.chats.aggregate(tips(&pairs)).await?;
             found.try_collect::<Vec<Document>>().await
@@ -517,7 +490,7 @@ impl Group {
             self.db.clock.observe(order);
             let pair = chat.get_str("pair").unwrap_or_default().to_owned();
             let (id, oid) = (row::id(&chat, "_id")?, row::oid(&chat, "_id")?);
-            self.tips.put(pair, Tip { id, oid, seq });
+            self.memory.lock().tips.put(pair, Tip { id, oid, seq });
         }
         Ok(())
     }
@@ -541,11 +514,4 @@ pub(super) fn tips(pairs: &[String]) -> Vec<Document> {
 /// The query for messages of a sender under these `clientMessageId`s.
 pub(super) fn repeats(sender: ObjectId, ids: &[&str]) -> Document {
     doc! {"sender": sender, "clientMessageId": {"$in": ids}}
-}
-
-fn pair_of(new: &NewMessage) -> Option<String> {
-    Some(chats::pair(
-        &row::object_id(&new.sender)?,
-        &row::object_id(&new.receiver)?,
-    ))
 }

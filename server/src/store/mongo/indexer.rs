@@ -1,9 +1,10 @@
 //! Fills the search index behind the write path.
 //!
-//! A message is written to `searchIndex` first and loses its `fresh` mark afterwards, so at any moment one of the two finds it.
+//! A message gets into `searchIndex` first and loses its `fresh` mark afterwards, so at any moment one of the two finds it.
 //! Every node indexes what it wrote itself, and after a while what others left behind.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -27,8 +28,12 @@ const GATHER: Duration = Duration::from_millis(300);
 const SWEEP: Duration = Duration::from_secs(15);
 /// After a failure.
 const RETRY: Duration = Duration::from_secs(1);
-/// Between two batches we rest so many times as long as the batch took, so that messages come first.
-const REST: u32 = 3;
+/// Between two batches we rest so many times as long as the batch took, so that messages come first: a burst is written before it
+/// is indexed.
+const REST: u32 = 12;
+/// So often when more than [`BEHIND`] messages wait: what is not indexed, searches read one by one.
+const REST_BEHIND: u32 = 1;
+const BEHIND: u64 = 50_000;
 
 /// Which messages a round takes.
 #[derive(Debug, Clone, Copy)]
@@ -46,8 +51,38 @@ struct Wanted {
     rounds: u64,
 }
 
+/// How many messages were written and wait to be indexed, as far as this node knows.
+#[derive(Default)]
+pub(super) struct Backlog {
+    messages: AtomicU64,
+    woken: Notify,
+}
+
+impl Backlog {
+    /// To be told after messages were stored, or have changed.
+    pub(super) fn grew(&self, messages: usize) {
+        self.messages
+            .fetch_add(u64::try_from(messages).unwrap_or(0), Ordering::Relaxed);
+        self.woken.notify_one();
+    }
+
+    fn shrank(&self, messages: usize) {
+        let fewer = |known: u64| Some(known.saturating_sub(u64::try_from(messages).unwrap_or(u64::MAX)));
+        // Never fails: the closure always has a value.
+        let _ = self.messages.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fewer);
+    }
+
+    fn rest(&self) -> u32 {
+        if self.messages.load(Ordering::Relaxed) > BEHIND {
+            REST_BEHIND
+        } else {
+            REST
+        }
+    }
+}
+
 pub(super) struct Indexer {
-    woken: Arc<Notify>,
+    backlog: Arc<Backlog>,
     urgent: Arc<Notify>,
     wanted: Arc<Mutex<Wanted>>,
     finished: watch::Receiver<u64>,
@@ -56,19 +91,19 @@ pub(super) struct Indexer {
 
 impl Indexer {
     pub(super) fn start(db: Db, counters: Arc<Counters>) -> Self {
-        let (woken, urgent) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let (backlog, urgent) = (Arc::new(Backlog::default()), Arc::new(Notify::new()));
         let wanted = Arc::new(Mutex::new(Wanted::default()));
         let (done, finished) = watch::channel(0);
         let work = Work {
             db,
             counters,
-            woken: woken.clone(),
+            backlog: backlog.clone(),
             urgent: urgent.clone(),
             wanted: wanted.clone(),
             done,
         };
         Self {
-            woken,
+            backlog,
             urgent,
             wanted,
             finished,
@@ -76,13 +111,13 @@ impl Indexer {
         }
     }
 
-    /// To be notified after messages were stored.
-    pub(super) fn waker(&self) -> Arc<Notify> {
-        self.woken.clone()
+    pub(super) fn backlog(&self) -> Arc<Backlog> {
+        self.backlog.clone()
     }
 
+    /// A message has changed.
     pub(super) fn wake(&self) {
-        self.woken.notify_one();
+        self.backlog.grew(1);
     }
 
     /// Waits until a round over everything that began after this call has ended.
@@ -121,7 +156,7 @@ impl Drop for Indexer {
 struct Work {
     db: Db,
     counters: Arc<Counters>,
-    woken: Arc<Notify>,
+    backlog: Arc<Backlog>,
     urgent: Arc<Notify>,
     wanted: Arc<Mutex<Wanted>>,
     done: watch::Sender<u64>,
@@ -135,7 +170,7 @@ impl Work {
             let _ = timeout(SWEEP, async {
                 tokio::select! {
                     () = self.urgent.notified() => {}
-                    () = async { self.woken.notified().await; sleep(GATHER).await } => {}
+                    () = async { self.backlog.woken.notified().await; sleep(GATHER).await } => {}
                 }
             })
             .await;
@@ -158,7 +193,7 @@ impl Work {
                 tracing::warn!(%error, "the search index is behind; searches read the messages themselves");
                 sleep(RETRY).await;
                 // Whoever waited still waits.
-                self.woken.notify_one();
+                self.backlog.woken.notify_one();
             }
             if self.asked().is_some() {
                 self.urgent.notify_one();
@@ -175,11 +210,13 @@ impl Work {
     async fn round(&self, whose: Whose, urgent: bool) -> StoreResult<()> {
         loop {
             let began = Instant::now();
-            if !step(&self.db, &self.counters, whose).await? {
+            let indexed = step(&self.db, &self.counters, whose).await?;
+            if indexed == 0 {
                 return Ok(());
             }
+            self.backlog.shrank(indexed);
             if !urgent && self.asked().is_none() {
-                sleep(began.elapsed() * REST).await;
+                sleep(began.elapsed() * self.backlog.rest()).await;
             }
         }
     }
@@ -197,42 +234,39 @@ pub(super) fn not_indexed(whose: Whose) -> Document {
     filter
 }
 
-/// Indexes the next messages; `false` when there were none.
-async fn step(db: &Db, counters: &Counters, whose: Whose) -> StoreResult<bool> {
+/// Indexes the next messages; how many there were.
+async fn step(db: &Db, counters: &Counters, whose: Whose) -> StoreResult<usize> {
     let find = async {
         let found = db.messages.find(not_indexed(whose)).limit(BATCH).await?;
         found.try_collect::<Vec<Document>>().await
     };
     let found = db.call(Box::pin(find)).await?;
     if found.is_empty() {
-        return Ok(false);
+        return Ok(0);
     }
     let mut newest: HashMap<ObjectId, i64> = HashMap::new();
-    let (mut new, mut changed, mut gone) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut new, mut changed) = (Vec::new(), Vec::new());
     let (mut unmark_new, mut unmark) = (Vec::new(), Vec::new());
     for message in &found {
         let (id, chat) = (row::oid(message, "_id")?, row::oid(message, "chatId")?);
         let seq = newest.entry(chat).or_default();
         *seq = row::int(message, "seq")?.max(*seq);
         match message.get("rev") {
-            None => unmark_new.push(id),
-            Some(rev) => unmark.push(doc! {"q": {"_id": id, "rev": rev}, "u": {"$unset": {"fresh": 1}}}),
-        }
-        if message.get_datetime("deletedAt").is_ok() {
-            gone.push(id);
-            continue;
-        }
-        let entry = search::entry(message)?;
-        if message.contains_key("rev") {
-            changed.push(replace(id, entry));
-        } else {
-            new.push(entry);
+            None => {
+                unmark_new.push(id);
+                new.push(message);
+            }
+            Some(rev) => {
+                unmark.push(doc! {"q": {"_id": id, "rev": rev}, "u": {"$unset": {"fresh": 1}}});
+                if !renew(db, message).await? && message.get_datetime("deletedAt").is_err() {
+                    changed.push(message);
+                }
+            }
         }
     }
-    insert(db, new).await?;
-    update(db, "searchIndex", changed).await?;
-    if !gone.is_empty() {
-        db.call(db.search.delete_many(doc! {"_id": {"$in": gone}})).await?;
+    let entries = search::entries(new.into_iter().chain(changed))?;
+    if !entries.is_empty() {
+        db.call(db.search.insert_many(&entries).ordered(false)).await?;
     }
     // The mark also says that a message may not be counted: it goes only afterwards.
     counters.flush().await?;
@@ -243,27 +277,39 @@ async fn step(db: &Db, counters: &Counters, whose: Whose) -> StoreResult<bool> {
             .await?;
     }
     update(db, "messages", unmark).await?;
-    Ok(true)
+    Ok(found.len())
 }
 
-/// Writes entries of which most are not there yet.
-async fn insert(db: &Db, entries: Vec<Document>) -> StoreResult<()> {
-    if entries.is_empty() {
-        return Ok(());
-    }
-    match db.call(db.search.insert_many(&entries).ordered(false)).await {
-        // Some were there: an earlier round was cut short, or another node did the same.
-        Err(StoreError::Broken(_)) => {
-            let replaced = entries.into_iter().filter_map(|entry| {
-                let id = entry.get_object_id("_id").ok()?;
-                Some(replace(id, entry))
-            });
-            update(db, "searchIndex", replaced.collect()).await.map(drop)
+/// Makes the entries about a message that has changed what they should be; `false` when there are none.
+async fn renew(db: &Db, message: &Document) -> StoreResult<bool> {
+    let (id, chat) = (row::oid(message, "_id")?, row::oid(message, "chatId")?);
+    let near = search::entries_near(row::oid(message, "sender")?, chat, row::int(message, "order")?);
+    let look = async {
+        let find = db.search.find(near).projection(doc! {"ids": 1, "rev": 1});
+        find.await?.try_collect::<Vec<Document>>().await
+    };
+    let mut entries = db.call(Box::pin(look)).await?;
+    entries.retain(|entry| search::messages_of(entry).contains(&id));
+    let (mut updates, mut empty) = (Vec::new(), Vec::new());
+    for entry in &entries {
+        // Read after the entry: whoever changes one of these later finds the entry as we leave it, or we find that it did.
+        let living = doc! {"_id": {"$in": search::messages_of(entry)}, "deletedAt": Bson::Null};
+        let look = async { db.messages.find(living).await?.try_collect::<Vec<Document>>().await };
+        let messages = db.call(Box::pin(look)).await?;
+        if messages.is_empty() {
+            empty.extend(entry.get("_id").cloned());
+            continue;
         }
-        other => other.map(drop),
+        let as_seen = doc! {"_id": entry.get("_id"), "rev": entry.get("rev").cloned().unwrap_or(Bson::Null)};
+        let renewed = search::contents(messages.iter())?;
+        updates.push(doc! {"q": as_seen, "u": {"$set": renewed, "$inc": {"rev": 1}}});
     }
-}
-
-fn replace(id: ObjectId, entry: Document) -> Document {
-    doc! {"q": {"_id": id}, "u": entry, "upsert": Bson::Boolean(true)}
+    if !empty.is_empty() {
+        db.call(db.search.delete_many(doc! {"_id": {"$in": empty}})).await?;
+    }
+    let wanted = i64::try_from(updates.len()).unwrap_or(i64::MAX);
+    if update(db, "searchIndex", updates).await? < wanted {
+        return Err(StoreError::Unavailable("another node changes the same messages".into()));
+    }
+    Ok(!entries.is_empty())
 }

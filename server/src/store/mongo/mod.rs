@@ -12,6 +12,7 @@ mod counters;
 mod group;
 mod indexer;
 pub mod legacy;
+mod memory;
 mod messages;
 mod presence;
 mod read_state;
@@ -79,7 +80,7 @@ impl MongoStore {
     fn start(db: Db, metrics: StoreMetrics) -> Arc<Self> {
         let counters = Counters::start(db.clone());
         let indexer = Indexer::start(db.clone(), counters.clone());
-        let writer = Writer::start(db.clone(), metrics, counters.clone(), indexer.waker());
+        let writer = Writer::start(db.clone(), metrics, counters.clone(), indexer.backlog());
         Arc::new(Self {
             db,
             writer,

@@ -1,8 +1,8 @@
 //! Search of messages.
 //!
-//! An entry of `searchIndex` has a token for each trigram of the message and each of its two users, so that one look into the
-//! index finds what a user's own messages have, newest first, however much others write. The index says where to look; whether a
-//! message matches, its content says.
+//! An entry of `searchIndex` is about a few messages that one chat had in one go. It has a token for each of their trigrams and each
+//! of the two users, so that one look into the index finds what a user's own messages have, newest first, however much others
+//! write. The index says where to look; whether a message matches, its content says.
 
 use std::collections::BTreeMap;
 
@@ -12,14 +12,18 @@ use futures_util::future::try_join_all;
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Bson, Document, doc};
 
-use super::{Db, row};
+use super::{Db, clock, row};
 use crate::store::fold::fold;
 use crate::store::{Position, Slice, StoreError, StoreResult};
 
 /// The index knows nothing shorter.
 const TRIGRAM: usize = 3;
 /// Entries that are looked at in one go.
-const BATCH: usize = 200;
+const BATCH: usize = 50;
+/// Messages that share an entry: what they say in common is kept once, but a search has to read them all.
+const SHARED: usize = 32;
+/// From the oldest to the newest message of an entry, in positions: a page may begin in the middle of one.
+const SPAN: i64 = clock::span(60_000);
 /// More entries than this are not counted to find the rarest trigram.
 const MANY: u64 = 2000;
 /// So many trigrams of a long query are compared.
@@ -37,23 +41,63 @@ fn token(user: &ObjectId, trigram: &[char]) -> i64 {
     i64::from_le_bytes(hash.to_le_bytes())
 }
 
-/// What the index keeps of a message.
-pub(super) fn entry(message: &Document) -> StoreResult<Document> {
-    let content = message.get_str("content").unwrap_or_default();
-    let folded: Vec<char> = fold(content).chars().collect();
-    let mut tokens = Vec::new();
-    for key in ["sender", "receiver"] {
-        let user = row::oid(message, key)?;
-        // Finds all messages of the user: for queries that are too short to have trigrams.
-        tokens.push(token(&user, &[]));
-        tokens.extend(folded.windows(TRIGRAM).map(|trigram| token(&user, trigram)));
+/// What the index keeps of messages: entries of a few each. No two chats share one, and no two nodes: a node indexes anew what it
+/// wrote itself.
+pub(super) fn entries<'m>(messages: impl IntoIterator<Item = &'m Document>) -> StoreResult<Vec<Document>> {
+    let mut by_place: BTreeMap<(ObjectId, i64), Vec<(i64, &Document)>> = BTreeMap::new();
+    for message in messages {
+        let (chat, order) = (row::oid(message, "chatId")?, row::int(message, "order")?);
+        let place = by_place.entry((chat, order % clock::NODES)).or_default();
+        place.push((order, message));
+    }
+    let mut entries = Vec::new();
+    for ((chat, _), mut messages) in by_place {
+        messages.sort_by_key(|(order, _)| -order);
+        let mut rest = messages.as_slice();
+        while let Some((newest, _)) = rest.first() {
+            let near = |(order, _): &&(i64, &Document)| newest - order < SPAN;
+            let (some, others) = rest.split_at(rest.iter().take(SHARED).take_while(near).count());
+            rest = others;
+            let mut entry = contents(some.iter().map(|(_, message)| *message))?;
+            entry.extend(doc! {"_id": ObjectId::new(), "chatId": chat, "order": *newest});
+            entries.push(entry);
+        }
+    }
+    Ok(entries)
+}
+
+/// The messages of an entry and their tokens.
+pub(super) fn contents<'m>(messages: impl Iterator<Item = &'m Document>) -> StoreResult<Document> {
+    let (mut ids, mut tokens) = (Vec::new(), Vec::new());
+    for message in messages {
+        ids.push(row::oid(message, "_id")?);
+        let content = message.get_str("content").unwrap_or_default();
+        let folded: Vec<char> = fold(content).chars().collect();
+        for key in ["sender", "receiver"] {
+            let user = row::oid(message, key)?;
+            // Finds all messages of the user: for queries that are too short to have trigrams.
+            tokens.push(token(&user, &[]));
+            tokens.extend(folded.windows(TRIGRAM).map(|trigram| token(&user, trigram)));
+        }
     }
     tokens.sort_unstable();
     tokens.dedup();
-    Ok(doc! {
-        "_id": row::oid(message, "_id")?, "chatId": row::oid(message, "chatId")?, "order": row::int(message, "order")?,
-        "tokens": tokens,
-    })
+    Ok(doc! {"ids": ids, "tokens": tokens})
+}
+
+/// The messages that an entry is about.
+pub(super) fn messages_of(entry: &Document) -> Vec<ObjectId> {
+    match entry.get_array("ids") {
+        Ok(ids) => ids.iter().filter_map(Bson::as_object_id).collect(),
+        // Of the time when each message had its own.
+        Err(_) => entry.get_object_id("_id").into_iter().collect(),
+    }
+}
+
+/// The query for entries that may be about this message.
+pub(super) fn entries_near(sender: ObjectId, chat: ObjectId, order: i64) -> Document {
+    let range = doc! {"$gte": order, "$lt": order.saturating_add(SPAN)};
+    doc! {"tokens": token(&sender, &[]), "order": range, "chatId": chat}
 }
 
 /// What is looked for, by whom.
@@ -69,6 +113,7 @@ impl Query {
     fn matches(&self, message: &Document) -> bool {
         let mine = |key: &str| message.get_object_id(key).is_ok_and(|id| id == self.user);
         (mine("sender") || mine("receiver"))
+            && message.get_i64("order").is_ok_and(|order| order < self.below)
             && self
                 .chat
                 .is_none_or(|chat| message.get_object_id("chatId").is_ok_and(|id| id == chat))
@@ -180,22 +225,22 @@ async fn in_index(db: &Db, query: &Query, found: &mut Found) -> StoreResult<()> 
         None => token(&query.user, &[]),
     };
     tokens.retain(|token| *token != rarest);
-    let mut below = query.below;
+    let mut below = query.below.saturating_add(SPAN);
     loop {
         let find = db.search.find(with_tokens(rarest, &tokens, query.chat, below));
         let find = find
             .sort(doc! {"order": -1})
             .limit(i64::try_from(BATCH).unwrap_or(i64::MAX));
         let look = async {
-            find.projection(doc! {"order": 1})
+            find.projection(doc! {"order": 1, "ids": 1})
                 .await?
                 .try_collect::<Vec<Document>>()
                 .await
         };
         let entries = db.call(Box::pin(look)).await?;
         let Some(last) = entries.last() else { return Ok(()) };
-        below = row::int(last, "order")?;
-        let ids: Vec<Bson> = entries.iter().filter_map(|entry| entry.get("_id").cloned()).collect();
+        let reached = row::int(last, "order")?;
+        let ids: Vec<ObjectId> = entries.iter().flat_map(messages_of).collect();
         let look = async {
             let found = db.messages.find(doc! {"_id": {"$in": ids}}).await?;
             found.try_collect::<Vec<Document>>().await
@@ -205,9 +250,12 @@ async fn in_index(db: &Db, query: &Query, found: &mut Found) -> StoreResult<()> 
                 found.insert(row::int(&message, "order")?, row::message(&message)?);
             }
         }
-        if found.len() >= query.wanted || entries.len() < BATCH {
+        // What is older than the last entry may have others before it that were not looked at yet.
+        if found.range(reached..).count() >= query.wanted || entries.len() < BATCH {
             return Ok(());
         }
+        // Two entries may have the same newest message, when one of two nodes was cut short.
+        below = if reached + 1 < below { reached + 1 } else { reached };
     }
 }
 

@@ -4,6 +4,7 @@ mod adoption;
 mod nodes;
 mod outages;
 mod plans;
+mod searching;
 
 use std::sync::Arc;
 

@@ -130,6 +130,8 @@ async fn no_query_scans_or_sorts() {
         let filter = search::with_tokens(5, &[6, 7], only, i64::MAX);
         explain(db, "search", find("searchIndex", filter, by_order.clone())).await;
     }
+    let near = search::entries_near(me, chat, 7);
+    explain(db, "entries about a message", find("searchIndex", near, none())).await;
     let count = doc! {"aggregate": "searchIndex", "cursor": {}, "pipeline": [
         {"$match": {"tokens": 5_i64}}, {"$limit": 1000}, {"$group": {"_id": 1, "n": {"$sum": 1}}},
     ]};

@@ -1,0 +1,74 @@
+//! What the writer remembers between groups, so that a message costs no look at its users and its chat.
+
+use std::num::NonZeroUsize;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use chat_protocol::{ChatId, UserId};
+use lru::LruCache;
+use mongodb::bson::oid::ObjectId;
+use tokio::time::Instant;
+
+/// How long an active user is taken to be active still: another node may have deactivated it.
+const TRUST_USER: Duration = Duration::from_secs(2);
+const USERS: NonZeroUsize = NonZeroUsize::new(50_000).unwrap();
+const CHATS: NonZeroUsize = NonZeroUsize::new(100_000).unwrap();
+/// Messages that were refused and might come to be stored all the same, when a hung server wakes up.
+const UNSETTLED: NonZeroUsize = NonZeroUsize::new(20_000).unwrap();
+
+/// Shared by the groups that are under way. Locked for moments only.
+pub(super) struct Memory(Mutex<Remembered>);
+
+pub(super) struct Remembered {
+    active: LruCache<UserId, Instant>,
+    users_seen: u64,
+    /// By the pair of users.
+    pub(super) tips: LruCache<String, Tip>,
+    pub(super) unsettled: LruCache<ObjectId, ()>,
+}
+
+/// What we remember of a chat.
+#[derive(Debug, Clone)]
+pub(super) struct Tip {
+    pub(super) id: ChatId,
+    pub(super) oid: ObjectId,
+    pub(super) seq: i64,
+}
+
+impl Memory {
+    pub(super) fn new() -> Self {
+        Self(Mutex::new(Remembered {
+            active: LruCache::new(USERS),
+            users_seen: 0,
+            tips: LruCache::new(CHATS),
+            unsettled: LruCache::new(UNSETTLED),
+        }))
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Remembered> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn tip(&self, pair: &str) -> Option<Tip> {
+        self.lock().tips.get(pair).cloned()
+    }
+}
+
+impl Remembered {
+    /// Forgets users when something about any of them has changed since.
+    pub(super) fn forget_users_since(&mut self, changes: u64) {
+        if changes != self.users_seen {
+            self.active.clear();
+            self.users_seen = changes;
+        }
+    }
+
+    pub(super) fn is_active(&mut self, user: &UserId, now: Instant) -> bool {
+        self.active.get(user).is_some_and(|until| *until >= now)
+    }
+
+    /// The user was active when we asked.
+    pub(super) fn trust(&mut self, user: &UserId, asked: Instant) {
+        self.active.put(user.clone(), asked + TRUST_USER);
+    }
+}

@@ -1,0 +1,147 @@
+//! What the search index keeps of messages that share an entry.
+
+use std::collections::HashSet;
+
+use mongodb::bson::doc;
+use mongodb::bson::oid::ObjectId;
+
+use super::super::search;
+use super::open_own;
+use crate::store::suite::Bench;
+use crate::store::{MessageStore as _, Store as _};
+
+/// More than share one entry.
+const MANY: usize = 100;
+
+#[tokio::test]
+async fn pages_hold_every_match_once_and_newest_first() {
+    let (store, _mongo, _) = open_own().await;
+    let b = Bench::new(store.clone());
+    let (ann, bob, eve) = (b.user("ann").await, b.user("bob").await, b.user("eve").await);
+    // Two chats whose messages lie between each other, so that entries overlap.
+    let mut sent = Vec::new();
+    for n in 0..MANY {
+        let other = if n % 3 == 0 { &bob } else { &eve };
+        let word = if n % 2 == 0 { "needle" } else { "straw" };
+        let (done, stored) = tokio::sync::oneshot::channel();
+        let message = b.message(&ann, other, &format!("{word} number {n}"));
+        sent.push((word, message.id.clone()));
+        let answer = Box::new(move |outcome| drop(done.send(outcome)));
+        store.submit(message, answer).await.unwrap();
+        stored.await.unwrap().unwrap();
+    }
+    store.search_caught_up().await.unwrap();
+    let expected: Vec<_> = sent
+        .iter()
+        .rev()
+        .filter(|(word, _)| *word == "needle")
+        .map(|(_, id)| id.clone())
+        .collect();
+    for limit in [1, 7, MANY] {
+        let (mut found, mut from) = (Vec::new(), None);
+        loop {
+            let page = store
+                .search_messages(&ann, "eedle num", None, from.as_ref(), limit)
+                .await
+                .unwrap();
+            found.extend(page.items.into_iter().map(|message| message.id));
+            from = page.next;
+            if from.is_none() {
+                break;
+            }
+        }
+        assert_eq!(found, expected, "pages of {limit}");
+    }
+}
+
+#[tokio::test]
+async fn a_change_of_one_message_leaves_those_that_share_its_entry() {
+    let (store, _mongo, _) = open_own().await;
+    let b = Bench::new(store.clone());
+    let (ann, bob) = (b.user("ann").await, b.user("bob").await);
+    let mut ids = Vec::new();
+    for word in ["zebra", "giraffe", "elephant", "penguin"] {
+        ids.push(b.send(&ann, &bob, word).await.id);
+    }
+    store.search_caught_up().await.unwrap();
+    // Whatever was indexed one by one meanwhile, now all of them share one entry.
+    store.db.search.delete_many(doc! {}).await.unwrap();
+    let fresh = vec![doc! {"$set": {"fresh": ["$sender", "$receiver"]}}];
+    store.db.messages.update_many(doc! {}, fresh).await.unwrap();
+    store.search_caught_up().await.unwrap();
+    let entries = || async { store.db.search.count_documents(doc! {}).await.unwrap() };
+    assert_eq!(entries().await, 1);
+
+    store.edit_message(&ids[1], &ann, "ostrich".into()).await.unwrap();
+    store.delete_message(&ids[0], &ann).await.unwrap();
+    store.search_caught_up().await.unwrap();
+    assert_eq!(entries().await, 1);
+    for (query, hits) in [
+        ("zebra", 0),
+        ("giraffe", 0),
+        ("ostrich", 1),
+        ("elephant", 1),
+        ("penguin", 1),
+    ] {
+        let found = store.search_messages(&bob, query, None, None, 9).await.unwrap();
+        assert_eq!(found.items.len(), hits, "{query}");
+    }
+    // Nothing of what was deleted or edited away is left in the index.
+    let users = [&ann, &bob].map(|user| ObjectId::parse_str(user.as_str()).unwrap());
+    let tokens = |content: &str| -> HashSet<i64> {
+        let message = doc! {"_id": ObjectId::new(), "content": content, "sender": users[0], "receiver": users[1]};
+        let contents = search::contents(std::iter::once(&message)).unwrap();
+        contents
+            .get_array("tokens")
+            .unwrap()
+            .iter()
+            .map(|token| token.as_i64().unwrap())
+            .collect()
+    };
+    for gone in ["zebra", "giraffe"] {
+        let own: Vec<i64> = tokens(gone).difference(&tokens("")).copied().collect();
+        assert_eq!(own.len(), 2 * (gone.len() - 2));
+        let left = store
+            .db
+            .search
+            .count_documents(doc! {"tokens": {"$in": own}})
+            .await
+            .unwrap();
+        assert_eq!(left, 0, "{gone}");
+    }
+
+    for id in &ids[1..] {
+        store.delete_message(id, &ann).await.unwrap();
+    }
+    store.search_caught_up().await.unwrap();
+    assert_eq!(entries().await, 0);
+}
+
+/// An index of the time when each message had an entry of its own.
+#[tokio::test]
+async fn entries_without_a_list_are_about_the_message_they_are_named_after() {
+    let (store, _mongo, _) = open_own().await;
+    let b = Bench::new(store.clone());
+    let (ann, bob) = (b.user("ann").await, b.user("bob").await);
+    let id = b.send(&ann, &bob, "from long ago").await.id;
+    store.search_caught_up().await.unwrap();
+    let entry = store.db.search.find_one(doc! {}).await.unwrap().unwrap();
+    store.db.search.delete_many(doc! {}).await.unwrap();
+    let mut old = entry;
+    old.remove("ids");
+    old.insert("_id", ObjectId::parse_str(id.as_str()).unwrap());
+    store.db.search.insert_one(old).await.unwrap();
+    let hits = async |query: &str| {
+        store
+            .search_messages(&ann, query, None, None, 9)
+            .await
+            .unwrap()
+            .items
+            .len()
+    };
+    assert_eq!(hits("long ago").await, 1);
+    store.edit_message(&id, &ann, "of this day".into()).await.unwrap();
+    store.search_caught_up().await.unwrap();
+    assert_eq!((hits("long ago").await, hits("this day").await), (0, 1));
+    assert_eq!(store.db.search.count_documents(doc! {}).await.unwrap(), 1);
+}
