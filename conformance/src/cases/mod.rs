@@ -52,7 +52,7 @@ pub fn all() -> impl Iterator<Item = Case> {
         recipients::CASES,
         delivery::CASES,
     ];
-    areas.into_iter().flatten().copied()
+    areas.into_iter().flatten().cloned()
 }
 
 use crate::engine::{Stop, World};
