@@ -64,5 +64,8 @@ async fn launch(w: &World, settings: &[(&str, &str)]) -> Result<Launched, Stop> 
 }
 
 fn inconclusive(error: LaunchError) -> Stop {
-    Stop::Inconclusive(error.to_string())
+    match error {
+        LaunchError::Unsupported(why) => Stop::NotApplicable(why),
+        other => Stop::Inconclusive(other.to_string()),
+    }
 }
