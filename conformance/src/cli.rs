@@ -13,6 +13,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::cases;
 use crate::engine::{Case, Run, Target, run as run_cases};
 use crate::launch::{Launcher, SERVE};
+use crate::mutants;
 use crate::report::{Judged, Verdict, html, json, terminal};
 
 /// Judges a server of the chat API against its contract.
@@ -40,6 +41,9 @@ enum Which {
     },
     /// Print the cases.
     List,
+    /// Judge the suite itself: does it fail when it should, and only then?
+    #[command(subcommand)]
+    Prove(mutants::command::Prove),
 }
 
 #[derive(Args)]
@@ -110,6 +114,16 @@ pub fn run() -> ExitCode {
             return ExitCode::from(HARNESS);
         }
     };
+    if let Some(Which::Prove(prove)) = &cli.target {
+        return match runtime.block_on(mutants::command::perform(prove)) {
+            Ok(true) => ExitCode::SUCCESS,
+            Ok(false) => ExitCode::FAILURE,
+            Err(error) => {
+                complain(&error.to_string());
+                ExitCode::from(HARNESS)
+            }
+        };
+    }
     match runtime.block_on(judge(&cli, &selected)) {
         Ok(verdict) => ExitCode::from(match verdict {
             Verdict::Conformant => 0,

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -10,6 +11,8 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
 use tokio::time::timeout;
+
+use crate::mutants::proxy::{Proxy, Tamper};
 
 /// The hidden command that becomes the server.
 pub const SERVE: &str = "__serve";
@@ -24,9 +27,13 @@ const LOG_PATIENCE: Duration = Duration::from_secs(5);
 const MOST_LOG: usize = 1 << 20;
 
 /// Knows how to start servers of the kind that is judged.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Launcher {
     program: PathBuf,
+    /// Settings of every server that it starts.
+    always: Vec<(&'static str, String)>,
+    /// Has a hand in what those servers say.
+    tamper: Option<Arc<dyn Tamper>>,
 }
 
 /// A running server; killed when it is dropped.
@@ -36,7 +43,9 @@ pub struct Launched {
     pub ready_after: Duration,
     child: Child,
     data: TempDir,
-    program: PathBuf,
+    launcher: Launcher,
+    /// What stands before the server, when somebody has a hand in what it says.
+    _proxy: Option<Proxy>,
     log: watch::Receiver<String>,
 }
 
@@ -55,27 +64,49 @@ impl Launcher {
     pub fn reference() -> io::Result<Self> {
         Ok(Self {
             program: std::env::current_exe()?,
+            always: Vec::new(),
+            tamper: None,
         })
+    }
+
+    /// What it starts.
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
+    /// The same, with a setting for every server that it starts.
+    #[must_use]
+    pub fn with(mut self, flag: &'static str, value: &str) -> Self {
+        self.always.push((flag, value.to_owned()));
+        self
+    }
+
+    /// The same, with a hand in what those servers say.
+    #[must_use]
+    pub fn through(mut self, tamper: Arc<dyn Tamper>) -> Self {
+        self.tamper = Some(tamper);
+        self
     }
 
     /// A server on a free port with a data directory of its own. Later settings win over the defaults here: no limits.
     pub async fn launch(&self, settings: &[(&str, &str)]) -> Result<Launched, LaunchError> {
-        start(&self.program, TempDir::new()?, settings, None).await
+        start(self, TempDir::new()?, settings, None).await
     }
 
     /// The same where no file may grow beyond `kib`: writing more fails, as it does on a full disk.
     pub async fn launch_on_small_disk(&self, kib: u32, settings: &[(&str, &str)]) -> Result<Launched, LaunchError> {
-        start(&self.program, TempDir::new()?, settings, Some(kib)).await
+        start(self, TempDir::new()?, settings, Some(kib)).await
     }
 }
 
 async fn start(
-    program: &Path,
+    launcher: &Launcher,
     data: TempDir,
     settings: &[(&str, &str)],
     most_kib: Option<u32>,
 ) -> Result<Launched, LaunchError> {
     let began = Instant::now();
+    let program = &launcher.program;
     let mut all = vec![
         ("--host", "127.0.0.1"),
         ("--port", "0"),
@@ -89,6 +120,7 @@ async fn start(
         all.retain(|(name, _)| name != &setting.0);
         all.push(*setting);
     }
+    all.extend(launcher.always.iter().map(|(name, value)| (*name, value.as_str())));
     all.retain(|(_, value)| *value != BY_DEFAULT);
     let mut command = match most_kib {
         None => Command::new(program),
@@ -131,8 +163,14 @@ async fn start(
         let _ = timeout(Duration::from_secs(2), stderr.read_to_string(&mut said)).await;
         return Err(LaunchError::Ended(said.trim().to_owned()));
     };
-    let base = base.to_owned();
+    let mut base = base.to_owned();
     let ready_after = began.elapsed();
+    let mut proxy = None;
+    if let Some(tamper) = &launcher.tamper {
+        let started = Proxy::start(&base, tamper.clone()).await?;
+        base.clone_from(&started.base);
+        proxy = Some(started);
+    }
     // Read on, or the server would block when the pipe is full.
     let (writing, log) = watch::channel(String::new());
     tokio::spawn(async move {
@@ -151,7 +189,8 @@ async fn start(
         ready_after,
         child,
         data,
-        program: program.to_owned(),
+        launcher: launcher.clone(),
+        _proxy: proxy,
         log,
     })
 }
@@ -160,7 +199,7 @@ impl Launched {
     /// Kills the server without warning and starts it again on the same data.
     pub async fn crash_and_restart(mut self, settings: &[(&str, &str)]) -> Result<Self, LaunchError> {
         self.child.kill().await?;
-        start(&self.program, self.data, settings, None).await
+        start(&self.launcher, self.data, settings, None).await
     }
 
     /// Waits for a line in the server's log; none when it does not come.
@@ -174,7 +213,7 @@ impl Launched {
 
     /// Runs one of the operator's commands on the server's data.
     pub async fn operate(&self, arguments: &[&str]) -> Result<(), LaunchError> {
-        let done = Command::new(&self.program)
+        let done = Command::new(&self.launcher.program)
             .arg(SERVE)
             .args(arguments)
             .arg("--data-dir")

@@ -7,4 +7,5 @@ pub mod cases;
 pub mod cli;
 pub mod engine;
 pub mod launch;
+pub mod mutants;
 pub mod report;

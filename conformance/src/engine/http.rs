@@ -272,7 +272,7 @@ const LISTS: [Operation; 5] = [
 ];
 
 /// The call that this is; a path without parameters is meant before one with them.
-fn operation(method: &Method, path: &str) -> Option<Operation> {
+pub(crate) fn operation(method: &Method, path: &str) -> Option<Operation> {
     let path = path.split_once('?').map_or(path, |(path, _)| path);
     let method = if *method == Method::HEAD {
         "GET"

@@ -8,6 +8,7 @@ mod transcript;
 mod user;
 mod world;
 
+pub(crate) use http::operation;
 pub use http::{Answer, Request};
 pub use judgement::{Failure, Outcome, Stop, Tally};
 pub use runner::{Case, CaseResult, Finding, Run, run};

@@ -26,7 +26,7 @@ pub struct TargetParts {
     pub http: reqwest::Client,
     /// Starts further servers of the same kind, with other settings. `None`: the target is somebody else's.
     pub launcher: Option<Launcher>,
-    validators: HashMap<&'static str, Validator>,
+    validators: Arc<HashMap<&'static str, Validator>>,
 }
 
 impl Target {
@@ -47,8 +47,18 @@ impl Target {
             base: base.trim_end_matches('/').to_owned(),
             http,
             launcher,
-            validators,
+            validators: Arc::new(validators),
         })))
+    }
+
+    /// The same for a server elsewhere.
+    pub fn beside(&self, base: &str, launcher: Option<Launcher>) -> Self {
+        Self(Arc::new(TargetParts {
+            base: base.trim_end_matches('/').to_owned(),
+            http: self.http.clone(),
+            launcher,
+            validators: self.validators.clone(),
+        }))
     }
 }
 
