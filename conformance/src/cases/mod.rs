@@ -2,7 +2,9 @@
 
 mod accounts;
 mod auth;
+mod consistency;
 mod delivery;
+mod durability;
 mod edits;
 mod events;
 mod fields;
@@ -18,14 +20,16 @@ mod send;
 mod sessions;
 mod sockets;
 mod tokens;
+mod transport;
 mod typing;
 mod unavailable;
 mod users;
 mod wire;
 
 use crate::engine::Case;
+use crate::generated;
 
-/// Every case.
+/// Every case, written by hand or generated.
 pub fn all() -> impl Iterator<Item = Case> {
     // What takes long starts first.
     let areas = [
@@ -34,6 +38,8 @@ pub fn all() -> impl Iterator<Item = Case> {
         presence::CASES,
         promises::CASES,
         sessions::CASES,
+        durability::CASES,
+        consistency::CASES,
         unavailable::CASES,
         limits::CASES,
         precedence::CASES,
@@ -52,14 +58,16 @@ pub fn all() -> impl Iterator<Item = Case> {
         recipients::CASES,
         delivery::CASES,
     ];
-    areas.into_iter().flatten().copied()
+    transport::all()
+        .chain(areas.into_iter().flatten().copied())
+        .chain(generated::all())
 }
 
 use crate::engine::{Stop, World};
 use crate::launch::{LaunchError, Launched};
 
 /// A further server of the same kind with settings of its own.
-async fn launch(w: &World, settings: &[(&str, &str)]) -> Result<Launched, Stop> {
+pub(crate) async fn launch(w: &World, settings: &[(&str, &str)]) -> Result<Launched, Stop> {
     w.launcher()?.launch(settings).await.map_err(inconclusive)
 }
 
