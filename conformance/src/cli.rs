@@ -93,10 +93,7 @@ pub fn run() -> ExitCode {
     };
     let selected = select(&cli.options.only);
     if matches!(cli.target, Some(Which::List)) {
-        let lines: String = selected
-            .iter()
-            .map(|case| format!("{}: {}\n", case.area, case.name))
-            .collect();
+        let lines: String = selected.iter().map(|case| format!("{}\n", case.id())).collect();
         return if io::stdout().write_all(lines.as_bytes()).is_ok() {
             ExitCode::SUCCESS
         } else {
@@ -197,7 +194,7 @@ async fn with_progress(target: &Target, selected: &[Case], jobs: usize) -> Run {
     if quiet {
         complain(&format!("running {} cases against {}", selected.len(), target.base));
     }
-    let run = run_cases(target, selected, jobs, |result| {
+    let run = run_cases(target, selected, jobs, rand::random(), |result| {
         bar.set_message(result.title());
         bar.inc(1);
     });

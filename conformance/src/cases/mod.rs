@@ -59,7 +59,7 @@ pub fn all() -> impl Iterator<Item = Case> {
         delivery::CASES,
     ];
     transport::all()
-        .chain(areas.into_iter().flatten().copied())
+        .chain(areas.into_iter().flatten().cloned())
         .chain(generated::all())
 }
 

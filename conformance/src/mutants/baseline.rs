@@ -34,7 +34,7 @@ pub(super) async fn run_through(target: &Target, case: Case, tamper: Arc<dyn Tam
     let proxy = Proxy::start(&target.base, tamper.clone()).await?;
     let launcher = target.launcher.clone().map(|launcher| launcher.through(tamper));
     let target = target.beside(&proxy.base, launcher);
-    let run = run(&target, &[case], 1, |_| {}).await;
+    let run = run(&target, &[case], 1, super::SEED, |_| {}).await;
     let result = run.results.into_iter().next();
     result.ok_or_else(|| io::Error::other("a case without a result"))
 }
@@ -42,7 +42,7 @@ pub(super) async fn run_through(target: &Target, case: Case, tamper: Arc<dyn Tam
 impl Baseline {
     /// `done` hears of each case.
     pub(super) async fn record(target: &Target, cases: &[Case], jobs: usize, done: impl Fn()) -> io::Result<Self> {
-        let runs = cases.iter().copied().enumerate().map(|(number, case)| async move {
+        let runs = cases.iter().cloned().enumerate().map(|(number, case)| async move {
             let recorder = Arc::new(Recorder::default());
             let result = run_through(target, case, recorder.clone()).await?;
             io::Result::Ok((number, result, recorder.units()))

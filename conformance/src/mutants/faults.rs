@@ -230,7 +230,7 @@ async fn hunt(target: &Target, baseline: &Baseline, launcher: &Launcher, fault: 
     let mut cases: Vec<&Observed> = Vec::new();
     for id in fault.breaks {
         for judging in baseline.judging(id) {
-            if !cases.iter().any(|known| known.case.name == judging.case.name) {
+            if !cases.iter().any(|known| known.case.id() == judging.case.id()) {
                 cases.push(judging);
             }
         }
@@ -251,7 +251,7 @@ async fn hunt(target: &Target, baseline: &Baseline, launcher: &Launcher, fault: 
     let target = target.beside(&server.base, Some(launcher));
     for observed in cases.into_iter().take(CASES) {
         hunted.tries += 1;
-        let ran = run(&target, &[observed.case], 1, |_| {}).await;
+        let ran = run(&target, std::slice::from_ref(&observed.case), 1, super::SEED, |_| {}).await;
         for result in &ran.results {
             // Only what it breaks counts: a server that is ill in another way proves nothing.
             hunted

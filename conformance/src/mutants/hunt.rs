@@ -72,7 +72,7 @@ pub(super) async fn hunt(target: &Target, baseline: &Baseline, mutant: &Mutant) 
         }
         hunted.tries += 1;
         let mutation = Arc::new(Mutation::new(mutant, only));
-        let result = run_through(target, observed.case, mutation).await?;
+        let result = run_through(target, observed.case.clone(), mutation).await?;
         hunted.reported.extend(reported(&result));
         if hunted.killed() && hunted.by.is_none() {
             hunted.by = Some(result.title());

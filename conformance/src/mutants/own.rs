@@ -44,7 +44,7 @@ pub(super) async fn hunt(
             }
             hunted.tries += 1;
             let mutation = Arc::new(Mutation::new(&mutant, only));
-            let result = run_through(target, observed.case, mutation).await?;
+            let result = run_through(target, observed.case.clone(), mutation).await?;
             // Only its own report counts here.
             if reported(&result).any(|id| id == requirement.id) {
                 hunted.mutant = mutant.name;

@@ -62,7 +62,7 @@ pub async fn repeat(
             launcher = launcher.through(lawful);
         }
         let target = Target::new(&base, Some(launcher)).map_err(ProofError::Target)?;
-        let ran = run(&target, &cases, jobs, |_| {}).await;
+        let ran = run(&target, &cases, jobs, rand::random(), |_| {}).await;
         drop(proxy);
         drop(server);
         alarms.runs += 1;

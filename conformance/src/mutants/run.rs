@@ -114,7 +114,7 @@ pub async fn run(selection: &Selection, said: &(dyn Fn(&str) + Sync)) -> Result<
     Ok(Proof {
         hunted,
         unusable: (baseline.unusable.iter())
-            .map(|(case, why)| (format!("{}: {}", case.area, case.name), why.clone()))
+            .map(|(case, why)| (case.title(), why.clone()))
             .collect(),
         excuses: excuses()?,
         partial: selection.is_partial(),
