@@ -1,7 +1,6 @@
 //! Runs cases at the same time, each in its own world.
 
-use std::future::Future;
-use std::pin::Pin;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,18 +8,12 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::{Outcome, Stop, Tally, Target, World};
+use crate::ambient;
+
+use super::{Case, Record, Stop, Tally, Target, World};
 
 /// A case that takes longer is inconclusive.
 const LONGEST: Duration = Duration::from_secs(60);
-
-/// A plain async function that judges.
-#[derive(Clone, Copy)]
-pub struct Case {
-    pub area: &'static str,
-    pub name: &'static str,
-    pub run: fn(World) -> Pin<Box<dyn Future<Output = Outcome> + Send>>,
-}
 
 /// How a case ended, beside its judgements.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,13 +32,13 @@ pub struct CaseResult {
     pub case: Case,
     pub finding: Finding,
     pub tally: Tally,
-    pub transcript: Vec<String>,
+    pub transcript: Record,
     pub took: Duration,
 }
 
 impl CaseResult {
     pub fn title(&self) -> String {
-        format!("{}: {}", self.case.area, self.case.name.replace('_', " "))
+        self.case.title()
     }
 }
 
@@ -53,18 +46,19 @@ impl CaseResult {
 pub struct Run {
     pub results: Vec<CaseResult>,
     pub took: Duration,
+    pub seed: u64,
 }
 
 /// Runs the cases, at most `jobs` at once; `done` hears of each as it ends.
-pub async fn run(target: &Target, cases: &[Case], jobs: usize, mut done: impl FnMut(&CaseResult)) -> Run {
+pub async fn run(target: &Target, cases: &[Case], jobs: usize, seed: u64, mut done: impl FnMut(&CaseResult)) -> Run {
     let started = Instant::now();
     let places = Arc::new(Semaphore::new(jobs.max(1)));
     let mut tasks = JoinSet::new();
-    for (index, case) in cases.iter().copied().enumerate() {
+    for (index, case) in cases.iter().cloned().enumerate() {
         let (target, places) = (target.clone(), places.clone());
         tasks.spawn(async move {
             let _place = places.acquire_owned().await;
-            (index, run_one(target, case).await)
+            (index, run_one(target, case, seed).await)
         });
     }
     let mut results: Vec<Option<CaseResult>> = cases.iter().map(|_| None).collect();
@@ -78,13 +72,21 @@ pub async fn run(target: &Target, cases: &[Case], jobs: usize, mut done: impl Fn
     Run {
         results: results.into_iter().flatten().collect(),
         took: started.elapsed(),
+        seed,
     }
 }
 
-async fn run_one(target: Target, case: Case) -> CaseResult {
-    let world = World::new(target);
+/// Every case has chance of its own, whichever others run.
+fn seed_of(case: &Case, seed: u64) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (case.id(), seed).hash(&mut hasher);
+    hasher.finish()
+}
+
+async fn run_one(target: Target, case: Case, seed: u64) -> CaseResult {
+    let world = World::new(target, seed_of(&case, seed));
     let started = Instant::now();
-    let task = tokio::spawn((case.run)(world.clone()));
+    let task = tokio::spawn(case.start(world.clone()));
     let abort = task.abort_handle();
     let finding = match timeout(LONGEST, task).await {
         Ok(Ok(Ok(()) | Err(Stop::Judged))) => Finding::Judged,
@@ -96,17 +98,25 @@ async fn run_one(target: Target, case: Case) -> CaseResult {
             Finding::Inconclusive(format!("took longer than {} s", LONGEST.as_secs()))
         }
     };
-    let tally = world.take_tally();
+    let mut tally = world.take_tally();
     let finding = match finding {
         // Nothing passes by not running.
         Finding::Judged if tally.count() == 0 => Finding::Broken("the case judged nothing".into()),
         other => other,
     };
+    let transcript = world.transcript.take();
+    for judgement in ambient::judge(&transcript, &|schema, value| world.wrong_shape(schema, value)) {
+        tally.add(judgement, transcript.entries.len());
+    }
+    for failure in &mut tally.failures {
+        failure.expected = transcript.secrets.text(&failure.expected);
+        failure.got = transcript.secrets.text(&failure.got);
+    }
     CaseResult {
         case,
         finding,
         tally,
-        transcript: world.transcript.lines(),
+        transcript,
         took: started.elapsed(),
     }
 }

@@ -37,5 +37,5 @@ pub fn all() -> impl Iterator<Item = Case> {
         hostile::CASES,
         unicode::CASES,
     ];
-    families.into_iter().flatten().copied()
+    families.into_iter().flatten().cloned()
 }

@@ -99,8 +99,11 @@ fn case(judged: &Judged, result: &CaseResult) -> Markup {
                     dt { "got" } dd { (failure.got) }
                 }
             }
-            @if !result.transcript.is_empty() {
-                details { summary { "Transcript, " (result.transcript.len()) " lines" } pre { (result.transcript.join("\n")) } }
+            @if !result.transcript.entries.is_empty() {
+                details {
+                    summary { "Transcript, " (result.transcript.entries.len()) " lines" }
+                    pre { (result.transcript.lines(usize::MAX, 2000).join("\n")) }
+                }
             }
         }
     }

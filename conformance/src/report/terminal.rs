@@ -65,8 +65,7 @@ pub fn render(judged: &Judged, run: &Run) -> String {
                 failure.expected,
                 failure.got
             );
-            let seen = failure.seen.min(result.transcript.len());
-            for line in &result.transcript[seen.saturating_sub(CONTEXT)..seen] {
+            for line in result.transcript.lines(failure.seen, CONTEXT) {
                 let _ = writeln!(text, "    {line}");
             }
         }

@@ -18,5 +18,5 @@ pub(super) fn all() -> impl Iterator<Item = Case> {
         engineio::CASES,
         socketio::CASES,
     ];
-    areas.into_iter().flatten().copied()
+    areas.into_iter().flatten().cloned()
 }
