@@ -11,10 +11,11 @@ use clap::{Args, Parser, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::cases;
+use crate::coverage::Matrix;
 use crate::engine::{Case, Run, Target, run as run_cases};
 use crate::launch::{Launcher, SERVE};
 use crate::mutants;
-use crate::report::{Judged, Verdict, html, json, terminal};
+use crate::report::{Judged, State, Verdict, html, json, terminal};
 
 /// Judges a server of the chat API against its contract.
 ///
@@ -57,6 +58,9 @@ struct Options {
     /// Cases at the same time.
     #[arg(long, global = true, default_value_t = 12)]
     jobs: usize,
+    /// Fail when something that the contract names was never seen.
+    #[arg(long, global = true)]
+    coverage_gate: bool,
     /// Where report.html and report.json are written.
     #[arg(long, global = true, value_name = "DIR", default_value = "conformance-report")]
     report: PathBuf,
@@ -173,16 +177,30 @@ async fn judge(cli: &Cli, selected: &[Case]) -> Result<Verdict, String> {
     let mut out = io::stdout().lock();
     out.write_all(terminal::render(&judged, &run).as_bytes())
         .map_err(|error| failed(&error))?;
+    let known = judged.states.iter().filter(|(_, state)| **state != State::NotJudged);
+    let records = run.results.iter().map(|result| &result.transcript);
+    let matrix = Matrix::of(records, &known.map(|(id, _)| *id).collect(), &claims);
+    if cli.options.only.is_empty() {
+        out.write_all(matrix.text().as_bytes())
+            .map_err(|error| failed(&error))?;
+    }
     let dir = &cli.options.report;
     std::fs::create_dir_all(dir).map_err(|error| format!("{}: {error}", dir.display()))?;
     for (name, text) in [
         ("report.html", html::render(&judged, &run)),
         ("report.json", json::render(&judged, &run)),
+        (
+            "coverage.json",
+            serde_json::to_string(&matrix).map_err(|error| failed(&error))?,
+        ),
     ] {
         let path = dir.join(name);
         std::fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display()))?;
     }
     writeln!(out, "Report: {}", dir.join("report.html").display()).map_err(|error| failed(&error))?;
+    if cli.options.coverage_gate && judged.verdict == Verdict::Conformant && !matrix.missing().is_empty() {
+        return Ok(Verdict::Undecided);
+    }
     Ok(judged.verdict)
 }
 

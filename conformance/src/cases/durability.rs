@@ -9,7 +9,16 @@ use super::inconclusive;
 use crate::cases;
 use crate::engine::{Outcome, PASSWORD, Stop, User, World};
 
-cases!("durability": every_change_survives_a_crash, nothing_acknowledged_is_lost_under_load);
+cases!("durability":
+    every_change_survives_a_crash for Recovery [
+        LOGOUT_TOKENS_DIE, PASSWORD_CHANGE_NEW_WORKS, PASSWORD_CHANGE_OLDER_TOKENS, PROMISES_DURABLE_CRASH,
+        REFRESH_REUSE_CODE, SEND_IDEMPOTENT_REPEAT_SAME_ANSWER, USERS_ONLINE_AWAY_ABSENT,
+    ],
+    nothing_acknowledged_is_lost_under_load for Recovery [
+        ERRORS_UNAVAILABLE_RETRY_SAFE, PROMISES_DURABLE_CRASH, PROMISES_SEQ_GAPLESS, SEND_IDEMPOTENT_NO_SECOND,
+        SEND_IDEMPOTENT_REPEAT_SAME_ACK,
+    ],
+);
 
 async fn everything(viewer: &User, peer: &User) -> Result<Value, Stop> {
     let history = viewer.conversation(peer, "?after=0&limit=100").await?;

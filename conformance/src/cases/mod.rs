@@ -2,6 +2,7 @@
 
 mod accounts;
 mod auth;
+mod cluster;
 mod consistency;
 mod delivery;
 mod durability;
@@ -19,6 +20,7 @@ mod search;
 mod send;
 mod sessions;
 mod sockets;
+mod storm;
 mod tokens;
 mod transport;
 mod typing;
@@ -39,6 +41,8 @@ pub fn all() -> impl Iterator<Item = Case> {
         promises::CASES,
         sessions::CASES,
         durability::CASES,
+        storm::CASES,
+        cluster::CASES,
         consistency::CASES,
         unavailable::CASES,
         limits::CASES,

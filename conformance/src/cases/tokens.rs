@@ -10,7 +10,15 @@ use serde_json::json;
 use crate::cases;
 use crate::engine::{Connection, Outcome, Stop, Transport, World};
 
-cases!("tokens": forged_tokens_are_refused, tokens_do_not_travel_in_urls, tokens_expire, sockets_end_with_their_token, a_fresh_token_extends_a_socket);
+cases!("tokens":
+    forged_tokens_are_refused [TOKEN_INVALID_ALG_NONE, TOKEN_INVALID_TAMPERED],
+    tokens_do_not_travel_in_urls [TOKEN_URL_NEVER],
+    tokens_expire [
+        REFRESH_EXPIRED_CODE, REGISTER_SUCCESS_LOGGED_IN, SOCKET_HANDSHAKE_EXPIRED_TOKEN, TOKEN_EXPIRED_CODE,
+    ],
+    sockets_end_with_their_token [SOCKET_EXPIRY_DISCONNECT],
+    a_fresh_token_extends_a_socket [SOCKET_AUTHENTICATE_SAME_USER, SOCKET_EXPIRY_EXTENDED],
+);
 
 /// Tokens of such a server are old after two seconds.
 const BRIEF: &[(&str, &str)] = &[("--jwt-expires-in", "2s"), ("--jwt-refresh-expires-in", "3s")];

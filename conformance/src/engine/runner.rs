@@ -8,6 +8,8 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use crate::ambient;
+
 use super::{Case, Record, Stop, Tally, Target, World};
 
 /// A case that takes longer is inconclusive.
@@ -97,16 +99,19 @@ async fn run_one(target: Target, case: Case, seed: u64) -> CaseResult {
         }
     };
     let mut tally = world.take_tally();
-    let transcript = world.transcript.take();
-    for failure in &mut tally.failures {
-        failure.expected = transcript.secrets.text(&failure.expected);
-        failure.got = transcript.secrets.text(&failure.got);
-    }
     let finding = match finding {
         // Nothing passes by not running.
         Finding::Judged if tally.count() == 0 => Finding::Broken("the case judged nothing".into()),
         other => other,
     };
+    let transcript = world.transcript.take();
+    for judgement in ambient::judge(&transcript, &|schema, value| world.wrong_shape(schema, value)) {
+        tally.add(judgement, transcript.entries.len());
+    }
+    for failure in &mut tally.failures {
+        failure.expected = transcript.secrets.text(&failure.expected);
+        failure.got = transcript.secrets.text(&failure.got);
+    }
     CaseResult {
         case,
         finding,

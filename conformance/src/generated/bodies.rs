@@ -7,7 +7,15 @@ use super::fixture::{Fixture, gentle_first, needs_token, success_of, with_body};
 use crate::cases;
 use crate::engine::{Outcome, World};
 
-cases!("bodies": every_call_refuses_what_is_no_json, every_call_takes_json_however_it_is_announced, every_call_without_a_body_ignores_one);
+cases!("bodies":
+    every_call_refuses_what_is_no_json [
+        PRECEDENCE_CONTENT_TYPE_MISSING, PRECEDENCE_CONTENT_TYPE_UNSUPPORTED, PRECEDENCE_JSON_DEEP_NESTING,
+        PRECEDENCE_JSON_LONE_SURROGATE, PRECEDENCE_JSON_MALFORMED, PRECEDENCE_JSON_MISSING_BODY,
+        PRECEDENCE_JSON_NOT_AN_OBJECT, PRECEDENCE_JSON_NOT_UTF8,
+    ],
+    every_call_takes_json_however_it_is_announced [PRECEDENCE_CONTENT_TYPE_PARAMETERS],
+    every_call_without_a_body_ignores_one [JSON_REQUEST_BODY_IGNORED],
+);
 
 /// Bodies that are not JSON, whatever else is tolerated.
 const NOT_JSON: [&[u8]; 16] = [

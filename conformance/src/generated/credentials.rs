@@ -8,9 +8,17 @@ use serde_json::json;
 use super::fixture::{Fixture, gentle_first, needs_token, success_of};
 use crate::cases;
 use crate::cases::launch;
-use crate::engine::{Outcome, PASSWORD, Stop, World};
+use crate::engine::{Connection, Outcome, PASSWORD, Stop, Transport, World};
 
-cases!("credentials": every_call_refuses_every_bad_token, every_call_refuses_an_old_token, every_call_takes_the_token_of_any_session);
+cases!("credentials":
+    every_call_refuses_every_bad_token [
+        PASSWORD_CHANGE_OLDER_TOKENS, PASSWORD_CHANGE_OTHER_SESSIONS, PRECEDENCE_TOKEN_BEFORE_FIELDS,
+        TOKEN_ENDED_SESSION_INVALID, TOKEN_INVALID_GARBAGE, TOKEN_INVALID_TAMPERED, TOKEN_KINDS_REFRESH_AS_ACCESS,
+        TOKEN_MISSING_NO_HEADER, TOKEN_MISSING_OTHER_SCHEME, TOKEN_URL_NEVER,
+    ],
+    every_call_refuses_an_old_token [SOCKET_AUTHENTICATE_BAD_TOKEN, TOKEN_EXPIRED_CODE],
+    every_call_takes_the_token_of_any_session [LOGIN_SESSIONS_MANY],
+);
 
 /// Access tokens of such a server are old after two seconds.
 const BRIEF: &[(&str, &str)] = &[("--jwt-expires-in", "2s")];
@@ -136,6 +144,17 @@ async fn every_call_refuses_an_old_token(w: World) -> Outcome {
     for operation in calls() {
         let answer = f.anonymous(operation).token(&f.ann.access).send().await?;
         w.refused(&req::TOKEN_EXPIRED_CODE, &answer, 401, "TOKEN_EXPIRED");
+    }
+    // As it is refused in the handshake, so it is by event, and the socket may try again.
+    if let Connection::Open(guest) = f.ann.connect(Transport::Websocket, None).await? {
+        let old = json!({"token": f.ann.access});
+        let ack = guest.ask("authenticate", old.clone()).await?;
+        w.refused_ack(&req::SOCKET_AUTHENTICATE_BAD_TOKEN, &ack, "TOKEN_EXPIRED");
+        guest.emit("authenticate", old);
+        w.arrives(&req::SOCKET_AUTHENTICATE_BAD_TOKEN, &guest, "error", |error| {
+            error["code"] == "TOKEN_EXPIRED"
+        })
+        .await?;
     }
     let fresh = f.bob.login().await?;
     let history = fresh.conversation(&f.ann, "").await?;

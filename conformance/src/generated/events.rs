@@ -7,8 +7,18 @@ use super::fixture::{Fixture, UNKNOWN};
 use crate::cases;
 use crate::engine::{Connection, Device, Outcome, Stop, Transport, World};
 
-cases!("every event": malformed_payloads_with_and_without_ack, guests_are_refused_everything_else, payloads_that_are_too_large, binary_payloads_of_every_event,
-    successes_and_failures_of_every_event);
+cases!("every event":
+    malformed_payloads_with_and_without_ack [
+        EVENTS_ACK_FAILURE, EVENTS_NO_ACK_ERROR_EVENT, EVENTS_PAYLOAD_MALFORMED, EVENTS_PAYLOAD_SOCKET_LIVES,
+    ],
+    guests_are_refused_everything_else [SOCKET_AUTHENTICATE_BAD_TOKEN, SOCKET_AUTHENTICATE_BEFORE],
+    payloads_that_are_too_large [EVENTS_PAYLOAD_SOCKET_LIVES, EVENTS_PAYLOAD_TOO_LARGE],
+    binary_payloads_of_every_event [EVENTS_ACK_FAILURE, EVENTS_PAYLOAD_BINARY, EVENTS_PAYLOAD_SOCKET_LIVES],
+    successes_and_failures_of_every_event [
+        ERRORS_SHAPE_ACK, EVENTS_ACK_FAILURE, EVENTS_ACK_SUCCESS, EVENTS_ERROR_THAT_SOCKET, EVENTS_NO_ACK_ERROR_EVENT,
+        EVENTS_PAYLOAD_SOCKET_LIVES, EVENTS_UNKNOWN_CODE, SEND_CHAT_MATCHING,
+    ],
+);
 
 /// Arguments that are not one object.
 fn malformed(good: &Value) -> Vec<Vec<Value>> {
@@ -265,6 +275,16 @@ async fn successes_and_failures_of_every_event(w: World) -> Outcome {
         true,
         device.ask("send_message", first).await?["ok"].clone(),
     );
+    for chat in [&f.sent["chatId"], &json!(null)] {
+        let payload = json!({"to": f.bob.id, "content": "in its chat", "chatId": chat});
+        let ack = device.ask("send_message", payload).await?;
+        w.equal(
+            &req::SEND_CHAT_MATCHING,
+            "chatId",
+            f.sent["chatId"].clone(),
+            ack["chatId"].clone(),
+        );
+    }
     quiet(&w, &device).await?;
     for (event, payload, code) in failures(&f) {
         let ack = device.ask(event.name(), payload.clone()).await?;

@@ -7,7 +7,14 @@ use super::fixture::{Fixture, with_body};
 use crate::cases;
 use crate::engine::{Answer, Outcome, World};
 
-cases!("hostile": odd_json, odd_paths_and_queries, odd_headers, odd_payloads);
+cases!("hostile":
+    odd_json [ERRORS_HOSTILE_NO_5XX, ERRORS_SERVER_NO_INTERNALS],
+    odd_paths_and_queries [ERRORS_HOSTILE_NO_5XX, ERRORS_SERVER_NO_INTERNALS],
+    odd_headers [
+        ERRORS_HOSTILE_NO_5XX, ERRORS_SERVER_NO_INTERNALS, HEADERS_REQUEST_ID_REPLACED, TOKEN_MISSING_NO_HEADER,
+    ],
+    odd_payloads [ERRORS_SHAPE_ACK, EVENTS_ACK_FAILURE, EVENTS_PAYLOAD_PROCESS_LIVES],
+);
 
 /// Words that only the inside of a server knows.
 const INTERNAL: [&str; 14] = [

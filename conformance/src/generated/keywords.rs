@@ -8,7 +8,25 @@ use super::schema::{Broken, Property, properties, query};
 use crate::cases;
 use crate::engine::{Outcome, World};
 
-cases!("keywords": every_keyword_of_every_body, every_keyword_of_every_payload, every_bound_of_every_query);
+cases!("keywords":
+    every_keyword_of_every_body [
+        CONVERSATION_AFTER_INVALID, EDIT_CONTENT_RULES, ERRORS_DETAILS_NO_ECHO, ERRORS_DETAILS_ONE_PER_FIELD,
+        LISTS_CURSOR_BROKEN, LISTS_LIMIT_RANGE, LOGIN_MISSING_FIELDS, PASSWORD_CHANGE_CONFIRM, PASSWORD_CHANGE_RULES,
+        PROFILE_UPDATE_ALL_OR_NOTHING, PROFILE_UPDATE_BIO_LENGTH, PROFILE_UPDATE_PICTURE_URL,
+        PROFILE_UPDATE_USERNAME_FORMAT, READ_BODY_ONE_OF, REGISTER_CONFIRM_EQUAL, REGISTER_EMAIL_FORMAT,
+        REGISTER_PASSWORD_LENGTH, REGISTER_USERNAME_FORMAT, SEARCH_QUERY_LENGTH, SEND_CONTENT_LENGTH,
+        SEND_IDEMPOTENT_FORMAT, SEND_MISSING_FIELDS, SEND_TYPE_KNOWN, USERS_SEARCH_QUERY_LENGTH,
+    ],
+    every_keyword_of_every_payload [EVENTS_NO_ACK_ERROR_EVENT, EVENTS_PAYLOAD_DETAILS, EVENTS_PAYLOAD_MALFORMED],
+    every_bound_of_every_query [
+        CONVERSATION_AFTER_INVALID, EDIT_CONTENT_RULES, ERRORS_DETAILS_ONE_PER_FIELD, LISTS_CURSOR_BROKEN,
+        LISTS_LIMIT_RANGE, LOGIN_MISSING_FIELDS, PASSWORD_CHANGE_CONFIRM, PASSWORD_CHANGE_RULES,
+        PROFILE_UPDATE_BIO_LENGTH, PROFILE_UPDATE_PICTURE_URL, PROFILE_UPDATE_USERNAME_FORMAT, READ_BODY_ONE_OF,
+        REGISTER_CONFIRM_EQUAL, REGISTER_EMAIL_FORMAT, REGISTER_PASSWORD_LENGTH, REGISTER_USERNAME_FORMAT,
+        SEARCH_QUERY_LENGTH, SEND_CONTENT_LENGTH, SEND_IDEMPOTENT_FORMAT, SEND_MISSING_FIELDS, SEND_TYPE_KNOWN,
+        USERS_SEARCH_QUERY_LENGTH,
+    ],
+);
 
 /// The requirement that speaks of this field beside those about every field.
 pub(super) fn about(operation: Operation, field: &str) -> &'static Requirement {
@@ -169,9 +187,11 @@ async fn every_bound_of_every_query(w: World) -> Outcome {
         let path = f.path(operation);
         let bare = path.split('?').next().unwrap_or_default().to_owned();
         for property in query(operation) {
-            let needed = (path.contains('?') && property.name != "q")
-                .then_some("&q=ann")
-                .unwrap_or_default();
+            let needed = if path.contains('?') && property.name != "q" {
+                "&q=ann"
+            } else {
+                ""
+            };
             let call = |value: &str| {
                 let (ann, path) = (f.ann.clone(), format!("{bare}?{}={value}{needed}", property.name));
                 async move { ann.get(&path).await }

@@ -8,7 +8,14 @@ use crate::cases;
 use crate::cases::launch;
 use crate::engine::{Outcome, Transport, World};
 
-cases!("over the limit": every_call_over_its_limit, every_event_over_its_limit, paths_and_methods_over_the_limit);
+cases!("over the limit":
+    every_call_over_its_limit [
+        LIMITS_AUTH_OWN_BUCKET, LIMITS_REQUESTS_PER_USER, LIMITS_REQUESTS_RETRY_AFTER,
+        PRECEDENCE_RATE_LIMIT_BEFORE_TOKEN,
+    ],
+    every_event_over_its_limit [LIMITS_EVENTS_OVER],
+    paths_and_methods_over_the_limit [PRECEDENCE_PATH_BEFORE_RATE_LIMIT],
+);
 
 async fn every_call_over_its_limit(w: World) -> Outcome {
     let server = launch(

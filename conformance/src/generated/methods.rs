@@ -7,7 +7,15 @@ use chat_spec::{Operation, req};
 use crate::cases;
 use crate::engine::{Outcome, World};
 
-cases!("methods": every_other_method_is_refused, every_path_that_is_almost_one_is_none, every_path_answers_a_preflight);
+cases!("methods":
+    every_other_method_is_refused [
+        PRECEDENCE_METHOD_ALLOW_HEADER, PRECEDENCE_METHOD_BEFORE_TOKEN, PRECEDENCE_METHOD_NOT_ALLOWED,
+    ],
+    every_path_that_is_almost_one_is_none [
+        PRECEDENCE_PATH_BEFORE_METHOD, PRECEDENCE_PATH_NOT_FOUND, PRECEDENCE_PATH_TRAILING_SLASH,
+    ],
+    every_path_answers_a_preflight [HTTP_CORS_NO_WILDCARD_CREDENTIALS, HTTP_OPTIONS_CORS],
+);
 
 const METHODS: [&str; 6] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
 

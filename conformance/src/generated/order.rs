@@ -8,7 +8,14 @@ use super::schema::properties;
 use crate::cases;
 use crate::engine::{Answer, Outcome, Stop, World};
 
-cases!("order of checks": every_pair_of_wrong_things);
+cases!("order of checks":
+    every_pair_of_wrong_things [
+        PRECEDENCE_CONTENT_TYPE_BEFORE_JSON, PRECEDENCE_FIELDS_BEFORE_EXISTENCE, PRECEDENCE_JSON_MALFORMED,
+        PRECEDENCE_METHOD_BEFORE_TOKEN, PRECEDENCE_PATH_BEFORE_METHOD, PRECEDENCE_PATH_NOT_FOUND,
+        PRECEDENCE_SIZE_BEFORE_CONTENT_TYPE, PRECEDENCE_SIZE_LIMIT, PRECEDENCE_TOKEN_BEFORE_CONTENT_TYPE,
+        PRECEDENCE_TOKEN_BEFORE_EXISTENCE, PRECEDENCE_TOKEN_BEFORE_FIELDS, PRECEDENCE_TOKEN_BEFORE_SIZE,
+    ],
+);
 
 /// The checks in their order. Each breaks the request in a way that leaves the earlier ones good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -100,13 +107,13 @@ async fn call(f: &Fixture, operation: Operation, wrong: &[Wrong]) -> Result<Answ
     }
     if is(Wrong::Fields) {
         // The last one: the one that names what does not exist stays.
-        let last = properties(operation.request_schema().unwrap_or_default())
+        let mut last = properties(operation.request_schema().unwrap_or_default())
             .into_iter()
             .map(|one| one.name);
         let field = match operation {
             Operation::SendMessage | Operation::EditMessage => "content".to_owned(),
             Operation::MarkRead => "chatId".to_owned(),
-            _ => last.last().unwrap_or_default(),
+            _ => last.next_back().unwrap_or_default(),
         };
         body[field] = Value::from(7);
     }

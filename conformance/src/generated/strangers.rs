@@ -7,7 +7,18 @@ use super::fixture::{Fixture, UNKNOWN, path_to, text};
 use crate::cases;
 use crate::engine::{Answer, Outcome, Stop, User, World};
 
-cases!("strangers": every_id_of_somebody_else_is_an_id_of_nothing, every_id_of_another_kind_is_an_id_of_nothing, nothing_of_others_is_listed, hostile_ids_are_ids_of_nothing);
+cases!("strangers":
+    every_id_of_somebody_else_is_an_id_of_nothing [
+        DELETE_RIGHTS_STRANGER, EDIT_RIGHTS_STRANGER, JOIN_STRANGER_NOT_FOUND, PROMISES_PRIVATE_EXISTENCE,
+        READ_CHAT_UNKNOWN, READ_STRANGER_REFUSED, RECEIPT_RIGHTS_STRANGER, SEND_CHAT_MISMATCH,
+    ],
+    every_id_of_another_kind_is_an_id_of_nothing [
+        CONVERSATION_PEER_UNKNOWN, EDIT_MISSING_NOT_FOUND, READ_CHAT_UNKNOWN, READ_UNKNOWN_REFUSED,
+        SEARCH_SCOPE_UNKNOWN_USER, SEND_TO_UNKNOWN, USERS_GET_UNKNOWN, USERS_STATUS_UNKNOWN,
+    ],
+    nothing_of_others_is_listed [CONVERSATION_PRIVATE_STRANGERS, SEARCH_SCOPE_OWN_CHATS],
+    hostile_ids_are_ids_of_nothing [ERRORS_HOSTILE_NO_5XX, IDS_HOSTILE_NO_5XX, IDS_MALFORMED_SAME_AS_UNKNOWN],
+);
 
 /// What a stranger asks of an id, by every call that takes one in its path, body or query.
 async fn by_rest(stranger: &User, peer: &str, message: &str, chat: &str) -> Result<Vec<(&'static str, Answer)>, Stop> {

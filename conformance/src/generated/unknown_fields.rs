@@ -7,7 +7,12 @@ use super::fixture::{Fixture, gentle_first, success_of};
 use crate::cases;
 use crate::engine::{Outcome, PASSWORD, World};
 
-cases!("unknown fields": every_body_may_have_more_fields, every_payload_may_have_more_fields, queries_may_have_more_parameters, nothing_is_set_that_may_not_be);
+cases!("unknown fields":
+    every_body_may_have_more_fields [JSON_REQUEST_UNKNOWN_IGNORED, JSON_REQUEST_UNKNOWN_NEVER_STORED],
+    every_payload_may_have_more_fields [EVENTS_PAYLOAD_UNKNOWN_FIELDS],
+    queries_may_have_more_parameters [ERRORS_HOSTILE_NO_5XX],
+    nothing_is_set_that_may_not_be [JSON_REQUEST_UNKNOWN_IGNORED, JSON_REQUEST_UNKNOWN_NEVER_STORED],
+);
 
 /// What no call knows. None of the names is one of a schema.
 fn more(base: &Value) -> Value {

@@ -7,8 +7,16 @@ use super::wire::{Polling, SEPARATOR, Wire};
 use crate::cases;
 use crate::engine::{Outcome, World};
 
-cases!("transport: packets": one_post_carries_several_packets, binary_travels_as_base64, posts_that_are_no_packets, frames_that_are_no_packets, one_poll_at_a_time,
-    posts_beside_a_poll_lose_nothing, a_post_that_is_too_large, a_close_packet_ends_the_session);
+cases!("transport packets":
+    one_post_carries_several_packets for Transport [TRANSPORT_POLLING_POST_OK, TRANSPORT_POLLING_SEVERAL],
+    binary_travels_as_base64 for Transport [TRANSPORT_POLLING_BINARY],
+    posts_that_are_no_packets for Transport [TRANSPORT_FRAME_MALFORMED, TRANSPORT_POLLING_MALFORMED],
+    frames_that_are_no_packets for Transport [TRANSPORT_FRAME_MALFORMED],
+    one_poll_at_a_time for Transport [TRANSPORT_POLLING_SECOND_POLL],
+    posts_beside_a_poll_lose_nothing for Transport [TRANSPORT_POLLING_POST_OK, TRANSPORT_POLLING_SEVERAL],
+    a_post_that_is_too_large for Transport [TRANSPORT_POLLING_TOO_LARGE],
+    a_close_packet_ends_the_session for Transport [TRANSPORT_CLOSE_BY_CLIENT],
+);
 
 async fn one_post_carries_several_packets(w: World) -> Outcome {
     let (ann, bob) = (w.user("ann").await?, w.user("bob").await?);
@@ -36,10 +44,11 @@ async fn one_post_carries_several_packets(w: World) -> Outcome {
         "acks 0 to 4 in order",
         format!("{ids:?}"),
     );
-    let history = bob.conversation(&ann, "?after=0").await?;
+    let history = bob.conversation(&ann, "").await?;
     let contents: Vec<&str> = history
         .items()
         .iter()
+        .rev()
         .filter_map(|message| message["content"].as_str())
         .collect();
     w.check(

@@ -7,7 +7,11 @@ use super::wire::{Polling, SEPARATOR, Wire, request};
 use crate::cases;
 use crate::engine::{Outcome, World};
 
-cases!("transport: opening": a_handshake_opens_a_session, bad_handshakes_open_nothing, sessions_are_opened_by_get);
+cases!("transport opening":
+    a_handshake_opens_a_session for Transport [TRANSPORT_OPEN_PACKET, TRANSPORT_OPEN_UPGRADES],
+    bad_handshakes_open_nothing for Transport [TRANSPORT_OPEN_BAD_QUERY, TRANSPORT_OPEN_UNKNOWN_SID],
+    sessions_are_opened_by_get for Transport [TRANSPORT_OPEN_METHODS],
+);
 
 fn judge_open(w: &World, open: &Value, upgrades: Value) {
     let number = |name: &str| open[name].as_u64().is_some_and(|number| number > 0);

@@ -7,8 +7,16 @@ use super::wire::Wire;
 use crate::cases;
 use crate::engine::{Outcome, World};
 
-cases!("transport: socket.io": connect_is_answered, other_namespaces_are_refused, a_packet_before_connect, leaving_the_namespace, acks_carry_the_id_of_their_event, answers_to_nothing,
-    binary_events_wait_for_their_attachments, packets_that_cannot_be_parsed);
+cases!("transport socket.io":
+    connect_is_answered for Transport [TRANSPORT_CONNECT_SID],
+    other_namespaces_are_refused for Transport [TRANSPORT_CONNECT_UNKNOWN_NAMESPACE],
+    a_packet_before_connect for Transport [TRANSPORT_CONNECT_FIRST],
+    leaving_the_namespace for Transport [TRANSPORT_DISCONNECT_NAMESPACE],
+    acks_carry_the_id_of_their_event for Transport [TRANSPORT_ACK_ID],
+    answers_to_nothing for Transport [TRANSPORT_ACK_UNASKED],
+    binary_events_wait_for_their_attachments for Transport [TRANSPORT_BINARY_EVENT],
+    packets_that_cannot_be_parsed for Transport [TRANSPORT_PACKET_MALFORMED],
+);
 
 async fn connect_is_answered(w: World) -> Outcome {
     for connect in ["40", "40{}", "40/,", "40/,{}"] {

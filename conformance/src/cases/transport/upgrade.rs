@@ -7,7 +7,10 @@ use super::wire::{Polling, SEPARATOR, Wire};
 use crate::cases;
 use crate::engine::{Outcome, Stop, World};
 
-cases!("transport: upgrade": a_session_moves_to_a_websocket, nothing_is_lost_on_the_way);
+cases!("transport upgrade":
+    a_session_moves_to_a_websocket for Transport [TRANSPORT_UPGRADE_MOVES, TRANSPORT_UPGRADE_PROBE],
+    nothing_is_lost_on_the_way for Transport [TRANSPORT_UPGRADE_NOTHING_LOST, TRANSPORT_UPGRADE_PROBE],
+);
 
 async fn probe(w: &World, polling: &Polling) -> Result<Wire, Stop> {
     let query = format!("EIO=4&transport=websocket&sid={}", polling.sid);
