@@ -2,7 +2,10 @@
 
 mod accounts;
 mod auth;
+mod cluster;
+mod consistency;
 mod delivery;
+mod durability;
 mod edits;
 mod events;
 mod fields;
@@ -17,15 +20,18 @@ mod search;
 mod send;
 mod sessions;
 mod sockets;
+mod storm;
 mod tokens;
+mod transport;
 mod typing;
 mod unavailable;
 mod users;
 mod wire;
 
 use crate::engine::Case;
+use crate::generated;
 
-/// Every case.
+/// Every case, written by hand or generated.
 pub fn all() -> impl Iterator<Item = Case> {
     // What takes long starts first.
     let areas = [
@@ -34,6 +40,10 @@ pub fn all() -> impl Iterator<Item = Case> {
         presence::CASES,
         promises::CASES,
         sessions::CASES,
+        durability::CASES,
+        storm::CASES,
+        cluster::CASES,
+        consistency::CASES,
         unavailable::CASES,
         limits::CASES,
         precedence::CASES,
@@ -52,14 +62,16 @@ pub fn all() -> impl Iterator<Item = Case> {
         recipients::CASES,
         delivery::CASES,
     ];
-    areas.into_iter().flatten().cloned()
+    transport::all()
+        .chain(areas.into_iter().flatten().cloned())
+        .chain(generated::all())
 }
 
 use crate::engine::{Stop, World};
 use crate::launch::{LaunchError, Launched};
 
 /// A further server of the same kind with settings of its own.
-async fn launch(w: &World, settings: &[(&str, &str)]) -> Result<Launched, Stop> {
+pub(crate) async fn launch(w: &World, settings: &[(&str, &str)]) -> Result<Launched, Stop> {
     w.launcher()?.launch(settings).await.map_err(inconclusive)
 }
 

@@ -6,7 +6,9 @@ use serde_json::json;
 use crate::cases;
 use crate::engine::{Outcome, World};
 
-cases!("promises": what_was_acknowledged_survives_a_crash);
+cases!("promises":
+    what_was_acknowledged_survives_a_crash for Recovery [PROMISES_DURABLE_CRASH, PROMISES_SEQ_GAPLESS],
+);
 
 async fn what_was_acknowledged_survives_a_crash(w: World) -> Outcome {
     let secrets = [

@@ -335,7 +335,10 @@ pub fn operation(method: &Method, path: &str) -> Option<Operation> {
                 .zip(asked)
                 .all(|(known, asked)| known == asked || known.starts_with('{'))
     };
-    let fitting = Operation::ALL.iter().copied().filter(fits);
+    // A path without parameters is meant by every method, also by one that only a path with parameters has.
+    let literal = |operation: &Operation| operation.path() == path;
+    let is_literal = Operation::ALL.iter().any(literal);
+    let fitting = (Operation::ALL.iter().copied().filter(fits)).filter(|operation| !is_literal || literal(operation));
     fitting.min_by_key(|operation| operation.path().matches('{').count())
 }
 
@@ -383,6 +386,7 @@ mod tests {
             ("GET", "/api/messages/abc", None),
             ("GET", "/api/users/a/b", None),
             ("POST", "/api/auth/login/", None),
+            ("PUT", "/api/messages/send", None),
         ] {
             let found = operation(&method.parse().unwrap(), path);
             assert_eq!(found.map(Operation::id), id, "{method} {path}");

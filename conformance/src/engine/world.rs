@@ -280,7 +280,8 @@ impl World {
         )
     }
 
-    fn wrong_shape(&self, schema: &str, value: &Value) -> Option<String> {
+    /// What is wrong with the shape of a value, if anything.
+    pub(super) fn wrong_shape(&self, schema: &str, value: &Value) -> Option<String> {
         let Some(validator) = self.target.validators.get(schema) else {
             return Some(format!("(there is no schema {schema})"));
         };

@@ -108,7 +108,9 @@ impl Recipe {
 
     /// The variables that lead to the databases.
     pub(super) fn variables(&self, database: Option<&str>) -> Vec<(&'static str, String)> {
-        database.map(|database| self.databases.variables(database)).unwrap_or_default()
+        database
+            .map(|database| self.databases.variables(database))
+            .unwrap_or_default()
     }
 
     /// What runs with these settings.

@@ -69,7 +69,10 @@ impl Stack {
 impl Databases {
     /// The variables that lead a server to a database of this name.
     pub fn variables(&self, database: &str) -> Vec<(&'static str, String)> {
-        let mongo = self.mongo.iter().map(|mongo| ("MONGODB_URI", mongo.database_uri(database)));
+        let mongo = self
+            .mongo
+            .iter()
+            .map(|mongo| ("MONGODB_URI", mongo.database_uri(database)));
         let redis = self.redis.iter().map(|redis| ("REDIS_URL", redis.url()));
         mongo.chain(redis).collect()
     }

@@ -29,7 +29,9 @@ pub async fn nodes(stack: Stack, databases: &Databases) -> Result<Option<Vec<Str
     let Ok(run) = std::env::var("NEXTEST_RUN_ID") else {
         return Ok(None);
     };
-    let place = std::env::temp_dir().join(format!("chat-conformance-{run}")).join(stack.name());
+    let place = std::env::temp_dir()
+        .join(format!("chat-conformance-{run}"))
+        .join(stack.name());
     let failed = |error: std::io::Error| format!("{}: {error}", place.display());
     fs::create_dir_all(&place).map_err(failed)?;
     let lock = File::create(place.join("lock")).map_err(failed)?;
@@ -52,7 +54,10 @@ pub async fn nodes(stack: Stack, databases: &Databases) -> Result<Option<Vec<Str
 
 async fn start(data: &Path, variables: &[(&'static str, String)]) -> Result<String, String> {
     let failed = |error: std::io::Error| error.to_string();
-    let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).map_err(failed)?.port();
+    let port = TcpListener::bind("127.0.0.1:0")
+        .and_then(|listener| listener.local_addr())
+        .map_err(failed)?
+        .port();
     let log = File::create(data.join("log")).map_err(failed)?;
     let runner = std::os::unix::process::parent_id();
     Command::new("/bin/sh")
@@ -60,11 +65,28 @@ async fn start(data: &Path, variables: &[(&'static str, String)]) -> Result<Stri
         .arg(WATCH)
         .arg(runner.to_string())
         .arg(std::env::current_exe().map_err(failed)?)
-        .args([SERVE, "--host", "127.0.0.1", "--env-file", "/nonexistent", "--node-env", "test", "--log-level", "error"])
+        .args([
+            SERVE,
+            "--host",
+            "127.0.0.1",
+            "--env-file",
+            "/nonexistent",
+            "--node-env",
+            "test",
+            "--log-level",
+            "error",
+        ])
         .args(["--port", &port.to_string()])
         .arg("--data-dir")
         .arg(data)
-        .args(["--rate-limit-max-requests", "0", "--auth-rate-limit-max-requests", "0", "--socket-rate-limit-max-events", "0"])
+        .args([
+            "--rate-limit-max-requests",
+            "0",
+            "--auth-rate-limit-max-requests",
+            "0",
+            "--socket-rate-limit-max-events",
+            "0",
+        ])
         .env_clear()
         .env("PATH", std::env::var_os("PATH").unwrap_or_default())
         .envs(variables.iter().map(|(name, value)| (name, value)))
@@ -77,7 +99,10 @@ async fn start(data: &Path, variables: &[(&'static str, String)]) -> Result<Stri
     let began = Instant::now();
     while tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_err() {
         if began.elapsed() > READY_WITHIN {
-            return Err(format!("the shared server is not ready; its log is in {}", data.display()));
+            return Err(format!(
+                "the shared server is not ready; its log is in {}",
+                data.display()
+            ));
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }

@@ -86,7 +86,10 @@ impl Judge {
                 // A test that passes at the second try has found something.
                 confirm: false,
                 skip: &|case| {
-                    let claimed = case.profiles().iter().any(|profile| self.terms.claims.contains(profile));
+                    let claimed = case
+                        .profiles()
+                        .iter()
+                        .any(|profile| self.terms.claims.contains(profile));
                     (!claimed).then(|| "it is about several nodes".to_owned())
                 },
                 fails: &|result| self.terms.fails(result),
@@ -153,6 +156,8 @@ fn told(state: &State, id: &str) -> Result<Completion, Failed> {
 
 /// `CONFORMANCE_SEED`, or one that changes; a failure shows what came of it.
 fn rand_seed() -> u64 {
-    let given = std::env::var("CONFORMANCE_SEED").ok().and_then(|seed| seed.parse().ok());
+    let given = std::env::var("CONFORMANCE_SEED")
+        .ok()
+        .and_then(|seed| seed.parse().ok());
     given.unwrap_or_else(|| u64::from(std::process::id()))
 }
