@@ -10,7 +10,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::{Conclusion, Judged, State, reason};
 use crate::coverage::{Cell, Group};
-use crate::engine::{CaseResult, Run, Verdict};
+use crate::engine::{CaseResult, Failure, Run, Verdict};
 
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = concat!(
@@ -184,12 +184,23 @@ fn case(judged: &Judged, result: &CaseResult, verdict: Verdict, number: usize) -
     }
 }
 
+/// The same failure of the same requirement is shown once.
 fn failures(judged: &Judged, result: &CaseResult) -> Markup {
     let id = result.case.id();
+    let mut shown: Vec<(&Failure, usize)> = Vec::new();
+    for failure in &result.tally.failures {
+        let same = |known: &Failure| {
+            known.requirement.id == failure.requirement.id && known.expected == failure.expected && known.got == failure.got
+        };
+        match shown.iter_mut().find(|(known, _)| same(known)) {
+            Some((_, times)) => *times += 1,
+            None => shown.push((failure, 1)),
+        }
+    }
     html! {
-        @for failure in &result.tally.failures {
+        @for (failure, times) in shown {
             dl class={ "failure " (judged.weight(failure, &id).name()) } {
-                dt { (tag(failure.requirement)) } dd { (failure.requirement.text) }
+                dt { (tag(failure.requirement)) @if times > 1 { small { " " (times) " times" } } } dd { (failure.requirement.text) }
                 dt { "expected" } dd { code { (failure.expected) } }
                 dt { "got" } dd { code { (failure.got) } }
             }
