@@ -166,6 +166,7 @@ fn case(judged: &Judged, result: &CaseResult, verdict: Verdict, number: usize) -
             summary {
                 span class={ "mark " (tone(verdict)) } { (verdict) }
                 span class="title" { small { (result.case.area) } " " (result.case.name.replace('_', " ")) }
+                @if let Some(failure) = result.tally.failures.first() { code class="about" { (failure.requirement.id) } }
                 span class="took" { (result.took.as_millis()) " ms" }
             }
             div class="inside" {
@@ -190,7 +191,9 @@ fn failures(judged: &Judged, result: &CaseResult) -> Markup {
     let mut shown: Vec<(&Failure, usize)> = Vec::new();
     for failure in &result.tally.failures {
         let same = |known: &Failure| {
-            known.requirement.id == failure.requirement.id && known.expected == failure.expected && known.got == failure.got
+            known.requirement.id == failure.requirement.id
+                && known.expected == failure.expected
+                && known.got == failure.got
         };
         match shown.iter_mut().find(|(known, _)| same(known)) {
             Some((_, times)) => *times += 1,
