@@ -13,6 +13,7 @@ use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use serde_json::Value;
 
+use super::pulse::Pulse;
 use super::transcript::{Party, What};
 use super::{Answer, Device, Failure, Stop, Tally, Transcript};
 use crate::launch::Launcher;
@@ -32,6 +33,7 @@ pub struct TargetParts {
     pub http: reqwest::Client,
     /// Starts further servers of the same kind, with other settings. `None`: the target is somebody else's.
     pub launcher: Option<Launcher>,
+    pub(super) pulse: Pulse,
     validators: Arc<HashMap<&'static str, Validator>>,
 }
 
@@ -68,6 +70,7 @@ impl Target {
             nodes,
             http,
             launcher,
+            pulse: Pulse::default(),
             validators: Arc::new(validators),
         })))
     }
@@ -80,6 +83,7 @@ impl Target {
             base,
             http: self.http.clone(),
             launcher,
+            pulse: Pulse::default(),
             validators: self.validators.clone(),
         }))
     }
