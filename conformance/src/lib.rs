@@ -11,4 +11,5 @@ pub mod coverage;
 pub mod engine;
 pub mod generated;
 pub mod launch;
+pub mod mutants;
 pub mod report;

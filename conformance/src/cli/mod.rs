@@ -20,8 +20,9 @@ use crate::cases;
 use crate::coverage::Matrix;
 use crate::engine::known::Known;
 use crate::engine::preflight::preflight;
-use crate::engine::{Case, Plan, Run, Target, Terms, run as run_cases};
+use crate::engine::{Case, Plan, Run, Target, Terms};
 use crate::launch::SERVE;
+use crate::mutants;
 use crate::report::{Conclusion, Judged, compare, json};
 
 const USAGE: u8 = 2;
@@ -80,6 +81,16 @@ fn dispatch(cli: &Cli) -> Result<u8, Failure> {
         Some(Which::Schema) => return print(json::SCHEMA).map(|()| 0),
         _ => {}
     }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::Harness(error.to_string()))?;
+    if let Some(Which::Prove(prove)) = &cli.target {
+        let proved = runtime.block_on(mutants::command::perform(prove));
+        return proved
+            .map(|proved| u8::from(!proved))
+            .map_err(|error| Failure::Harness(error.to_string()));
+    }
     let config = Config::find(cli.options.config.as_deref()).map_err(Failure::Usage)?;
     let terms = terms(&cli.options, &config)?;
     let selected = select::select(&cli.options).map_err(Failure::Usage)?;
@@ -90,10 +101,6 @@ fn dispatch(cli: &Cli) -> Result<u8, Failure> {
         complain("nothing was selected; `chat-conformance list` prints all cases");
         return Ok(NOTHING);
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::Harness(error.to_string()))?;
     let conclusion = runtime.block_on(judge(cli, &config, &terms, &selected))?;
     Ok(match conclusion {
         Conclusion::Conformant => 0,
@@ -152,15 +159,11 @@ async fn judge(cli: &Cli, config: &Config, terms: &Terms, selected: &[Case]) -> 
     let mut judged = Judged::new(&run, terms, &up.name, survived);
     judged.warnings = warnings;
     judged.allow_flaky(options.allow_flaky);
-    let matrix = Matrix::of_run(&run, &terms.claims);
-    judged.coverage = matrix.tables();
-    if options.coverage_gate {
-        let missing = matrix.missing();
-        complain(&matrix.text());
-        if !missing.is_empty() && judged.conclusion == Conclusion::Conformant {
-            judged.conclusion = Conclusion::Undecided;
-        }
+    if !options.is_selective() {
+        let records = run.results.iter().map(|result| &result.transcript);
+        judged.measure(Matrix::of(records, &judged.judged_requirements(), &terms.claims));
     }
+    judged.require_coverage(options.coverage_gate);
     outputs::write(&judged, &run, options, &log).map_err(Failure::Harness)?;
     Ok(judged.conclusion)
 }
@@ -187,6 +190,7 @@ async fn with_progress(target: &Target, selected: &[Case], options: &Options, te
         jobs: options.jobs,
         seed,
         deadline: options.deadline,
+        watch: true,
         fail_fast: options.fail_fast,
         confirm: !options.no_confirm,
         skip: &|case| {
@@ -197,20 +201,21 @@ async fn with_progress(target: &Target, selected: &[Case], options: &Options, te
         fails: &|result| terms.fails(result),
     };
     let mut failed = 0;
-    let run = run_cases(&plan, |result| {
-        if terms.fails(result) {
-            failed += 1;
-            bar.println(format!("FAIL {}", result.title()));
-        }
-        let so_far = if failed > 0 {
-            format!("{failed} failed, ")
-        } else {
-            String::new()
-        };
-        bar.set_message(format!("{so_far}{}", result.title()));
-        bar.inc(1);
-    })
-    .await;
+    let run = plan
+        .run(|result| {
+            if terms.fails(result) {
+                failed += 1;
+                bar.println(format!("FAIL {}", result.title()));
+            }
+            let so_far = if failed > 0 {
+                format!("{failed} failed, ")
+            } else {
+                String::new()
+            };
+            bar.set_message(format!("{so_far}{}", result.title()));
+            bar.inc(1);
+        })
+        .await;
     bar.finish_and_clear();
     run
 }

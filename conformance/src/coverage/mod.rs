@@ -14,8 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chat_spec::{Profile, REQUIREMENTS, UNREACHABLE};
 use serde::Serialize;
 
-use crate::engine::{Record, Run};
-use crate::report;
+use crate::engine::Record;
 
 /// A view of the whole contract with what was seen of it.
 #[derive(Debug, Clone, Serialize)]
@@ -109,22 +108,6 @@ impl Matrix {
         }
     }
 
-    /// What a whole run saw and judged.
-    pub fn of_run(run: &Run, claims: &BTreeSet<Profile>) -> Self {
-        let records = run.results.iter().map(|result| &result.transcript);
-        let mut judged: BTreeSet<&'static str> = BTreeSet::new();
-        for result in &run.results {
-            judged.extend(result.tally.passed.keys());
-            judged.extend(result.tally.failures.iter().map(|failure| failure.requirement.id));
-        }
-        Self::of(records, &judged, claims)
-    }
-
-    /// For the reports, a table for each group. Of an excused cell nothing is asked.
-    pub fn tables(&self) -> Vec<report::Matrix> {
-        self.groups.iter().map(Group::table).collect()
-    }
-
     /// Every cell, with the name of its group.
     pub fn cells(&self) -> impl Iterator<Item = (&'static str, &Cell)> {
         self.groups
@@ -187,35 +170,6 @@ impl Group {
             name,
             title,
             cells: cells.collect(),
-        }
-    }
-
-    fn table(&self) -> report::Matrix {
-        let mut columns: Vec<String> = Vec::new();
-        let mut rows: Vec<(String, Vec<report::Cell>)> = Vec::new();
-        for cell in &self.cells {
-            if !columns.contains(&cell.column) {
-                columns.push(cell.column.clone());
-            }
-            if rows.last().is_none_or(|(row, _)| *row != cell.row) && !rows.iter().any(|(row, _)| *row == cell.row) {
-                rows.push((cell.row.clone(), Vec::new()));
-            }
-        }
-        let at = |row: &str, column: &str| {
-            let cell = self.cells.iter().find(|cell| cell.row == row && cell.column == column);
-            match cell {
-                Some(cell) if cell.seen > 0 => report::Cell::Seen(cell.seen),
-                Some(cell) if cell.excused.is_none() => report::Cell::Missing,
-                _ => report::Cell::Empty,
-            }
-        };
-        for (row, cells) in &mut rows {
-            cells.extend(columns.iter().map(|column| at(row, column)));
-        }
-        report::Matrix {
-            title: self.title.to_owned(),
-            columns,
-            rows,
         }
     }
 }

@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 use chat_testcontainers::Node;
 use tokio::process::Command;
 
+use crate::mutants::proxy::{Proxy, Tamper};
+
 pub use self::recipe::{Kind, Recipe};
 pub use self::stack::{Databases, Stack};
 
@@ -24,7 +26,11 @@ const LOG_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Knows how to start servers of the kind that is judged. Cheap to clone.
 #[derive(Clone)]
-pub struct Launcher(Arc<Recipe>);
+pub struct Launcher {
+    recipe: Arc<Recipe>,
+    /// Has a hand in what those servers say.
+    tamper: Option<Arc<dyn Tamper>>,
+}
 
 /// A running server; killed when it is dropped, and its data are removed.
 pub struct Launched {
@@ -32,6 +38,8 @@ pub struct Launched {
     /// From the start of the process to its being ready.
     pub ready_after: Duration,
     node: Node,
+    /// What stands before the server, when somebody has a hand in what it says.
+    _proxy: Option<Proxy>,
     recipe: Arc<Recipe>,
     database: Option<String>,
 }
@@ -61,7 +69,36 @@ impl Launcher {
 
     /// Starts what the recipe says.
     pub fn of(recipe: Recipe) -> Self {
-        Self(Arc::new(recipe))
+        Self {
+            recipe: Arc::new(recipe),
+            tamper: None,
+        }
+    }
+
+    /// What it starts; empty for an image.
+    pub fn program(&self) -> &Path {
+        match &self.recipe.kind {
+            Kind::Reference { program } => program,
+            Kind::Exec { command } => command.first().map_or(Path::new(""), Path::new),
+            Kind::Image { .. } => Path::new(""),
+        }
+    }
+
+    /// The same, with a setting for every server that it starts.
+    #[must_use]
+    pub fn with(self, name: &str, value: &str) -> Self {
+        let recipe = Arc::unwrap_or_clone(self.recipe).with(name, value);
+        Self {
+            recipe: Arc::new(recipe),
+            ..self
+        }
+    }
+
+    /// The same, with a hand in what those servers say.
+    #[must_use]
+    pub fn through(mut self, tamper: Arc<dyn Tamper>) -> Self {
+        self.tamper = Some(tamper);
+        self
     }
 
     /// A server on a free port with data of its own. Settings are the reference's flags; later ones win over what is set
@@ -71,7 +108,7 @@ impl Launcher {
     ///
     /// When it does not become ready, or has no such setting.
     pub async fn launch(&self, settings: &[(&str, &str)]) -> Result<Launched, LaunchError> {
-        let database = self.0.new_database();
+        let database = self.recipe.new_database();
         self.start(settings, database, None).await
     }
 
@@ -81,7 +118,7 @@ impl Launcher {
     ///
     /// As [`Launcher::launch`]; and when it is not the reference on its embedded store.
     pub async fn launch_on_small_disk(&self, kib: u32, settings: &[(&str, &str)]) -> Result<Launched, LaunchError> {
-        if !self.0.is_embedded() {
+        if !self.recipe.is_embedded() {
             return Err(LaunchError::Unsupported(
                 "needs a server that keeps files of its own".into(),
             ));
@@ -95,7 +132,7 @@ impl Launcher {
     ///
     /// As [`Launcher::launch`]; and when nodes would have nothing in common.
     pub async fn launch_nodes(&self, count: usize, settings: &[(&str, &str)]) -> Result<Vec<Launched>, LaunchError> {
-        let Some(database) = self.0.new_database().filter(|_| self.0.joins_nodes()) else {
+        let Some(database) = self.recipe.new_database().filter(|_| self.recipe.joins_nodes()) else {
             return Err(LaunchError::Unsupported("needs a deployment of several nodes".into()));
         };
         let mut nodes = Vec::with_capacity(count);
@@ -112,13 +149,19 @@ impl Launcher {
         most_kib: Option<u32>,
     ) -> Result<Launched, LaunchError> {
         let began = Instant::now();
-        let program = self.0.program(settings, database.as_deref(), most_kib)?;
+        let program = self.recipe.program(settings, database.as_deref(), most_kib)?;
         let node = Node::start(program).await?;
+        let ready_after = began.elapsed();
+        let proxy = match &self.tamper {
+            Some(tamper) => Some(Proxy::start(node.url(), tamper.clone()).await?),
+            None => None,
+        };
         Ok(Launched {
-            base: node.url().to_owned(),
-            ready_after: began.elapsed(),
+            base: proxy.as_ref().map_or(node.url(), |proxy| &proxy.base).to_owned(),
+            ready_after,
             node,
-            recipe: self.0.clone(),
+            _proxy: proxy,
+            recipe: self.recipe.clone(),
             database,
         })
     }

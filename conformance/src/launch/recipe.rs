@@ -108,14 +108,9 @@ impl Recipe {
 
     /// The variables that lead to the databases.
     pub(super) fn variables(&self, database: Option<&str>) -> Vec<(&'static str, String)> {
-        let mut variables = Vec::new();
-        if let (Some(mongo), Some(database)) = (&self.databases.mongo, database) {
-            variables.push(("MONGODB_URI", mongo.database_uri(database)));
-            if let Some(redis) = &self.databases.redis {
-                variables.push(("REDIS_URL", redis.url()));
-            }
-        }
-        variables
+        database
+            .map(|database| self.databases.variables(database))
+            .unwrap_or_default()
     }
 
     /// What runs with these settings.
