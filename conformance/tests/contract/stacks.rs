@@ -10,7 +10,7 @@ use chat_conformance::report::reason;
 use chat_spec::Profile;
 use libtest_mimic::{Completion, Failed};
 
-use crate::shared;
+use crate::nextest;
 
 /// As the program does; under nextest there is one case in a process.
 const JOBS: usize = 12;
@@ -104,7 +104,7 @@ impl Judge {
         let databases = self.stack.shared_databases().await.map_err(|error| error.to_string())?;
         let kind = Kind::reference().map_err(|error| error.to_string())?;
         let launcher = Launcher::of(Recipe::new(kind, databases.clone()));
-        if let Some(nodes) = shared::nodes(self.stack, &databases).await? {
+        if let Some(nodes) = nextest::nodes(self.stack, &databases).await? {
             let nodes: Vec<&str> = nodes.iter().map(String::as_str).collect();
             return Ok((Target::of_nodes(&nodes, Some(launcher))?, Vec::new()));
         }
