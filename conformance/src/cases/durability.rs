@@ -71,7 +71,7 @@ async fn every_change_survives_a_crash(w: World) -> Outcome {
     eve.put("/api/auth/change-password", &change).await?;
     let before = [everything(&ann, &bob).await?, everything(&bob, &ann).await?];
 
-    let server = server.crash_and_restart(&[]).await.map_err(inconclusive)?;
+    let server = server.crash_and_restart().await.map_err(inconclusive)?;
     let requirement = &req::PROMISES_DURABLE_CRASH;
     let (ann, bob, gone, eve) = (
         ann.at(&server.base),
@@ -185,7 +185,7 @@ async fn nothing_acknowledged_is_lost_under_load(w: World) -> Outcome {
             }
             heard += 1;
         }
-        server = server.crash_and_restart(&[]).await.map_err(inconclusive)?;
+        server = server.crash_and_restart().await.map_err(inconclusive)?;
         for (number, id, answer) in rest {
             if let Ok(ack) = answer.await {
                 note(&mut acknowledged[number], id, &ack);

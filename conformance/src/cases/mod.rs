@@ -76,5 +76,8 @@ pub(crate) async fn launch(w: &World, settings: &[(&str, &str)]) -> Result<Launc
 }
 
 fn inconclusive(error: LaunchError) -> Stop {
-    Stop::Inconclusive(error.to_string())
+    match error {
+        LaunchError::Unsupported(why) => Stop::NotApplicable(why),
+        other => Stop::Inconclusive(other.to_string()),
+    }
 }

@@ -37,7 +37,7 @@ async fn what_was_acknowledged_survives_a_crash(w: World) -> Outcome {
             }
             acknowledged = ack.await.unwrap_or_default()["seq"].as_u64().unwrap_or(acknowledged);
         }
-        server = server.crash_and_restart(&secrets).await.map_err(super::inconclusive)?;
+        server = server.crash_and_restart().await.map_err(super::inconclusive)?;
         (ann, bob) = (ann.at(&server.base), bob.at(&server.base));
         let mut seqs = Vec::new();
         loop {

@@ -144,6 +144,9 @@ impl Request {
             world.transcript.add(&party, &server, lost);
             Stop::Inconclusive(format!("{method} {path}: {why}"))
         })?;
+        if world.target.nodes.contains(&base) {
+            world.target.pulse.answered(status);
+        }
         let answer = Answer {
             status,
             headers: got,
@@ -170,7 +173,7 @@ impl Request {
 }
 
 /// The innermost reason, without the address: that is the target's.
-fn because(error: &reqwest::Error) -> String {
+pub(super) fn because(error: &reqwest::Error) -> String {
     let mut reason: &dyn std::error::Error = error;
     while let Some(source) = reason.source() {
         reason = source;

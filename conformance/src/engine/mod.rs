@@ -3,17 +3,22 @@
 mod case;
 mod http;
 mod judgement;
+pub mod known;
+pub mod preflight;
+mod pulse;
 mod runner;
 mod socket;
 pub mod transcript;
 mod user;
+mod verdict;
 mod world;
 
 pub use case::{Body, Case, Judging};
 pub use http::{Answer, Request, operation};
 pub use judgement::{Failure, Outcome, Stop, Tally};
-pub use runner::{CaseResult, Finding, Run, run};
+pub use runner::{CaseResult, Cut, Finding, Plan, Run, run, run_one};
 pub use socket::{Connection, Device, Refused, Transport};
 pub use transcript::{Record, Transcript};
 pub use user::{PASSWORD, User};
+pub use verdict::{Terms, Verdict};
 pub use world::{Target, World};

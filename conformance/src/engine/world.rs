@@ -13,6 +13,7 @@ use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use serde_json::Value;
 
+use super::pulse::Pulse;
 use super::transcript::{Party, What};
 use super::{Answer, Device, Failure, Stop, Tally, Transcript};
 use crate::launch::Launcher;
@@ -32,6 +33,7 @@ pub struct TargetParts {
     pub http: reqwest::Client,
     /// Starts further servers of the same kind, with other settings. `None`: the target is somebody else's.
     pub launcher: Option<Launcher>,
+    pub(super) pulse: Pulse,
     validators: Arc<HashMap<&'static str, Validator>>,
 }
 
@@ -68,18 +70,20 @@ impl Target {
             nodes,
             http,
             launcher,
+            pulse: Pulse::default(),
             validators: Arc::new(validators),
         })))
     }
 
-    /// The same for a server elsewhere.
-    pub fn beside(&self, base: &str, launcher: Option<Launcher>) -> Self {
-        let base = base.trim_end_matches('/').to_owned();
+    /// The same for servers elsewhere, at least one.
+    pub fn beside(&self, nodes: &[&str], launcher: Option<Launcher>) -> Self {
+        let nodes: Vec<String> = nodes.iter().map(|base| base.trim_end_matches('/').to_owned()).collect();
         Self(Arc::new(TargetParts {
-            nodes: vec![base.clone()],
-            base,
+            base: nodes.first().unwrap_or(&self.base).clone(),
+            nodes,
             http: self.http.clone(),
             launcher,
+            pulse: Pulse::default(),
             validators: self.validators.clone(),
         }))
     }
