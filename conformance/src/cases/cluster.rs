@@ -1,10 +1,12 @@
 //! The promises across nodes: users and their devices at different nodes of one deployment.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use chat_spec::req;
 use serde_json::{Value, json};
 
+use super::inconclusive;
 use crate::cases;
 use crate::engine::{Connection, Device, Outcome, Stop, Transport, User, World};
 
@@ -19,6 +21,8 @@ cases!("cluster":
     ],
     both_sides_write_at_different_nodes for Cluster [CLUSTER_ORDER_ACROSS_NODES],
     what_is_acknowledged_is_readable_everywhere for Cluster [CLUSTER_READ_ACROSS_NODES],
+    limits_count_over_all_nodes for Cluster [CLUSTER_LIMITS_ACROSS_NODES],
+    a_lost_node_loses_nothing_acknowledged for Cluster [CLUSTER_NODE_LOST, MESSAGE_NEW_RECEIVER_DEVICES],
 );
 
 /// Two nodes of the target.
@@ -378,5 +382,77 @@ async fn what_is_acknowledged_is_readable_everywhere(w: World) -> Outcome {
     }
     let found = bob.get("/api/messages/search?q=number%2024").await?;
     w.equal(requirement, "found", 1, found.items().len());
+    Ok(())
+}
+
+async fn limits_count_over_all_nodes(w: World) -> Outcome {
+    const QUOTA: u32 = 40;
+    let settings = [("--rate-limit-max-requests", "40")];
+    let nodes = w.launcher()?.launch_nodes(2, &settings).await.map_err(inconclusive)?;
+    let ann = w.user_at(&nodes[0].base, "ann").await?;
+    let there = ann.at(&nodes[1].base);
+    let mut passed = 0;
+    for number in 0..QUOTA * 3 {
+        let user = if number % 2 == 0 { &ann } else { &there };
+        passed += u32::from(user.get("/api/auth/profile").await?.status == 200);
+    }
+    // Nodes may learn late of each other's requests, but not of half of them.
+    let requirement = &req::CLUSTER_LIMITS_ACROSS_NODES;
+    let good = (QUOTA..=QUOTA * 3 / 2).contains(&passed);
+    w.check(requirement, good, format!("about {QUOTA} of {}", QUOTA * 3), passed);
+    for user in [&ann, &there] {
+        w.refused(requirement, &user.get("/api/auth/profile").await?, 429, "RATE_LIMITED");
+    }
+    Ok(())
+}
+
+async fn a_lost_node_loses_nothing_acknowledged(w: World) -> Outcome {
+    let nodes = w.launcher()?.launch_nodes(2, &[]).await.map_err(inconclusive)?;
+    let ann = w.user_at(&nodes[0].base, "ann").await?;
+    let bob = w.user_at(&nodes[1].base, "bob").await?;
+    let requirement = &req::CLUSTER_NODE_LOST;
+    let (lost, watcher) = (ann.device().await?, bob.device().await?);
+    let waiting: Vec<_> = (0..60)
+        .map(|number| lost.ask_later("send_message", json!({"to": bob.id, "content": format!("{number}")})))
+        .collect();
+    let mut acknowledged = Vec::new();
+    for (number, answer) in waiting.into_iter().enumerate() {
+        if number == 40 {
+            nodes[0].kill().await.map_err(inconclusive)?;
+        }
+        if let Ok(ack) = answer.await {
+            acknowledged.extend(ack["messageId"].as_str().map(str::to_owned));
+        }
+    }
+    let page = bob.conversation(&ann, "?limit=100").await?;
+    let missing = acknowledged
+        .iter()
+        .filter(|id| !page.items().iter().any(|message| message["id"] == id.as_str()))
+        .count();
+    w.check(
+        requirement,
+        missing == 0,
+        format!("all {} that were acknowledged", acknowledged.len()),
+        format!("{missing} missing"),
+    );
+    let of_ann = |event: &Value| event["userId"] == ann.id.as_str();
+    let gone = watcher
+        .take_within(Duration::from_secs(20), "user_offline", of_ann)
+        .await;
+    w.check(requirement, gone.is_some(), "user_offline within 15 s", watcher.names());
+    let shown = bob.get(&format!("/api/users/{}/status", ann.id)).await?;
+    w.equal(requirement, "status", "offline", shown.body["status"].clone());
+    // Whoever was there goes on at the other node.
+    let ann = ann.at(&nodes[1].base);
+    let back = ann.device().await?;
+    w.arrives(requirement, &watcher, "user_online", of_ann).await?;
+    let ack = back
+        .ask("send_message", json!({"to": bob.id, "content": "back again"}))
+        .await?;
+    w.equal(requirement, "ok", true, ack["ok"].clone());
+    w.arrives(&req::MESSAGE_NEW_RECEIVER_DEVICES, &watcher, "new_message", |event| {
+        event["content"] == "back again"
+    })
+    .await?;
     Ok(())
 }

@@ -17,9 +17,10 @@ use indicatif::{ProgressBar, ProgressStyle};
 use self::config::Config;
 use self::options::{Cli, Options, Which};
 use crate::cases;
+use crate::coverage::Matrix;
 use crate::engine::known::Known;
 use crate::engine::preflight::preflight;
-use crate::engine::{Case, Plan, Run, Target, Terms, run as run_cases};
+use crate::engine::{Case, Plan, Run, Target, Terms};
 use crate::launch::SERVE;
 use crate::mutants;
 use crate::report::{Conclusion, Judged, compare, json};
@@ -78,14 +79,17 @@ fn dispatch(cli: &Cli) -> Result<u8, Failure> {
             return print(&text.text).map(|()| u8::from(text.is_worse));
         }
         Some(Which::Schema) => return print(json::SCHEMA).map(|()| 0),
-        Some(Which::Prove(prove)) => {
-            let proved = runtime()?.block_on(mutants::command::perform(prove, cli.options.stack));
-            return match proved {
-                Ok(proved) => Ok(u8::from(!proved)),
-                Err(error) => Err(Failure::Harness(error.to_string())),
-            };
-        }
         _ => {}
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::Harness(error.to_string()))?;
+    if let Some(Which::Prove(prove)) = &cli.target {
+        let proved = runtime.block_on(mutants::command::perform(prove, cli.options.stack));
+        return proved
+            .map(|proved| u8::from(!proved))
+            .map_err(|error| Failure::Harness(error.to_string()));
     }
     let config = Config::find(cli.options.config.as_deref()).map_err(Failure::Usage)?;
     let terms = terms(&cli.options, &config)?;
@@ -97,19 +101,13 @@ fn dispatch(cli: &Cli) -> Result<u8, Failure> {
         complain("nothing was selected; `chat-conformance list` prints all cases");
         return Ok(NOTHING);
     }
-    let conclusion = runtime()?.block_on(judge(cli, &config, &terms, &selected))?;
+    let conclusion = runtime.block_on(judge(cli, &config, &terms, &selected))?;
     Ok(match conclusion {
         Conclusion::Conformant => 0,
         Conclusion::NotConformant => 1,
         Conclusion::Undecided => HARNESS,
         Conclusion::NothingRun => NOTHING,
     })
-}
-
-fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
-    let mut builder = tokio::runtime::Builder::new_multi_thread();
-    let built = builder.enable_all().build();
-    built.map_err(|error| Failure::Harness(error.to_string()))
 }
 
 /// What the target claims and which failures are known, from the command line or else the target file.
@@ -161,11 +159,13 @@ async fn judge(cli: &Cli, config: &Config, terms: &Terms, selected: &[Case]) -> 
     let mut judged = Judged::new(&run, terms, &up.name, survived);
     judged.warnings = warnings;
     judged.allow_flaky(options.allow_flaky);
-    let complete = outputs::write(&judged, &run, options, &log).map_err(Failure::Harness)?;
-    Ok(match judged.conclusion {
-        Conclusion::Conformant if options.coverage_gate && !complete => Conclusion::Undecided,
-        conclusion => conclusion,
-    })
+    if !options.is_selective() {
+        let records = run.results.iter().map(|result| &result.transcript);
+        judged.measure(Matrix::of(records, &judged.judged_requirements(), &terms.claims));
+    }
+    judged.require_coverage(options.coverage_gate);
+    outputs::write(&judged, &run, options, &log).map_err(Failure::Harness)?;
+    Ok(judged.conclusion)
 }
 
 async fn with_progress(target: &Target, selected: &[Case], options: &Options, terms: &Terms) -> Run {
@@ -190,6 +190,7 @@ async fn with_progress(target: &Target, selected: &[Case], options: &Options, te
         jobs: options.jobs,
         seed,
         deadline: options.deadline,
+        watch: true,
         fail_fast: options.fail_fast,
         confirm: !options.no_confirm,
         skip: &|case| {
@@ -200,20 +201,21 @@ async fn with_progress(target: &Target, selected: &[Case], options: &Options, te
         fails: &|result| terms.fails(result),
     };
     let mut failed = 0;
-    let run = run_cases(&plan, |result| {
-        if terms.fails(result) {
-            failed += 1;
-            bar.println(format!("FAIL {}", result.title()));
-        }
-        let so_far = if failed > 0 {
-            format!("{failed} failed, ")
-        } else {
-            String::new()
-        };
-        bar.set_message(format!("{so_far}{}", result.title()));
-        bar.inc(1);
-    })
-    .await;
+    let run = plan
+        .run(|result| {
+            if terms.fails(result) {
+                failed += 1;
+                bar.println(format!("FAIL {}", result.title()));
+            }
+            let so_far = if failed > 0 {
+                format!("{failed} failed, ")
+            } else {
+                String::new()
+            };
+            bar.set_message(format!("{so_far}{}", result.title()));
+            bar.inc(1);
+        })
+        .await;
     bar.finish_and_clear();
     run
 }

@@ -9,6 +9,7 @@ use chat_spec::Profile;
 use clap::{Args, Parser, Subcommand};
 
 use crate::launch::Stack;
+use crate::mutants;
 
 /// Judges a server of the chat API against its contract.
 ///
@@ -51,13 +52,13 @@ pub(super) enum Which {
     },
     /// Print the cases.
     List,
+    /// Judge the suite itself: does it fail when it should, and only then?
+    #[command(subcommand)]
+    Prove(mutants::command::Prove),
     /// Show what changed between two runs, by their report.json; 1 when something got worse.
     Compare { before: PathBuf, after: PathBuf },
     /// Print the JSON Schema of report.json.
     Schema,
-    /// Judge the suite itself: does it fail when it should, and only then?
-    #[command(subcommand)]
-    Prove(crate::mutants::command::Prove),
 }
 
 /// How a server that is not the reference is started.
@@ -139,6 +140,11 @@ pub(super) struct Options {
 }
 
 impl Options {
+    /// Whether some cases were left out on purpose.
+    pub(super) fn is_selective(&self) -> bool {
+        !self.case.is_empty() || !self.requirement.is_empty() || self.rerun_failed || self.profile.is_some()
+    }
+
     /// What a server claims that says nothing: all that one node can keep, and several nodes for a cluster.
     pub(super) fn default_claims(&self) -> BTreeSet<Profile> {
         let all = Profile::ALL.iter().copied();

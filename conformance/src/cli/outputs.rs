@@ -7,25 +7,16 @@ use std::path::Path;
 use jiff::ToSpan as _;
 
 use super::options::Options;
-use crate::coverage::Matrix;
 use crate::engine::{Run, known};
-use crate::report::{Judged, State, badge, html, json, junit, markdown, terminal};
+use crate::report::{Judged, badge, html, json, junit, markdown, terminal};
 
 /// A first file of known failures holds for so long.
 const DAYS: i32 = 90;
 
-/// Whether everything that the contract names was seen.
-pub(super) fn write(judged: &Judged, run: &Run, options: &Options, logs: &[String]) -> Result<bool, String> {
+pub(super) fn write(judged: &Judged, run: &Run, options: &Options, logs: &[String]) -> Result<(), String> {
     let mut out = io::stdout().lock();
     let said = out.write_all(terminal::render(judged, run).as_bytes());
     said.map_err(|error| error.to_string())?;
-    let known = judged.states.iter().filter(|(_, state)| **state != State::NotJudged);
-    let records = run.results.iter().map(|result| &result.transcript);
-    let matrix = Matrix::of(records, &known.map(|(id, _)| *id).collect(), &judged.terms.claims);
-    if options.case.is_empty() && options.requirement.is_empty() {
-        let said = out.write_all(matrix.text().as_bytes());
-        said.map_err(|error| error.to_string())?;
-    }
     let dir = &options.report;
     std::fs::create_dir_all(dir).map_err(|error| format!("{}: {error}", dir.display()))?;
     for (name, text) in [
@@ -34,10 +25,6 @@ pub(super) fn write(judged: &Judged, run: &Run, options: &Options, logs: &[Strin
         ("junit.xml", junit::render(judged, run)?),
         ("summary.md", markdown::render(judged, run)),
         ("badge.json", badge::render(judged)),
-        (
-            "coverage.json",
-            serde_json::to_string(&matrix).map_err(|error| error.to_string())?,
-        ),
     ] {
         file(&dir.join(name), &text)?;
     }
@@ -60,8 +47,7 @@ pub(super) fn write(judged: &Judged, run: &Run, options: &Options, logs: &[Strin
         let expires = judged.today.saturating_add(DAYS.days());
         file(path, &known::written(&failed, expires))?;
     }
-    writeln!(out, "Report: {}", dir.join("report.html").display()).map_err(|error| error.to_string())?;
-    Ok(matrix.missing().is_empty())
+    writeln!(out, "Report: {}", dir.join("report.html").display()).map_err(|error| error.to_string())
 }
 
 fn file(path: &Path, text: &str) -> Result<(), String> {

@@ -9,8 +9,9 @@ use tokio::sync::Semaphore;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{timeout, timeout_at};
 
-use super::{Case, Record, Stop, Tally, Target, World};
 use crate::ambient;
+
+use super::{Case, Record, Stop, Tally, Target, World};
 
 /// A case that takes longer is inconclusive.
 const LONGEST: Duration = Duration::from_secs(60);
@@ -78,6 +79,8 @@ pub struct Plan<'a> {
     pub seed: u64,
     /// The run ends within it, whatever happens.
     pub deadline: Duration,
+    /// Looks whether the target still lives when something went wrong.
+    pub watch: bool,
     /// Ends the run at the first result for which `fails` is true.
     pub fail_fast: bool,
     /// Runs what failed a second time.
@@ -117,59 +120,79 @@ struct Course {
     running: Mutex<BTreeSet<String>>,
 }
 
-/// Runs the plan; `done` hears of each case as it ends.
-pub async fn run(plan: &Plan<'_>, mut done: impl FnMut(&CaseResult)) -> Run {
-    let course = Arc::new(Course {
-        began: Instant::now(),
-        seed: plan.seed,
-        cut: OnceLock::new(),
-        running: Mutex::default(),
-    });
-    let mut results: Vec<Option<CaseResult>> = plan.cases.iter().map(|_| None).collect();
-    let mut chosen = Vec::new();
-    for (index, case) in plan.cases.iter().enumerate() {
-        match (plan.skip)(case) {
-            Some(why) => {
-                let result = CaseResult::without_running(case.clone(), Finding::NotApplicable(why));
-                done(&result);
-                results[index] = Some(result);
-            }
-            None => chosen.push(index),
-        }
-    }
-    pass(plan, &course, &chosen, plan.jobs, &mut |index, result| {
-        done(&result);
-        results[index] = Some(result);
-    })
-    .await;
-    let failed = |result: &Option<CaseResult>| result.as_ref().is_some_and(|result| needs_confirming(plan, result));
-    let again: Vec<usize> = (0..results.len()).filter(|index| failed(&results[*index])).collect();
-    if plan.confirm && course.cut.get().is_none() && again.len() <= MOST_CONFIRMED {
-        pass(
-            plan,
-            &course,
-            &again,
-            plan.jobs.min(CONFIRMING_JOBS),
-            &mut |index, mut result| {
-                // A second try that was cut off says nothing.
-                if !matches!(result.finding, Finding::NotRun(_)) {
-                    result.first = results[index].take().map(Box::new);
+/// Runs the cases once, at most `jobs` at once, and looks at nothing else; `done` hears of each as it ends.
+pub async fn run(target: &Target, cases: &[Case], jobs: usize, seed: u64, done: impl FnMut(&CaseResult)) -> Run {
+    let plan = Plan {
+        target,
+        cases,
+        jobs,
+        seed,
+        deadline: Duration::from_secs(24 * 3600),
+        watch: false,
+        fail_fast: false,
+        confirm: false,
+        skip: &|_| None,
+        fails: &|_| false,
+    };
+    plan.run(done).await
+}
+
+impl Plan<'_> {
+    /// Runs it; `done` hears of each case as it ends.
+    pub async fn run(&self, mut done: impl FnMut(&CaseResult)) -> Run {
+        let plan = self;
+        let course = Arc::new(Course {
+            began: Instant::now(),
+            seed: plan.seed,
+            cut: OnceLock::new(),
+            running: Mutex::default(),
+        });
+        let mut results: Vec<Option<CaseResult>> = plan.cases.iter().map(|_| None).collect();
+        let mut chosen = Vec::new();
+        for (index, case) in plan.cases.iter().enumerate() {
+            match (plan.skip)(case) {
+                Some(why) => {
+                    let result = CaseResult::without_running(case.clone(), Finding::NotApplicable(why));
+                    done(&result);
                     results[index] = Some(result);
                 }
-            },
-        )
+                None => chosen.push(index),
+            }
+        }
+        pass(plan, &course, &chosen, plan.jobs, &mut |index, result| {
+            done(&result);
+            results[index] = Some(result);
+        })
         .await;
-    }
-    let cut = course.cut.get().cloned();
-    let why = cut.as_ref().map_or("the run ended", |cut| cut.why.as_str());
-    let results = results.into_iter().zip(plan.cases).map(|(result, case)| {
-        result.unwrap_or_else(|| CaseResult::without_running(case.clone(), Finding::NotRun(why.to_owned())))
-    });
-    Run {
-        results: results.collect(),
-        took: course.began.elapsed(),
-        seed: plan.seed,
-        cut,
+        let failed = |result: &Option<CaseResult>| result.as_ref().is_some_and(|result| needs_confirming(plan, result));
+        let again: Vec<usize> = (0..results.len()).filter(|index| failed(&results[*index])).collect();
+        if plan.confirm && course.cut.get().is_none() && again.len() <= MOST_CONFIRMED {
+            pass(
+                plan,
+                &course,
+                &again,
+                plan.jobs.min(CONFIRMING_JOBS),
+                &mut |index, mut result| {
+                    // A second try that was cut off says nothing.
+                    if !matches!(result.finding, Finding::NotRun(_)) {
+                        result.first = results[index].take().map(Box::new);
+                        results[index] = Some(result);
+                    }
+                },
+            )
+            .await;
+        }
+        let cut = course.cut.get().cloned();
+        let why = cut.as_ref().map_or("the run ended", |cut| cut.why.as_str());
+        let results = results.into_iter().zip(plan.cases).map(|(result, case)| {
+            result.unwrap_or_else(|| CaseResult::without_running(case.clone(), Finding::NotRun(why.to_owned())))
+        });
+        Run {
+            results: results.collect(),
+            took: course.began.elapsed(),
+            seed: plan.seed,
+            cut,
+        }
     }
 }
 
@@ -228,7 +251,7 @@ async fn pass(
             course.end("--fail-fast: a case failed".into(), false);
             break;
         }
-        if troubled && course.cut.get().is_none() {
+        if plan.watch && troubled && course.cut.get().is_none() {
             if let Some(storm) = plan.target.pulse.storm() {
                 course.end(storm, true);
             } else if let Err(death) = plan.target.examine().await {
@@ -271,7 +294,7 @@ impl Course {
         };
         self.running().remove(&id);
         let mut tally = world.take_tally();
-        let judged = tally.count();
+        let nothing = tally.count() == 0;
         let transcript = world.transcript.take();
         for judgement in ambient::judge(&transcript, &|schema, value| world.wrong_shape(schema, value)) {
             tally.add(judgement, transcript.entries.len());
@@ -282,7 +305,7 @@ impl Course {
         }
         let finding = match finding {
             // Nothing passes by not running.
-            Finding::Judged if judged == 0 => Finding::Broken("the case judged nothing".into()),
+            Finding::Judged if nothing => Finding::Broken("the case judged nothing".into()),
             Finding::Inconclusive(why) => Finding::Inconclusive(transcript.secrets.text(&why)),
             other => other,
         };

@@ -43,9 +43,14 @@ impl World {
     /// A fresh user of this very server or node.
     pub async fn user_at(&self, base: &str, name: &str) -> Result<User, Stop> {
         let body = self.registration(name);
+        let newcomer = Party {
+            user: None,
+            ..self.party(body["username"].as_str().unwrap_or_default(), "")
+        };
         for _ in 0..ATTEMPTS {
             let answer = self
                 .request_to(base, "POST", "/api/auth/register")
+                .by(newcomer.clone())
                 .json(&body)
                 .send()
                 .await?;

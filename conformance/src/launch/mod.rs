@@ -12,9 +12,10 @@ use std::time::{Duration, Instant};
 use chat_testcontainers::Node;
 use tokio::process::Command;
 
+use crate::mutants::proxy::{Proxy, Tamper};
+
 pub use self::recipe::{Kind, Recipe};
 pub use self::stack::{Databases, Stack};
-use crate::mutants::proxy::{Proxy, Tamper};
 
 /// The hidden command that becomes the server.
 pub const SERVE: &str = "__serve";
@@ -27,7 +28,7 @@ const LOG_PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Clone)]
 pub struct Launcher {
     recipe: Arc<Recipe>,
-    /// Has a hand in what the servers say.
+    /// Has a hand in what those servers say.
     tamper: Option<Arc<dyn Tamper>>,
 }
 
@@ -37,10 +38,10 @@ pub struct Launched {
     /// From the start of the process to its being ready.
     pub ready_after: Duration,
     node: Node,
+    /// What stands before the server, when somebody has a hand in what it says.
+    _proxy: Option<Proxy>,
     recipe: Arc<Recipe>,
     database: Option<String>,
-    /// What stands before it, when somebody has a hand in what it says.
-    _proxy: Option<Proxy>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -74,16 +75,30 @@ impl Launcher {
         }
     }
 
+    /// What it starts; empty for an image.
+    pub fn program(&self) -> &Path {
+        match &self.recipe.kind {
+            Kind::Reference { program } => program,
+            Kind::Exec { command } => command.first().map_or(Path::new(""), Path::new),
+            Kind::Image { .. } => Path::new(""),
+        }
+    }
+
+    /// The same, with a setting for every server that it starts.
+    #[must_use]
+    pub fn with(self, name: &str, value: &str) -> Self {
+        let recipe = Arc::unwrap_or_clone(self.recipe).with(name, value);
+        Self {
+            recipe: Arc::new(recipe),
+            ..self
+        }
+    }
+
     /// The same, with a hand in what those servers say.
     #[must_use]
     pub fn through(mut self, tamper: Arc<dyn Tamper>) -> Self {
         self.tamper = Some(tamper);
         self
-    }
-
-    /// What it starts.
-    pub fn recipe(&self) -> &Recipe {
-        &self.recipe
     }
 
     /// A server on a free port with data of its own. Settings are the reference's flags; later ones win over what is set
@@ -138,18 +153,16 @@ impl Launcher {
         let node = Node::start(program).await?;
         let ready_after = began.elapsed();
         let proxy = match &self.tamper {
-            Some(tamper) => Some(Proxy::start(&node.url(), tamper.clone()).await?),
+            Some(tamper) => Some(Proxy::start(node.url(), tamper.clone()).await?),
             None => None,
         };
         Ok(Launched {
-            base: proxy
-                .as_ref()
-                .map_or_else(|| node.url().to_owned(), |proxy| proxy.base.clone()),
+            base: proxy.as_ref().map_or(node.url(), |proxy| &proxy.base).to_owned(),
             ready_after,
             node,
+            _proxy: proxy,
             recipe: self.recipe.clone(),
             database,
-            _proxy: proxy,
         })
     }
 }

@@ -92,14 +92,6 @@ impl Recipe {
         self
     }
 
-    /// The program of the reference server, when that is what is started.
-    pub fn reference_program(&self) -> Option<&std::path::Path> {
-        match &self.kind {
-            Kind::Reference { program } => Some(program),
-            _ => None,
-        }
-    }
-
     /// Whether it is the reference on its embedded store.
     pub(super) fn is_embedded(&self) -> bool {
         matches!(self.kind, Kind::Reference { .. }) && self.databases.mongo.is_none()

@@ -21,6 +21,15 @@ pub struct Databases {
     pub(super) redis: Option<std::sync::Arc<Redis>>,
 }
 
+/// What nodes sign tokens with; nobody else ever sees these servers.
+const SECRETS: [(&str, &str); 2] = [
+    ("JWT_SECRET", "access tokens of servers that live as long as a run"),
+    (
+        "JWT_REFRESH_SECRET",
+        "refresh tokens of servers that live as long as a run",
+    ),
+];
+
 impl Stack {
     /// How many nodes are judged.
     pub fn nodes(self) -> usize {
@@ -73,8 +82,17 @@ impl Databases {
             .mongo
             .iter()
             .map(|mongo| ("MONGODB_URI", mongo.database_uri(database)));
-        let redis = self.redis.iter().map(|redis| ("REDIS_URL", redis.url()));
-        mongo.chain(redis).collect()
+        // A deployment of its own: what others count in the same Redis is not for it.
+        let redis = self
+            .redis
+            .iter()
+            .flat_map(|redis| [("REDIS_URL", redis.url()), ("REDIS_PREFIX", database.to_owned())]);
+        // Nodes that share a store take each other's tokens.
+        let secrets = self
+            .mongo
+            .iter()
+            .flat_map(|_| SECRETS.map(|(name, value)| (name, value.to_owned())));
+        mongo.chain(redis).chain(secrets).collect()
     }
 
     /// A MongoDB and a Redis for this process alone.

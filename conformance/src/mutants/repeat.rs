@@ -14,7 +14,7 @@ use super::hunt::reported;
 use super::lawful::Lawful;
 use super::run::ProofError;
 use crate::cases;
-use crate::engine::{Case, CaseResult, Finding, Plan, run};
+use crate::engine::{Case, CaseResult, Finding, Plan};
 use crate::launch::Stack;
 
 /// A run that takes longer is a false alarm too.
@@ -72,6 +72,7 @@ pub async fn repeat(repetition: &Repetition, said: &(dyn Fn(&str) + Sync)) -> Re
             jobs: repetition.jobs,
             seed: rand::random::<u64>() >> 16,
             deadline: LONGEST,
+            watch: true,
             fail_fast: false,
             confirm: false,
             skip: &|case| {
@@ -80,7 +81,7 @@ pub async fn repeat(repetition: &Repetition, said: &(dyn Fn(&str) + Sync)) -> Re
             },
             fails: &|_| false,
         };
-        let ran = run(&plan, |_| {}).await;
+        let ran = plan.run(|_| {}).await;
         drop(proxies);
         alarms.runs += 1;
         alarms.longest = alarms.longest.max(ran.took);

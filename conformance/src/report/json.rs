@@ -3,7 +3,7 @@
 use chat_spec::REQUIREMENTS;
 use serde_json::{Value, json};
 
-use super::{Cell, Judged, State, reason};
+use super::{Judged, State, reason};
 use crate::engine::{CaseResult, Run, Verdict};
 
 /// JSON Schema of what [`render`] makes.
@@ -38,13 +38,12 @@ pub fn render(judged: &Judged, run: &Run) -> String {
     let cut = run.cut.as_ref().map(|cut| {
         json!({"why": cut.why, "milliseconds": millis(cut.at), "running": cut.running, "byTarget": cut.by_target})
     });
-    let coverage: Vec<Value> = judged.coverage.iter().map(matrix).collect();
     let report = json!({
         "version": VERSION, "conclusion": judged.conclusion.name(), "target": judged.target, "claims": claims,
         "survived": judged.survived, "cut": cut, "seed": run.seed, "finishedAt": jiff::Timestamp::now().to_string(),
         "milliseconds": millis(run.took), "judgements": judged.judgements, "warnings": judged.warnings,
         "knownStale": judged.stale, "knownExpired": judged.expired, "requirements": requirements, "rows": rows,
-        "areas": areas, "cases": cases, "coverage": coverage,
+        "areas": areas, "cases": cases, "coverage": judged.coverage,
     });
     format!("{report:#}\n")
 }
@@ -81,20 +80,4 @@ fn failures(judged: &Judged, result: &CaseResult) -> Vec<Value> {
             })
         })
         .collect()
-}
-
-fn matrix(matrix: &super::Matrix) -> Value {
-    let rows: Vec<Value> = (matrix.rows.iter())
-        .map(|(name, cells)| {
-            let cells: Vec<Value> = (cells.iter())
-                .map(|cell| match cell {
-                    Cell::Seen(count) => json!(count),
-                    Cell::Missing => json!(0),
-                    Cell::Empty => Value::Null,
-                })
-                .collect();
-            json!({"name": name, "cells": cells})
-        })
-        .collect();
-    json!({"title": matrix.title, "columns": matrix.columns, "rows": rows})
 }

@@ -6,7 +6,6 @@ pub mod html;
 pub mod json;
 pub mod junit;
 pub mod markdown;
-mod matrix;
 pub mod terminal;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,7 +14,7 @@ use chat_spec::{ClientEvent, Operation, Profile, REQUIREMENTS, Requirement, Serv
 use jiff::civil::Date;
 use jiff::tz::Offset;
 
-pub use self::matrix::{Cell, Matrix};
+use crate::coverage::Matrix;
 use crate::engine::{CaseResult, Failure, Finding, Run, Terms, Verdict};
 
 /// What is said of the target in the end.
@@ -67,10 +66,11 @@ pub struct Judged {
     pub expired: Vec<String>,
     /// What was wrong with the target before the run.
     pub warnings: Vec<String>,
-    /// What of the contract was really seen on the wire; empty when nobody measured it.
-    pub coverage: Vec<Matrix>,
+    /// What of the contract was really seen on the wire; none when nobody measured it.
+    pub coverage: Option<Matrix>,
     pub today: Date,
     flaky_is_failure: bool,
+    coverage_is_due: bool,
     cut_by_target: bool,
 }
 
@@ -93,9 +93,10 @@ impl Judged {
             stale: stale.iter().map(|entry| entry.subject()).collect(),
             expired: terms.known.expired(today).map(|entry| entry.subject()).collect(),
             warnings: Vec::new(),
-            coverage: Vec::new(),
+            coverage: None,
             today,
             flaky_is_failure: true,
+            coverage_is_due: false,
             cut_by_target,
             terms: terms.clone(),
         };
@@ -109,6 +110,23 @@ impl Judged {
         self.conclusion = self.concluded();
     }
 
+    /// Hands in what was seen on the wire.
+    pub fn measure(&mut self, matrix: Matrix) {
+        self.coverage = Some(matrix);
+    }
+
+    /// Leaves the target undecided where something that the contract names was never seen.
+    pub fn require_coverage(&mut self, due: bool) {
+        self.coverage_is_due = due;
+        self.conclusion = self.concluded();
+    }
+
+    /// Requirements about which the run says something.
+    pub fn judged_requirements(&self) -> BTreeSet<&'static str> {
+        let known = self.states.iter().filter(|(_, state)| **state != State::NotJudged);
+        known.map(|(id, _)| *id).collect()
+    }
+
     fn concluded(&self) -> Conclusion {
         let any = |verdict: Verdict| self.verdicts.contains(&verdict);
         let broken_word = any(Verdict::Fail) || (any(Verdict::Flaky) && self.flaky_is_failure);
@@ -117,11 +135,16 @@ impl Judged {
             Conclusion::NotConformant
         } else if self.judgements == 0 && !any(Verdict::Inconclusive) && !any(Verdict::Harness) {
             Conclusion::NothingRun
-        } else if any(Verdict::Inconclusive) || any(Verdict::Harness) {
+        } else if any(Verdict::Inconclusive) || any(Verdict::Harness) || self.lacks_coverage() {
             Conclusion::Undecided
         } else {
             Conclusion::Conformant
         }
+    }
+
+    fn lacks_coverage(&self) -> bool {
+        let missing = |matrix: &Matrix| !matrix.missing().is_empty();
+        self.coverage_is_due && self.coverage.as_ref().is_some_and(missing)
     }
 
     /// Every result with its verdict.
@@ -167,6 +190,7 @@ impl Judged {
         match self.conclusion {
             Conclusion::Conformant => format!("conformant in what was judged of {claims}"),
             Conclusion::NotConformant => format!("NOT conformant to {claims}"),
+            Conclusion::Undecided if self.lacks_coverage() => "undecided: not all of the contract was seen".into(),
             Conclusion::Undecided => "undecided: some cases could not be judged".into(),
             Conclusion::NothingRun => "not judged: nothing was run".into(),
         }

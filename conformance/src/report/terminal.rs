@@ -19,6 +19,17 @@ pub fn render(judged: &Judged, run: &Run) -> String {
     }
     areas(&mut text, judged, run);
     cut(&mut text, judged, run);
+    if let Some(matrix) = &judged.coverage {
+        let told = matrix.text();
+        let (missing, groups): (Vec<&str>, Vec<&str>) = told.lines().partition(|line| line.starts_with("  missing"));
+        let _ = writeln!(text, "\n{}", groups.join("\n"));
+        for line in missing.iter().take(MOST) {
+            let _ = writeln!(text, "{line}");
+        }
+        if missing.len() > MOST {
+            let _ = writeln!(text, "  … and {} more in the report", missing.len() - MOST);
+        }
+    }
     for (title, subjects) in [
         ("KNOWN FAILURES THAT DO NOT FAIL ANY MORE", &judged.stale),
         ("KNOWN FAILURES THAT ARE OVER", &judged.expired),

@@ -8,8 +8,9 @@ mod data;
 use chat_spec::{REQUIREMENTS, Requirement};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::{Cell, Conclusion, Judged, Matrix, State, reason};
-use crate::engine::{CaseResult, Run, Verdict};
+use super::{Conclusion, Judged, State, reason};
+use crate::coverage::{Cell, Group};
+use crate::engine::{CaseResult, Failure, Run, Verdict};
 
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = concat!(
@@ -48,7 +49,7 @@ pub fn render(judged: &Judged, run: &Run) -> String {
                         div id="list" { @for (number, (result, verdict)) in ordered(judged, run).into_iter().enumerate() { (case(judged, result, verdict, number)) } }
                         p id="none" hidden { "No case fits." }
                     }
-                    section { h2 { "Coverage of the contract" } (rows(judged)) @for matrix in &judged.coverage { (table(matrix)) } }
+                    section { h2 { "Coverage of the contract" } (rows(judged)) @for group in judged.coverage.iter().flat_map(|matrix| &matrix.groups) { (cells(group)) } }
                     section {
                         h2 { "Requirements" }
                         @for wanted in [State::Failed, State::Known, State::Noted, State::NotJudged, State::Holds] { (group(judged, wanted)) }
@@ -183,12 +184,25 @@ fn case(judged: &Judged, result: &CaseResult, verdict: Verdict, number: usize) -
     }
 }
 
+/// The same failure of the same requirement is shown once.
 fn failures(judged: &Judged, result: &CaseResult) -> Markup {
     let id = result.case.id();
+    let mut shown: Vec<(&Failure, usize)> = Vec::new();
+    for failure in &result.tally.failures {
+        let same = |known: &Failure| {
+            known.requirement.id == failure.requirement.id
+                && known.expected == failure.expected
+                && known.got == failure.got
+        };
+        match shown.iter_mut().find(|(known, _)| same(known)) {
+            Some((_, times)) => *times += 1,
+            None => shown.push((failure, 1)),
+        }
+    }
     html! {
-        @for failure in &result.tally.failures {
+        @for (failure, times) in shown {
             dl class={ "failure " (judged.weight(failure, &id).name()) } {
-                dt { (tag(failure.requirement)) } dd { (failure.requirement.text) }
+                dt { (tag(failure.requirement)) @if times > 1 { small { " " (times) " times" } } } dd { (failure.requirement.text) }
                 dt { "expected" } dd { code { (failure.expected) } }
                 dt { "got" } dd { code { (failure.got) } }
             }
@@ -220,32 +234,44 @@ fn rows(judged: &Judged) -> Markup {
     }
 }
 
-fn table(matrix: &Matrix) -> Markup {
-    let (seen, all) = matrix.share();
+/// A row for each call, event or property, with its cells side by side.
+fn cells(group: &Group) -> Markup {
+    let due = group
+        .cells
+        .iter()
+        .filter(|cell| cell.seen > 0 || cell.excused.is_none());
+    let (seen, all) = (group.cells.iter().filter(|cell| cell.seen > 0).count(), due.count());
+    let mut rows: Vec<(&str, Vec<&Cell>)> = Vec::new();
+    for cell in &group.cells {
+        match rows.iter_mut().find(|(name, _)| *name == cell.row) {
+            Some((_, cells)) => cells.push(cell),
+            None => rows.push((&cell.row, vec![cell])),
+        }
+    }
     html! {
-        details class="matrix" open[seen < all] {
-            summary { (matrix.title) ": " (seen) " of " (all) " cells" }
-            div class="scroll" {
-                table {
-                    thead { tr { th { "" } @for column in &matrix.columns { th { span { (column) } } } } }
-                    tbody {
-                        @for (name, cells) in &matrix.rows {
-                            tr {
-                                th scope="row" { code { (name) } }
-                                @for cell in cells {
-                                    @match cell {
-                                        Cell::Seen(count) => { td class="seen" title={ (count) " times" } { "✓" } }
-                                        Cell::Missing => { td class="missing" { "missing" } }
-                                        Cell::Empty => { td {} }
-                                    }
-                                }
-                            }
+        details class="matrix" {
+            summary { (group.title) ": " strong class=(if seen < all { "lacking" } else { "whole" }) { (seen) " of " (all) } " cells" }
+            table {
+                tbody {
+                    @for (name, cells) in &rows {
+                        tr {
+                            th scope="row" { code { (name) } }
+                            td { @for cell in cells { (chip(cell)) " " } }
                         }
                     }
                 }
             }
         }
     }
+}
+
+fn chip(cell: &Cell) -> Markup {
+    let (class, title) = match (cell.seen, cell.excused) {
+        (0, None) => ("missing", "never seen".to_owned()),
+        (0, Some(why)) => ("excused", why.to_owned()),
+        (times, _) => ("seen", format!("seen {times} times")),
+    };
+    html! { span class={ "cell " (class) } title=(title) { (cell.column) @if class == "missing" { " (never)" } } }
 }
 
 fn group(judged: &Judged, wanted: State) -> Markup {

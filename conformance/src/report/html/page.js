@@ -73,10 +73,12 @@ document.addEventListener('keydown', event => {
 
 /* A case's exchange is drawn when it is opened. */
 for (const node of all) {
-  node.addEventListener('toggle', () => {
+  const look = () => {
     const place = node.querySelector('.exchange');
     if (node.open && !place.hasChildNodes()) draw(place, cases[Number(node.dataset.number)]);
-  });
+  };
+  node.addEventListener('toggle', look);
+  look();
 }
 if (location.hash) {
   const wanted = document.getElementById(decodeURIComponent(location.hash.slice(1)));
