@@ -41,12 +41,13 @@ async fn a_user_is_public(w: World) -> Outcome {
     );
     let status = ann.get(&format!("/api/users/{}/status", bob.id)).await?;
     w.success(&req::USERS_STATUS_SHAPE, &status, 200, Some("UserStatus"))?;
-    w.equal(
-        &req::USERS_STATUS_SHAPE,
-        "status",
-        json!({"userId": bob.id, "status": "offline", "lastSeen": null}),
-        status.body.clone(),
-    );
+    for (name, expected) in [
+        ("userId", json!(bob.id)),
+        ("status", json!("offline")),
+        ("lastSeen", json!(null)),
+    ] {
+        w.equal(&req::USERS_STATUS_SHAPE, name, expected, status.body[name].clone());
+    }
     let head = ann.request("HEAD", &format!("/api/users/{}", bob.id)).send().await?;
     w.check(
         &req::HTTP_HEAD_AS_GET,
