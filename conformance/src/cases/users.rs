@@ -178,6 +178,9 @@ async fn users_are_not_found_otherwise(w: World) -> Outcome {
 async fn who_is_online(w: World) -> Outcome {
     let (ann, bob, eve) = (w.user("ann").await?, w.user("bob").await?, w.user("eve").await?);
     let (_a1, _b1) = (ann.device().await?, bob.device().await?);
+    for user in [&ann, &bob] {
+        super::status_when(&w, &ann, user, |shown| shown["status"] == "online").await?;
+    }
     let mut seen = Vec::new();
     let mut query = "?limit=100".to_owned();
     loop {

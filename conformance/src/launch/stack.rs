@@ -24,7 +24,10 @@ pub struct Databases {
 /// What nodes sign tokens with; nobody else ever sees these servers.
 const SECRETS: [(&str, &str); 2] = [
     ("JWT_SECRET", "access tokens of servers that live as long as a run"),
-    ("JWT_REFRESH_SECRET", "refresh tokens of servers that live as long as a run"),
+    (
+        "JWT_REFRESH_SECRET",
+        "refresh tokens of servers that live as long as a run",
+    ),
 ];
 
 impl Stack {
@@ -80,14 +83,15 @@ impl Databases {
             .iter()
             .map(|mongo| ("MONGODB_URI", mongo.database_uri(database)));
         // A deployment of its own: what others count in the same Redis is not for it.
-        let redis = self.redis.iter().flat_map(|redis| {
-            [
-                ("REDIS_URL", redis.url()),
-                ("REDIS_PREFIX", database.to_owned()),
-            ]
-        });
+        let redis = self
+            .redis
+            .iter()
+            .flat_map(|redis| [("REDIS_URL", redis.url()), ("REDIS_PREFIX", database.to_owned())]);
         // Nodes that share a store take each other's tokens.
-        let secrets = self.mongo.iter().flat_map(|_| SECRETS.map(|(name, value)| (name, value.to_owned())));
+        let secrets = self
+            .mongo
+            .iter()
+            .flat_map(|_| SECRETS.map(|(name, value)| (name, value.to_owned())));
         mongo.chain(redis).chain(secrets).collect()
     }
 

@@ -190,7 +190,9 @@ fn failures(judged: &Judged, result: &CaseResult) -> Markup {
     let mut shown: Vec<(&Failure, usize)> = Vec::new();
     for failure in &result.tally.failures {
         let same = |known: &Failure| {
-            known.requirement.id == failure.requirement.id && known.expected == failure.expected && known.got == failure.got
+            known.requirement.id == failure.requirement.id
+                && known.expected == failure.expected
+                && known.got == failure.got
         };
         match shown.iter_mut().find(|(known, _)| same(known)) {
             Some((_, times)) => *times += 1,
