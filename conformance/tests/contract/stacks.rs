@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use chat_conformance::engine::{Case, CaseResult, Plan, Target, Terms, Verdict, run};
+use chat_conformance::engine::{Case, CaseResult, Plan, Target, Terms, Verdict};
 use chat_conformance::launch::{Kind, Launched, Launcher, Recipe, Stack};
 use chat_conformance::report::reason;
 use chat_spec::Profile;
@@ -82,6 +82,7 @@ impl Judge {
                 jobs: JOBS,
                 seed: rand_seed(),
                 deadline: DEADLINE,
+                watch: true,
                 fail_fast: false,
                 // A test that passes at the second try has found something.
                 confirm: false,
@@ -94,7 +95,7 @@ impl Judge {
                 },
                 fails: &|result| self.terms.fails(result),
             };
-            let done = run(&plan, |result| self.hear(result)).await;
+            let done = plan.run(|result| self.hear(result)).await;
             done.cut.map_or(Ok(()), |cut| Err(cut.why))
         })
     }
