@@ -91,7 +91,7 @@ async fn storm(w: World, users: usize, length: usize, mix: Mix) -> Outcome {
 
 async fn attempt(w: &World, users: usize, script: &[Act]) -> Result<Vec<Verdict>, Stop> {
     let history = play::play(w, users, script).await?;
-    judge::judge(history).await
+    judge::judge(w, history).await
 }
 
 /// Leaves out parts of the script as long as something still goes wrong.
