@@ -2,6 +2,9 @@
 //!
 //! Floors: `http` and `socket` parse and answer, `chat` decides, `store` keeps, `cluster` reaches the devices.
 
+#[macro_use]
+pub mod fault;
+
 pub mod app;
 pub mod auth;
 pub mod chat;

@@ -27,7 +27,8 @@ impl Peer {
 
 /// Each proxy appends whom it heard: read from the right, the first address that is no trusted proxy is the client's.
 fn behind_proxies(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
-    let is_trusted = |address: &IpAddr| trusted.iter().any(|net| net.contains(&address.to_canonical()));
+    let is_trusted =
+        |address: &IpAddr| fault!(ForwardedBelieved) || trusted.iter().any(|net| net.contains(&address.to_canonical()));
     let mut address = peer;
     let said = headers
         .get_all("x-forwarded-for")

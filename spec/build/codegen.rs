@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use crate::Result;
 use crate::asyncapi::{Event, Events};
 use crate::bundle::{Schemas, self_contained};
+use crate::coverage::Unreachable;
 use crate::openapi::{Operation, Response};
 use crate::requirements::Requirement;
 
@@ -111,18 +112,31 @@ pub(crate) fn requirements(requirements: &[Requirement]) -> String {
             code,
             "    #[doc = {doc:?}]\n    pub static {name}: Requirement = Requirement {{\n        id: {id:?},\n        \
              level: Level::{level},\n        profile: Profile::{profile},\n        text: {text:?},\n        \
-             owasp: {owasp},\n        asvs: {asvs},\n        operations: &[{operations}],\n        events: {events},\n    }};\n",
+             owasp: {owasp},\n        asvs: {asvs},\n        operations: &[{operations}],\n        events: {events},\n        \
+             untestable: {untestable:?},\n    }};\n",
             name = requirement.constant(),
             level = pascal(&requirement.level.to_lowercase()),
             profile = pascal(&requirement.profile),
             owasp = strings(&requirement.owasp),
             asvs = strings(&requirement.asvs),
             events = strings(&requirement.events),
+            untestable = requirement.untestable,
         );
     }
     code += "}\n\n/// Every requirement, in the order of `requirements.toml`.\npub static REQUIREMENTS: &[&Requirement] = &[\n";
     for requirement in requirements {
         let _ = writeln!(code, "    &req::{},", requirement.constant());
+    }
+    code + "];\n"
+}
+
+/// `UNREACHABLE`.
+pub(crate) fn unreachable(entries: &[Unreachable]) -> String {
+    let mut code = "\n/// Cells of the coverage matrix that need not be reached, as `group/row/column` in which `*` is anything, each\n\
+                    /// with the reason. From `coverage.toml`.\npub static UNREACHABLE: &[(&str, &str)] = &[\n"
+        .to_owned();
+    for Unreachable { cells, reason } in entries {
+        let _ = writeln!(code, "    ({cells:?}, {reason:?}),");
     }
     code + "];\n"
 }

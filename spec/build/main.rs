@@ -4,6 +4,7 @@
 mod asyncapi;
 mod bundle;
 mod codegen;
+mod coverage;
 mod openapi;
 mod requirements;
 
@@ -40,6 +41,7 @@ fn generate() -> Result<()> {
         "asyncapi",
         "schemas",
         "requirements.toml",
+        "coverage.toml",
     ] {
         writeln!(stdout, "cargo::rerun-if-changed={watched}").map_err(|error| error.to_string())?;
     }
@@ -52,6 +54,7 @@ fn generate() -> Result<()> {
     let operations = openapi::operations(&openapi_document)?;
     let events = asyncapi::events(&asyncapi_document)?;
     let requirements = requirements::read(Path::new("requirements.toml"), &operations, &events)?;
+    let unreachable = coverage::read(Path::new("coverage.toml"))?;
     let mut codes = openapi::codes(&openapi_document);
     codes.extend(asyncapi::codes(&asyncapi_document));
 
@@ -63,6 +66,7 @@ fn generate() -> Result<()> {
         codegen::codes(&codes),
         codegen::schemas(&schemas)?,
         codegen::requirements(&requirements),
+        codegen::unreachable(&unreachable),
     ]
     .concat();
     write(&out.join("generated.rs"), &code)

@@ -34,6 +34,8 @@ pub(crate) struct Requirement {
     pub(crate) operations: Vec<String>,
     #[serde(default)]
     pub(crate) events: Vec<String>,
+    /// Why no case can judge it from outside.
+    pub(crate) untestable: Option<String>,
 }
 
 impl Requirement {
@@ -73,10 +75,14 @@ fn check(requirement: &Requirement, operations: &[Operation], events: &Events) -
     one_of(
         "profile",
         &requirement.profile,
-        &["core", "edits", "recovery", "security", "cluster"],
+        &["core", "edits", "recovery", "security", "cluster", "transport"],
     )?;
-    if !requirement.text.ends_with('.') || requirement.text.trim() != requirement.text {
+    let is_sentence = |text: &String| text.ends_with('.') && text.trim() == text;
+    if !is_sentence(&requirement.text) {
         return Err("the text is not a sentence".to_owned());
+    }
+    if !requirement.untestable.as_ref().is_none_or(is_sentence) {
+        return Err("the reason why it is untestable is not a sentence".to_owned());
     }
     let known: Vec<&str> = operations.iter().map(|operation| operation.id.as_str()).collect();
     requirement

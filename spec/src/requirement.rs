@@ -23,6 +23,8 @@ pub struct Requirement {
     pub operations: &'static [Operation],
     /// The events that it is about.
     pub events: &'static [&'static str],
+    /// Why no case can judge it from outside; none for all but a few.
+    pub untestable: Option<&'static str>,
 }
 
 /// As in RFC 2119.
@@ -49,6 +51,8 @@ pub enum Profile {
     Security,
     /// The same promises across several nodes.
     Cluster,
+    /// What the documents of Engine.IO and Socket.IO ask of a server.
+    Transport,
 }
 
 impl Level {
@@ -67,7 +71,14 @@ impl Level {
 
 impl Profile {
     /// All of them.
-    pub const ALL: &'static [Self] = &[Self::Core, Self::Edits, Self::Recovery, Self::Security, Self::Cluster];
+    pub const ALL: &'static [Self] = &[
+        Self::Core,
+        Self::Edits,
+        Self::Recovery,
+        Self::Security,
+        Self::Cluster,
+        Self::Transport,
+    ];
 
     /// As in requirements.toml.
     pub fn name(self) -> &'static str {
@@ -77,6 +88,7 @@ impl Profile {
             Self::Recovery => "recovery",
             Self::Security => "security",
             Self::Cluster => "cluster",
+            Self::Transport => "transport",
         }
     }
 }

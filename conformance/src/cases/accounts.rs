@@ -6,8 +6,24 @@ use serde_json::{Value, json};
 use crate::cases;
 use crate::engine::{Outcome, PASSWORD, World};
 
-cases!("accounts": the_profile_is_ones_own, a_profile_can_be_changed, bad_profiles_change_nothing, a_username_of_somebody_else_is_taken,
-    a_changed_password_counts_at_once, a_changed_password_ends_other_sessions, a_wrong_current_password_changes_nothing);
+cases!("accounts":
+    the_profile_is_ones_own [PROFILE_GET_OWN, SHAPES_USER_HASH_NEVER],
+    a_profile_can_be_changed [
+        JSON_REQUEST_UNKNOWN_NEVER_STORED, PROFILE_UPDATE_EMPTY_NOTHING, PROFILE_UPDATE_FIELDS,
+        PROFILE_UPDATE_NULL_CLEARS, PROFILE_UPDATE_OWN_CASE, PROFILE_UPDATE_VISIBLE,
+    ],
+    bad_profiles_change_nothing [
+        PROFILE_UPDATE_ALL_OR_NOTHING, PROFILE_UPDATE_BIO_LENGTH, PROFILE_UPDATE_PICTURE_URL,
+        PROFILE_UPDATE_USERNAME_NULL,
+    ],
+    a_username_of_somebody_else_is_taken [PROFILE_UPDATE_USERNAME_TAKEN],
+    a_changed_password_counts_at_once [HEADERS_SECURITY_NO_STORE, PASSWORD_CHANGE_NEW_WORKS, PASSWORD_CHANGE_TOKENS],
+    a_changed_password_ends_other_sessions [
+        PASSWORD_CHANGE_OLDER_TOKENS, PASSWORD_CHANGE_OTHER_SESSIONS, PASSWORD_CHANGE_OWN_SOCKETS,
+        PASSWORD_CHANGE_TOKENS,
+    ],
+    a_wrong_current_password_changes_nothing [PASSWORD_CHANGE_RULES, PASSWORD_CHANGE_WRONG_CURRENT],
+);
 
 async fn the_profile_is_ones_own(w: World) -> Outcome {
     let user = w.user("ann").await?;

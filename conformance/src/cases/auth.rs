@@ -6,9 +6,46 @@ use serde_json::{Value, json};
 use crate::cases;
 use crate::engine::{Outcome, User, World};
 
-cases!("auth": register_answers_with_the_user_and_tokens, register_checks_every_field, register_keeps_names_unique, racing_registrations_have_one_winner,
-    passwords_count_to_the_last_character, login_by_name_and_email, wrong_credentials_look_alike, inactive_accounts, refresh_rotates,
-    a_reused_refresh_token_ends_the_session, racing_refreshes_have_one_winner, logout_ends_one_session);
+cases!("auth":
+    register_answers_with_the_user_and_tokens [
+        HEADERS_SECURITY_NO_STORE, IDS_FORMAT_OPAQUE, JSON_REQUEST_UNKNOWN_IGNORED, JSON_REQUEST_UNKNOWN_NEVER_STORED,
+        JSON_RESPONSE_NAMED_OBJECT, JSON_RESPONSE_NULLS_PRESENT, REGISTER_EMAIL_LOWER_CASE, REGISTER_SUCCESS_CREATED,
+        REGISTER_SUCCESS_LOGGED_IN, REGISTER_USERNAME_AS_WRITTEN, SHAPES_TOKENS_FIELDS,
+        SHAPES_USER_LAST_SEEN_NULL_FIRST, SHAPES_USER_OWN_FIELDS, TIMESTAMPS_FORMAT_RFC3339_MILLIS,
+    ],
+    register_checks_every_field [
+        ERRORS_DETAILS_ALL_FIELDS_AT_ONCE, ERRORS_DETAILS_NO_ECHO, ERRORS_DETAILS_ONE_PER_FIELD, REGISTER_CONFIRM_EQUAL,
+        REGISTER_EMAIL_FORMAT, REGISTER_PASSWORD_LENGTH, REGISTER_USERNAME_FORMAT,
+    ],
+    register_keeps_names_unique [REGISTER_EMAIL_TAKEN, REGISTER_USERNAME_TAKEN],
+    racing_registrations_have_one_winner [REGISTER_RACE_ONE_WINS],
+    passwords_count_to_the_last_character [
+        LENGTHS_UNIT_UNICODE_SCALARS, REGISTER_PASSWORD_NEVER_CUT, REGISTER_PASSWORD_NO_COMPOSITION,
+    ],
+    login_by_name_and_email [
+        HEADERS_SECURITY_NO_STORE, LOGIN_IDENTIFIER_EMAIL, LOGIN_IDENTIFIER_USERNAME, LOGIN_MISSING_FIELDS,
+        LOGIN_SESSIONS_MANY, LOGIN_SUCCESS_SESSION, TOKEN_UNIQUE_EACH,
+    ],
+    wrong_credentials_look_alike [
+        LOGIN_CREDENTIALS_UNKNOWN_ALIKE, LOGIN_CREDENTIALS_UNKNOWN_COST, LOGIN_CREDENTIALS_WRONG,
+    ],
+    inactive_accounts [
+        LOGIN_INACTIVE_AFTER_PASSWORD, LOGIN_INACTIVE_WRONG_PASSWORD, SEND_TO_INACTIVE, SOCKET_SESSION_END,
+        TOKEN_INACTIVE_USER_INVALID, USERS_SEARCH_INACTIVE_ABSENT,
+    ],
+    refresh_rotates [
+        HEADERS_SECURITY_NO_STORE, REFRESH_INVALID_CODE, REFRESH_OLD_ACCESS_LIVES, REFRESH_SUCCESS_ROTATED,
+        TOKEN_KINDS_ACCESS_AS_REFRESH, TOKEN_KINDS_REFRESH_AS_ACCESS,
+    ],
+    a_reused_refresh_token_ends_the_session [
+        REFRESH_REUSE_CLOSES_SOCKETS, REFRESH_REUSE_CODE, REFRESH_REUSE_ENDS_SESSION, REFRESH_REUSE_OTHERS_LIVE,
+    ],
+    racing_refreshes_have_one_winner [REFRESH_RACE_ONE_WINS],
+    logout_ends_one_session [
+        JSON_REQUEST_BODY_IGNORED, LOGOUT_OTHERS_LIVE, LOGOUT_SOCKETS_DISCONNECTED, LOGOUT_SUCCESS_NO_CONTENT,
+        LOGOUT_TOKENS_DIE, SOCKET_SESSION_END, TOKEN_ENDED_SESSION_INVALID,
+    ],
+);
 
 async fn register(w: &World, body: &Value) -> Result<crate::engine::Answer, crate::engine::Stop> {
     loop {

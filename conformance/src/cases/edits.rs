@@ -6,7 +6,18 @@ use serde_json::json;
 use crate::cases;
 use crate::engine::{Outcome, World};
 
-cases!("edits": an_edit_keeps_its_place, edits_have_rights, bad_edits_are_refused, a_delete_leaves_a_tombstone, deletes_have_rights);
+cases!("edits":
+    an_edit_keeps_its_place [EDIT_EVENT_BOTH_SIDES, EDIT_SUCCESS_KEEPS, EDIT_SUCCESS_MESSAGE, MESSAGE_NEW_NOBODY_ELSE],
+    edits_have_rights [
+        EDIT_MISSING_NOT_FOUND, EDIT_RIGHTS_RECEIVER, EDIT_RIGHTS_STRANGER, IDS_MALFORMED_SAME_AS_UNKNOWN,
+    ],
+    bad_edits_are_refused [EDIT_CONTENT_RULES, PRECEDENCE_FIELDS_BEFORE_EXISTENCE],
+    a_delete_leaves_a_tombstone [
+        DELETE_EVENT_BOTH_SIDES, DELETE_REPEATED_NOT_FOUND, DELETE_SUCCESS_TOMBSTONE, SHAPES_CHAT_LAST_ACTIVITY,
+        SHAPES_CHAT_LAST_MESSAGE,
+    ],
+    deletes_have_rights [DELETE_RIGHTS_RECEIVER, DELETE_RIGHTS_STRANGER, EDIT_MISSING_NOT_FOUND],
+);
 
 fn path(message: &serde_json::Value) -> String {
     format!("/api/messages/{}", message["id"].as_str().unwrap_or_default())

@@ -8,8 +8,29 @@ use serde_json::{Value, json};
 use crate::cases;
 use crate::engine::{Outcome, Stop, User, World};
 
-cases!("history": a_conversation_comes_newest_first, a_conversation_without_a_chat, catch_up_ascends, bad_queries_are_refused, pages_are_complete_while_a_list_grows,
-    cursors_belong_to_their_list, the_list_of_chats, chats_walk_while_they_move, strangers_see_nothing);
+cases!("history":
+    a_conversation_comes_newest_first [
+        CONVERSATION_BOTH_SAME, CONVERSATION_ORDER_NEWEST_FIRST, CONVERSATION_TOMBSTONES_INCLUDED,
+        LISTS_CURSOR_LAST_PAGE_NULL, PROMISES_SEQ_GAPLESS, SHAPES_MESSAGE_TOMBSTONE,
+    ],
+    a_conversation_without_a_chat [CONVERSATION_NONE_NULL_CHAT, CONVERSATION_PEER_UNKNOWN],
+    catch_up_ascends [
+        CONVERSATION_AFTER_ASCENDING, CONVERSATION_AFTER_CURSOR_GOES_ON, CONVERSATION_AFTER_EXACT,
+        CONVERSATION_AFTER_INVALID,
+    ],
+    bad_queries_are_refused [LISTS_CURSOR_BROKEN, LISTS_LIMIT_RANGE],
+    pages_are_complete_while_a_list_grows [
+        LISTS_CURSOR_GROWING, LISTS_CURSOR_LAST_PAGE_NULL, LISTS_CURSOR_WALK_COMPLETE, LISTS_LIMIT_DEFAULT,
+    ],
+    cursors_belong_to_their_list [LISTS_CURSOR_LAST_PAGE_NULL, LISTS_CURSOR_OTHER_LIST],
+    the_list_of_chats [
+        CHATS_LIST_ORDER, CHATS_LIST_OWN, CHATS_LIST_PEER_VIEW, CHATS_UNREAD_COUNTS, DELETE_UNREAD_NOT_COUNTED,
+        SHAPES_CHAT_EXISTS_FROM_FIRST_MESSAGE, SHAPES_CHAT_FIELDS, SHAPES_CHAT_LAST_ACTIVITY, SHAPES_CHAT_LAST_MESSAGE,
+        SHAPES_CHAT_PARTICIPANTS, SHAPES_CHAT_UNREAD_COUNT, SHAPES_CHAT_UNREAD_OWN_NOT_COUNTED,
+    ],
+    chats_walk_while_they_move [LISTS_CURSOR_GROWING],
+    strangers_see_nothing [CONVERSATION_PRIVATE_STRANGERS],
+);
 
 /// Sends so many numbered messages.
 async fn fill(from: &User, to: &User, count: usize) -> Result<Vec<Value>, Stop> {
@@ -22,6 +43,11 @@ async fn fill(from: &User, to: &User, count: usize) -> Result<Vec<Value>, Stop> 
 
 fn seqs(items: &[Value]) -> Vec<u64> {
     items.iter().filter_map(|item| item["seq"].as_u64()).collect()
+}
+
+fn contents(items: &[Value]) -> Vec<String> {
+    let texts = items.iter().filter_map(|item| item["content"].as_str());
+    texts.map(str::to_owned).collect()
 }
 
 async fn a_conversation_comes_newest_first(w: World) -> Outcome {
@@ -39,9 +65,9 @@ async fn a_conversation_comes_newest_first(w: World) -> Outcome {
     )?;
     w.equal(
         &req::CONVERSATION_ORDER_NEWEST_FIRST,
-        "seqs",
-        json!([4, 3, 2, 1]),
-        json!(seqs(page.items())),
+        "contents",
+        json!(["answer", "message 2", "", "message 0"]),
+        json!(contents(page.items())),
     );
     w.equal(
         &req::PROMISES_SEQ_GAPLESS,
@@ -65,9 +91,9 @@ async fn a_conversation_comes_newest_first(w: World) -> Outcome {
     let theirs = bob.conversation(&ann, "").await?;
     w.equal(
         &req::CONVERSATION_BOTH_SAME,
-        "chatId and seqs",
-        json!([page.body["chatId"], seqs(page.items())]),
-        json!([theirs.body["chatId"], seqs(theirs.items())]),
+        "chatId and contents",
+        json!([page.body["chatId"], contents(page.items())]),
+        json!([theirs.body["chatId"], contents(theirs.items())]),
     );
     w.equal(
         &req::LISTS_CURSOR_LAST_PAGE_NULL,
@@ -212,7 +238,7 @@ async fn pages_are_complete_while_a_list_grows(w: World) -> Outcome {
     let mut query = "?limit=20".to_owned();
     loop {
         let page = ann.conversation(&bob, &query).await?;
-        seen.extend(seqs(page.items()));
+        seen.extend(contents(page.items()));
         ann.must_send(&bob.id, "meanwhile").await?;
         let Some(cursor) = page.body["nextCursor"].as_str() else {
             break;
@@ -222,17 +248,17 @@ async fn pages_are_complete_while_a_list_grows(w: World) -> Outcome {
             break;
         }
     }
-    let expected: Vec<u64> = (1..=55).rev().collect();
+    let expected: Vec<String> = (0..55).rev().map(|number| format!("message {number}")).collect();
     w.check(
         &req::LISTS_CURSOR_GROWING,
         seen == expected,
-        "55 to 1, each once",
+        "message 54 to 0, each once",
         format!("{seen:?}"),
     );
     w.check(
         &req::LISTS_CURSOR_WALK_COMPLETE,
         seen == expected,
-        "55 to 1, each once",
+        "message 54 to 0, each once",
         format!("{seen:?}"),
     );
     Ok(())

@@ -7,8 +7,20 @@ use crate::cases;
 use crate::engine::{Answer, Connection, Outcome, Stop, Transport, World};
 use crate::launch::BY_DEFAULT;
 
-cases!("limits": requests_are_counted_by_user, the_door_has_a_bucket_of_its_own, forwarded_addresses_are_not_believed, events_are_counted_by_user,
-    strangers_are_counted_by_address, trusted_proxies_are_believed, guests_on_sockets_are_counted_by_address, the_quotas_without_settings, what_is_off_is_off);
+cases!("limits":
+    requests_are_counted_by_user [
+        LIMITS_HEADERS_COUNT_DOWN, LIMITS_REQUESTS_PER_USER, LIMITS_REQUESTS_RETRY_AFTER,
+        PRECEDENCE_RATE_LIMIT_BEFORE_TOKEN,
+    ],
+    the_door_has_a_bucket_of_its_own [LIMITS_AUTH_OWN_BUCKET],
+    forwarded_addresses_are_not_believed [LIMITS_FORWARDED_UNTRUSTED],
+    events_are_counted_by_user [LIMITS_EVENTS_OVER],
+    strangers_are_counted_by_address [LIMITS_HEADERS_STRUCTURED, LIMITS_REQUESTS_BY_ADDRESS],
+    trusted_proxies_are_believed [LIMITS_FORWARDED_TRUSTED],
+    guests_on_sockets_are_counted_by_address [LIMITS_EVENTS_BY_ADDRESS],
+    the_quotas_without_settings [LIMITS_EVENTS_DEFAULT, LIMITS_REQUESTS_DEFAULT],
+    what_is_off_is_off [LIMITS_ZERO_LOGGED, LIMITS_ZERO_OFF],
+);
 
 fn remaining(answer: &Answer) -> Option<u64> {
     let (_, rest) = answer.header("ratelimit").split_once("r=")?;

@@ -6,7 +6,12 @@ use serde_json::json;
 use crate::cases;
 use crate::engine::{Outcome, PASSWORD, World};
 
-cases!("precedence": paths_come_before_the_limit, a_body_of_unknown_length_is_limited_too, fields_come_before_the_state, existence_comes_before_the_state);
+cases!("precedence":
+    paths_come_before_the_limit [LIMITS_REQUESTS_BY_ADDRESS, PRECEDENCE_PATH_BEFORE_RATE_LIMIT],
+    a_body_of_unknown_length_is_limited_too [PRECEDENCE_SIZE_CHUNKED],
+    fields_come_before_the_state [PASSWORD_CHANGE_CONFIRM, PRECEDENCE_FIELDS_BEFORE_STATE],
+    existence_comes_before_the_state [PRECEDENCE_EXISTENCE_BEFORE_STATE],
+);
 
 async fn paths_come_before_the_limit(w: World) -> Outcome {
     let server = super::launch(&w, &[("--rate-limit-max-requests", "2")]).await?;

@@ -6,7 +6,9 @@ use serde_json::json;
 use crate::cases;
 use crate::engine::{Outcome, World};
 
-cases!("promises": what_was_acknowledged_survives_a_crash);
+cases!("promises":
+    what_was_acknowledged_survives_a_crash for Recovery [PROMISES_DURABLE_CRASH, PROMISES_SEQ_GAPLESS],
+);
 
 async fn what_was_acknowledged_survives_a_crash(w: World) -> Outcome {
     let secrets = [
@@ -35,7 +37,7 @@ async fn what_was_acknowledged_survives_a_crash(w: World) -> Outcome {
             }
             acknowledged = ack.await.unwrap_or_default()["seq"].as_u64().unwrap_or(acknowledged);
         }
-        server = server.crash_and_restart(&secrets).await.map_err(super::inconclusive)?;
+        server = server.crash_and_restart().await.map_err(super::inconclusive)?;
         (ann, bob) = (ann.at(&server.base), bob.at(&server.base));
         let mut seqs = Vec::new();
         loop {

@@ -6,7 +6,25 @@ use serde_json::{Value, json};
 use crate::cases;
 use crate::engine::{Outcome, World};
 
-cases!("read": messages_become_read, a_chat_becomes_read, bad_bodies_are_refused, all_or_nothing, receipts_by_event, receipts_are_refused);
+cases!("read":
+    messages_become_read [
+        MESSAGE_NEW_NOBODY_ELSE, PROMISES_ONE_SYSTEM_REST_TO_SOCKET, READ_EVENT_READER_DEVICES,
+        READ_EVENT_SENDER_DEVICES, READ_MESSAGES_UPDATED, READ_REPEAT_FIRST_STAYS, READ_STATE_STORED,
+    ],
+    a_chat_becomes_read [
+        READ_CHAT_UPDATED, READ_DELETED_PASSED_OVER, READ_REPEAT_FIRST_STAYS, SHAPES_CHAT_UNREAD_COUNT,
+    ],
+    bad_bodies_are_refused [READ_BODY_ONE_OF],
+    all_or_nothing [READ_CHAT_UNKNOWN, READ_OWN_REFUSED, READ_STRANGER_REFUSED, READ_UNKNOWN_REFUSED],
+    receipts_by_event [
+        EVENTS_ACK_SUCCESS, READ_EVENT_READER_DEVICES, READ_EVENT_SENDER_DEVICES, RECEIPT_REPEAT_NO_EVENT,
+        RECEIPT_SUCCESS_READ,
+    ],
+    receipts_are_refused [
+        EVENTS_NO_ACK_ERROR_EVENT, IDS_MALFORMED_SAME_AS_UNKNOWN, RECEIPT_CHAT_WRONG, RECEIPT_RIGHTS_OWN,
+        RECEIPT_RIGHTS_STRANGER,
+    ],
+);
 
 const MARK: &str = "/api/messages/mark-read";
 
@@ -219,7 +237,7 @@ async fn receipts_by_event(w: World) -> Outcome {
     let payload = json!({"messageId": message["id"], "chatId": message["chatId"]});
     let (a1, b1, b2) = (ann.device().await?, bob.device().await?, bob.device().await?);
     let ack = b1.ask("read_receipt", payload.clone()).await?;
-    w.equal(&req::EVENTS_ACK_SUCCESS, "read_receipt", json!({"ok": true}), ack);
+    w.equal(&req::EVENTS_ACK_SUCCESS, "ok of read_receipt", true, ack["ok"].clone());
     w.arrives(&req::READ_EVENT_SENDER_DEVICES, &a1, "message_read", |p| {
         p["messageId"] == message["id"]
     })

@@ -6,8 +6,18 @@ use serde_json::{Value, json};
 use crate::cases;
 use crate::engine::{Answer, Connection, Outcome, Stop, Transport, World};
 
-cases!("recipients": events_have_every_field, changes_are_seen_by_both_and_told_to_nobody_else, receipts_are_told_to_nobody_else, a_deleted_message_is_shown_nowhere,
-    answers_go_to_their_own_socket, a_token_in_the_address_is_no_token, a_handshake_may_be_silent, what_events_do_rest_shows, strangers_cannot_tell_what_exists, seq_is_never_left_out);
+cases!("recipients":
+    events_have_every_field [MESSAGE_NEW_FIELDS, MESSAGE_SENT_FIELDS, TYPING_EVENT_STOPS],
+    changes_are_seen_by_both_and_told_to_nobody_else [EDIT_EVENT_NOBODY_ELSE, EDIT_SUCCESS_VISIBLE_TO_BOTH],
+    receipts_are_told_to_nobody_else [READ_EVENT_FIELDS, READ_EVENT_NOBODY_ELSE, RECEIPT_DELETED_PASSED_OVER],
+    a_deleted_message_is_shown_nowhere [CONVERSATION_AFTER_ZERO, DELETE_SUCCESS_CONTENT_GONE],
+    answers_go_to_their_own_socket [EVENTS_ERROR_THAT_SOCKET, SOCKET_AUTHENTICATE_THAT_SOCKET],
+    a_token_in_the_address_is_no_token [SOCKET_HANDSHAKE_URL_TOKEN],
+    a_handshake_may_be_silent [SOCKET_HANDSHAKE_NONE],
+    what_events_do_rest_shows [PROMISES_ONE_SYSTEM_SOCKET_TO_REST],
+    strangers_cannot_tell_what_exists [PROMISES_PRIVATE_EXISTENCE],
+    seq_is_never_left_out [SHAPES_MESSAGE_SEQ_NULL_WITHOUT_RECOVERY],
+);
 
 fn path(message: &Value) -> String {
     format!("/api/messages/{}", message["id"].as_str().unwrap_or_default())
@@ -317,8 +327,8 @@ async fn what_events_do_rest_shows(w: World) -> Outcome {
     let stored = newest(ann.conversation(&bob, "?limit=1").await?);
     w.equal(requirement, "isRead", true, stored["isRead"].clone());
     a1.ask("update_status", json!({"status": "away"})).await?;
-    let status = bob.get(&format!("/api/users/{}/status", ann.id)).await?;
-    w.equal(requirement, "status", "away", status.body["status"].clone());
+    let status = super::status_when(&w, &bob, &ann, |shown| shown["status"] == "away").await?;
+    w.equal(requirement, "status", "away", status["status"].clone());
     Ok(())
 }
 

@@ -6,7 +6,19 @@ use serde_json::json;
 use crate::cases;
 use crate::engine::{Answer, Outcome, Stop, User, World};
 
-cases!("search": a_literal_substring_is_found, case_does_not_matter, special_characters_mean_themselves, search_keeps_to_ones_own_chats, search_follows_edits_and_deletes, bad_searches_are_refused, search_pages);
+cases!("search":
+    a_literal_substring_is_found [
+        SEARCH_MATCH_AT_ONCE, SEARCH_MATCH_SHORT, SEARCH_MATCH_SUBSTRING, SEARCH_ORDER_NEWEST_FIRST,
+    ],
+    case_does_not_matter [SEARCH_MATCH_ASCII_CASE, SEARCH_MATCH_UNICODE_CASE],
+    special_characters_mean_themselves [SEARCH_MATCH_METACHARACTERS],
+    search_keeps_to_ones_own_chats [
+        SEARCH_SCOPE_CONVERSATION, SEARCH_SCOPE_OWN_CHATS, SEARCH_SCOPE_UNKNOWN_USER, SHAPES_MESSAGE_FIELDS,
+    ],
+    search_follows_edits_and_deletes [SEARCH_MATCH_AT_ONCE, SEARCH_SCOPE_NO_TOMBSTONES],
+    bad_searches_are_refused [SEARCH_QUERY_LENGTH],
+    search_pages [LISTS_CURSOR_WALK_COMPLETE],
+);
 
 async fn find(user: &User, query: &str, more: &str) -> Result<Answer, Stop> {
     let encoded: String = query.bytes().map(|byte| format!("%{byte:02X}")).collect();

@@ -6,8 +6,33 @@ use serde_json::{Value, json};
 use crate::cases;
 use crate::engine::{Outcome, World};
 
-cases!("send": a_message_is_stored_and_readable, content_is_kept_exactly, bad_messages_are_refused, receivers_must_be_others, chats_belong_to_two,
-    both_write_first_at_once, a_repeat_is_the_same_message, a_repeat_by_the_other_way, racing_repeats_make_one, client_ids_are_per_sender, a_reused_client_id_is_refused);
+cases!("send":
+    a_message_is_stored_and_readable [
+        JSON_REQUEST_UNKNOWN_NEVER_STORED, SEND_SUCCESS_CREATED, SEND_SUCCESS_STORED, SEND_TYPE_DEFAULT,
+        SHAPES_MESSAGE_CLIENT_ID_SENDER_ONLY, SHAPES_MESSAGE_CLIENT_ID_SHOWN, SHAPES_MESSAGE_FIELDS,
+        SHAPES_MESSAGE_FRESH_STATE,
+    ],
+    content_is_kept_exactly [SEND_CONTENT_EXACT, SEND_CONTENT_LENGTH, SEND_TYPE_KNOWN],
+    bad_messages_are_refused [
+        ERRORS_DETAILS_ALL_FIELDS_AT_ONCE, ERRORS_DETAILS_NO_ECHO, SEND_CONTENT_BLANK, SEND_CONTENT_LENGTH,
+        SEND_CONTENT_NUL, SEND_IDEMPOTENT_FORMAT, SEND_TYPE_KNOWN, SHAPES_CHAT_EXISTS_FROM_FIRST_MESSAGE,
+    ],
+    receivers_must_be_others [
+        IDS_MALFORMED_SAME_AS_UNKNOWN, PRECEDENCE_FIELDS_BEFORE_EXISTENCE, SEND_TO_SELF, SEND_TO_UNKNOWN,
+    ],
+    chats_belong_to_two [SEND_CHAT_MATCHING, SEND_CHAT_MISMATCH, SEND_CHAT_ONE_FOR_TWO],
+    both_write_first_at_once [PROMISES_SEQ_GAPLESS, SEND_CHAT_ONE_FOR_TWO],
+    a_repeat_is_the_same_message [
+        MESSAGE_NEW_EXACTLY_ONCE, SEND_IDEMPOTENT_NO_SECOND, SEND_IDEMPOTENT_REPEAT_SAME_ANSWER, SEND_SUCCESS_CREATED,
+    ],
+    a_repeat_by_the_other_way [
+        MESSAGE_ACK_FIELDS, MESSAGE_NEW_EXACTLY_ONCE, SEND_IDEMPOTENT_ACROSS_WAYS, SEND_IDEMPOTENT_NO_SECOND,
+        SEND_IDEMPOTENT_REPEAT_SAME_ACK,
+    ],
+    racing_repeats_make_one [SEND_IDEMPOTENT_CONCURRENT],
+    client_ids_are_per_sender [SEND_IDEMPOTENT_PER_SENDER],
+    a_reused_client_id_is_refused [SEND_IDEMPOTENT_REUSED, SEND_SUCCESS_CREATED],
+);
 
 const SEND: &str = "/api/messages/send";
 

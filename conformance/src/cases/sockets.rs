@@ -6,7 +6,9 @@ use std::time::Duration;
 use crate::cases;
 use crate::engine::{Connection, Outcome, Stop, Transport, World};
 
-cases!("sockets": an_idle_guest_is_shown_out);
+cases!("sockets":
+    an_idle_guest_is_shown_out [SOCKET_AUTHENTICATE_TIME_OUT],
+);
 
 async fn an_idle_guest_is_shown_out(w: World) -> Outcome {
     // Ours may be less patient than the contract allows, so that nobody has to wait for it.

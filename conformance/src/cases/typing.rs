@@ -8,7 +8,12 @@ use serde_json::json;
 use crate::cases;
 use crate::engine::{Outcome, World};
 
-cases!("typing": typing_times_out, typing_goes_to_the_peer, typing_ends_with_the_device, typing_is_refused);
+cases!("typing":
+    typing_times_out [TYPING_EVENT_PEER_DEVICES, TYPING_STOP_TIME_OUT],
+    typing_goes_to_the_peer [EVENTS_ACK_SUCCESS, TYPING_EVENT_NOBODY_ELSE, TYPING_EVENT_PEER_DEVICES],
+    typing_ends_with_the_device [TYPING_EVENT_PEER_DEVICES, TYPING_STOP_ON_DISCONNECT],
+    typing_is_refused [TYPING_OFFLINE_NOTHING, TYPING_TO_SELF, TYPING_TO_UNKNOWN],
+);
 
 async fn typing_goes_to_the_peer(w: World) -> Outcome {
     let (ann, bob, eve) = (w.user("ann").await?, w.user("bob").await?, w.user("eve").await?);
@@ -21,7 +26,7 @@ async fn typing_goes_to_the_peer(w: World) -> Outcome {
     );
     for is_typing in [true, false] {
         let ack = a1.ask("typing", json!({"to": bob.id, "isTyping": is_typing})).await?;
-        w.equal(&req::EVENTS_ACK_SUCCESS, "typing", json!({"ok": true}), ack);
+        w.equal(&req::EVENTS_ACK_SUCCESS, "ok of typing", true, ack["ok"].clone());
         for device in [&b1, &b2] {
             let event = w
                 .arrives(&req::TYPING_EVENT_PEER_DEVICES, device, "typing_status", |p| {

@@ -6,7 +6,12 @@ use serde_json::json;
 use crate::cases;
 use crate::engine::{Outcome, Stop, World};
 
-cases!("unavailable": a_full_disk_is_told, a_flood_of_events_is_answered);
+cases!("unavailable":
+    a_full_disk_is_told [
+        ERRORS_SERVER_LOGGED, ERRORS_UNAVAILABLE_ACK, ERRORS_UNAVAILABLE_RETRY_AFTER, ERRORS_UNAVAILABLE_RETRY_SAFE,
+    ],
+    a_flood_of_events_is_answered [ERRORS_UNAVAILABLE_ACK],
+);
 
 /// Sends that fill the disk of this case at the latest.
 const MOST: usize = 400;

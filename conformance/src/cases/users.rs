@@ -6,7 +6,19 @@ use serde_json::json;
 use crate::cases;
 use crate::engine::{Outcome, World};
 
-cases!("users": a_user_is_public, unknown_users, users_are_found_by_name, users_are_not_found_otherwise, short_queries_find_what_they_mean, who_is_online);
+cases!("users":
+    a_user_is_public [
+        HTTP_HEAD_AS_GET, SHAPES_USER_EMAIL_PRIVATE, SHAPES_USER_PUBLIC_FIELDS, SHAPES_USER_STATUS_VALUES,
+        USERS_GET_PUBLIC, USERS_STATUS_SHAPE,
+    ],
+    unknown_users [IDS_HOSTILE_NO_5XX, IDS_MALFORMED_SAME_AS_UNKNOWN, USERS_GET_UNKNOWN, USERS_STATUS_UNKNOWN],
+    users_are_found_by_name [
+        LISTS_CURSOR_WALK_COMPLETE, USERS_SEARCH_CONTAINS, USERS_SEARCH_ORDER, USERS_SEARCH_PREFIX,
+    ],
+    users_are_not_found_otherwise [USERS_SEARCH_METACHARACTERS, USERS_SEARCH_NEVER_EMAIL, USERS_SEARCH_QUERY_LENGTH],
+    short_queries_find_what_they_mean [USERS_SEARCH_CONTAINS_SHORT],
+    who_is_online [USERS_ONLINE_AWAY_ABSENT, USERS_ONLINE_LISTS],
+);
 
 async fn a_user_is_public(w: World) -> Outcome {
     let (ann, bob) = (w.user("ann").await?, w.user("bob").await?);
@@ -166,6 +178,9 @@ async fn users_are_not_found_otherwise(w: World) -> Outcome {
 async fn who_is_online(w: World) -> Outcome {
     let (ann, bob, eve) = (w.user("ann").await?, w.user("bob").await?, w.user("eve").await?);
     let (_a1, _b1) = (ann.device().await?, bob.device().await?);
+    for user in [&ann, &bob] {
+        super::status_when(&w, &ann, user, |shown| shown["status"] == "online").await?;
+    }
     let mut seen = Vec::new();
     let mut query = "?limit=100".to_owned();
     loop {

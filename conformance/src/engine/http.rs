@@ -1,6 +1,8 @@
 //! Raw requests, and what holds for every answer.
 
 use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use chat_spec::{Operation, req};
@@ -9,13 +11,14 @@ use reqwest::Method;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
 
-use super::transcript::masked;
+use super::transcript::{Party, Received, Sent, What};
 use super::{Stop, World};
 
 /// A request that is being put together; `send` sends it.
 #[must_use = "it is sent by `send`"]
 pub struct Request {
     world: World,
+    party: Party,
     base: String,
     method: Method,
     path: String,
@@ -44,6 +47,7 @@ impl World {
     pub fn request_to(&self, base: &str, method: &str, path: &str) -> Request {
         Request {
             world: self.clone(),
+            party: Party::guest(),
             base: base.to_owned(),
             method: Method::from_str(method).unwrap_or(Method::GET),
             path: path.to_owned(),
@@ -55,6 +59,12 @@ impl World {
 }
 
 impl Request {
+    /// Says who asks, for the report.
+    pub(super) fn by(mut self, party: Party) -> Self {
+        self.party = party;
+        self
+    }
+
     pub fn header(mut self, name: &str, value: &str) -> Self {
         if let (Ok(name), Ok(value)) = (HeaderName::from_str(name), HeaderValue::from_bytes(value.as_bytes())) {
             self.headers.append(name, value);
@@ -86,6 +96,7 @@ impl Request {
     pub async fn send(self) -> Result<Answer, Stop> {
         let Self {
             world,
+            party,
             base,
             method,
             path,
@@ -93,14 +104,20 @@ impl Request {
             body,
             chunked,
         } = self;
-        let shown = body
-            .as_deref()
-            .map(|body| masked(&String::from_utf8_lossy(body)))
-            .unwrap_or_default();
-        world
-            .transcript
-            .note(&format!("→ {method} {} {shown}", without_token(&path)));
-        let failed = |error: reqwest::Error| Stop::Inconclusive(format!("{path}: {error}"));
+        let server: Arc<str> = base.as_str().into();
+        let operation = operation(&method, &path);
+        let exchange = world.number();
+        let body = body.map(Bytes::from);
+        let sent = Sent {
+            exchange,
+            operation,
+            method: method.to_string(),
+            path: path.clone(),
+            headers: headers.clone(),
+            body: body.clone(),
+        };
+        world.transcript.add(&party, &server, What::Request(sent));
+        let began = Instant::now();
         let mut request = world
             .target
             .http
@@ -109,28 +126,59 @@ impl Request {
         if let Some(body) = body {
             // A body that went through a function has no length that is known beforehand.
             request = match chunked {
-                true => request.body(reqwest::Body::wrap(
-                    Full::new(Bytes::from(body)).map_frame(|frame| frame),
-                )),
+                true => request.body(reqwest::Body::wrap(Full::new(body).map_frame(|frame| frame))),
                 false => request.body(body),
             };
         }
-        let response = request.send().await.map_err(failed)?;
-        let (status, got) = (response.status().as_u16(), response.headers().clone());
-        let text = response.text().await.map_err(failed)?;
-        world.transcript.note(&format!("← {status} {}", masked(&text)));
+        let answered = async {
+            let response = request.send().await?;
+            let (status, got) = (response.status().as_u16(), response.headers().clone());
+            Ok((status, got, response.text().await?))
+        };
+        let (status, got, text) = answered.await.map_err(|error: reqwest::Error| {
+            let why = because(&error);
+            let lost = What::Lost {
+                exchange,
+                why: why.clone(),
+            };
+            world.transcript.add(&party, &server, lost);
+            Stop::Inconclusive(format!("{method} {path}: {why}"))
+        })?;
+        if world.target.nodes.contains(&base) {
+            world.target.pulse.answered(status);
+        }
         let answer = Answer {
             status,
             headers: got,
             body: serde_json::from_str(&text).unwrap_or(Value::Null),
             text,
         };
+        let received = Received {
+            exchange,
+            operation,
+            method: method.to_string(),
+            status,
+            headers: answer.headers.clone(),
+            text: answer.text.as_str().into(),
+            body: answer.body.clone(),
+            took: began.elapsed(),
+        };
+        world.transcript.add(&party, &server, What::Response(received));
         if path.starts_with("/api/") && method != Method::OPTIONS {
             hold(&world, &method, &headers, &answer);
-            documented(&world, &method, &path, &answer);
+            documented(&world, &method, operation, &answer);
         }
         Ok(answer)
     }
+}
+
+/// The innermost reason, without the address: that is the target's.
+pub(super) fn because(error: &reqwest::Error) -> String {
+    let mut reason: &dyn std::error::Error = error;
+    while let Some(source) = reason.source() {
+        reason = source;
+    }
+    reason.to_string()
 }
 
 /// What holds for every answer below `/api`.
@@ -238,8 +286,8 @@ fn hold(world: &World, method: &Method, sent: &HeaderMap, answer: &Answer) {
 }
 
 /// What the API documents say of the call's answers.
-fn documented(world: &World, method: &Method, path: &str, answer: &Answer) {
-    let Some(operation) = operation(method, path) else {
+fn documented(world: &World, method: &Method, operation: Option<Operation>, answer: &Answer) {
+    let Some(operation) = operation else {
         return;
     };
     if answer.status >= 400 && *method != Method::HEAD {
@@ -272,7 +320,7 @@ const LISTS: [Operation; 5] = [
 ];
 
 /// The call that this is; a path without parameters is meant before one with them.
-fn operation(method: &Method, path: &str) -> Option<Operation> {
+pub fn operation(method: &Method, path: &str) -> Option<Operation> {
     let path = path.split_once('?').map_or(path, |(path, _)| path);
     let method = if *method == Method::HEAD {
         "GET"
@@ -287,19 +335,11 @@ fn operation(method: &Method, path: &str) -> Option<Operation> {
                 .zip(asked)
                 .all(|(known, asked)| known == asked || known.starts_with('{'))
     };
-    let fitting = Operation::ALL.iter().copied().filter(fits);
+    // A path without parameters is meant by every method, also by one that only a path with parameters has.
+    let literal = |operation: &Operation| operation.path() == path;
+    let is_literal = Operation::ALL.iter().any(literal);
+    let fitting = (Operation::ALL.iter().copied().filter(fits)).filter(|operation| !is_literal || literal(operation));
     fitting.min_by_key(|operation| operation.path().matches('{').count())
-}
-
-/// A path as a report may show it.
-fn without_token(path: &str) -> String {
-    match path.split_once("token=") {
-        Some((before, secret)) => {
-            let rest = secret.find('&').map_or("", |end| &secret[end..]);
-            format!("{before}token=•••{rest}")
-        }
-        None => path.to_owned(),
-    }
 }
 
 impl Answer {
@@ -346,16 +386,10 @@ mod tests {
             ("GET", "/api/messages/abc", None),
             ("GET", "/api/users/a/b", None),
             ("POST", "/api/auth/login/", None),
+            ("PUT", "/api/messages/send", None),
         ] {
             let found = operation(&method.parse().unwrap(), path);
             assert_eq!(found.map(Operation::id), id, "{method} {path}");
         }
-    }
-
-    #[test]
-    fn no_token_of_a_path_is_shown() {
-        assert_eq!(without_token("/x?token=secret&b=1"), "/x?token=•••&b=1");
-        assert_eq!(without_token("/x?auth_token=secret"), "/x?auth_token=•••");
-        assert_eq!(without_token("/x?a=1"), "/x?a=1");
     }
 }

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use chat_spec::Requirement;
 
+use crate::ambient;
+
 /// Why a case ended early.
 #[derive(Debug)]
 pub enum Stop {
@@ -36,6 +38,26 @@ pub struct Tally {
 }
 
 impl Tally {
+    /// Adds what was judged over the whole case, of which so many lines were seen.
+    pub(super) fn add(&mut self, judgement: ambient::Judgement, seen: usize) {
+        let ambient::Judgement {
+            requirement,
+            pass,
+            expected,
+            got,
+        } = judgement;
+        if pass {
+            *self.passed.entry(requirement.id).or_default() += 1;
+        } else {
+            self.failures.push(Failure {
+                requirement,
+                expected,
+                got,
+                seen,
+            });
+        }
+    }
+
     /// Judgements made.
     pub fn count(&self) -> u64 {
         let passed: u64 = self.passed.values().copied().map(u64::from).sum();

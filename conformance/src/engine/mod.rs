@@ -1,29 +1,24 @@
 //! What runs the cases and records what they saw.
 
+mod case;
 mod http;
 mod judgement;
+pub mod known;
+pub mod preflight;
+mod pulse;
 mod runner;
 mod socket;
-mod transcript;
+pub mod transcript;
 mod user;
+mod verdict;
 mod world;
 
-pub use http::{Answer, Request};
+pub use case::{Body, Case, Judging};
+pub use http::{Answer, Request, operation};
 pub use judgement::{Failure, Outcome, Stop, Tally};
-pub use runner::{Case, CaseResult, Finding, Run, run};
+pub use runner::{CaseResult, Cut, Finding, Plan, Run, run, run_one};
 pub use socket::{Connection, Device, Refused, Transport};
-pub use transcript::Transcript;
+pub use transcript::{Record, Transcript};
 pub use user::{PASSWORD, User};
+pub use verdict::{Terms, Verdict};
 pub use world::{Target, World};
-
-/// Declares the cases of an area: plain async functions that take a [`World`].
-#[macro_export]
-macro_rules! cases {
-    ($area:literal: $($case:ident),+ $(,)?) => {
-        pub(super) const CASES: &[$crate::engine::Case] = &[$($crate::engine::Case {
-            area: $area,
-            name: stringify!($case),
-            run: |world| Box::pin($case(world)),
-        }),+];
-    };
-}

@@ -1,26 +1,24 @@
-//! Runs cases at the same time, each in its own world.
+//! Runs cases at the same time, each in its own world, until all are done, the target is dead or time is up.
 
-use std::future::Future;
-use std::pin::Pin;
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::{timeout, timeout_at};
 
-use super::{Outcome, Stop, Tally, Target, World};
+use crate::ambient;
+
+use super::{Case, Record, Stop, Tally, Target, World};
 
 /// A case that takes longer is inconclusive.
 const LONGEST: Duration = Duration::from_secs(60);
-
-/// A plain async function that judges.
-#[derive(Clone, Copy)]
-pub struct Case {
-    pub area: &'static str,
-    pub name: &'static str,
-    pub run: fn(World) -> Pin<Box<dyn Future<Output = Outcome> + Send>>,
-}
+/// Where more cases failed than this, a second try would tell nothing.
+const MOST_CONFIRMED: usize = 40;
+/// Second tries run with less company, so that the machine is no reason.
+const CONFIRMING_JOBS: usize = 2;
 
 /// How a case ended, beside its judgements.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,8 +27,10 @@ pub enum Finding {
     Judged,
     /// Nothing can be said.
     Inconclusive(String),
-    /// The target does not offer what it needs.
+    /// The target does not claim or offer what it needs.
     NotApplicable(String),
+    /// The run ended before it could.
+    NotRun(String),
     /// The case itself is broken.
     Broken(String),
 }
@@ -39,74 +39,304 @@ pub struct CaseResult {
     pub case: Case,
     pub finding: Finding,
     pub tally: Tally,
-    pub transcript: Vec<String>,
+    pub transcript: Record,
+    /// From the start of the run.
+    pub began: Duration,
     pub took: Duration,
+    /// What came of it the first time, when this is the second.
+    pub first: Option<Box<CaseResult>>,
 }
 
 impl CaseResult {
     pub fn title(&self) -> String {
-        format!("{}: {}", self.case.area, self.case.name.replace('_', " "))
+        self.case.title()
     }
+
+    /// Nothing failed and nothing stood in the way.
+    pub fn is_clean(&self) -> bool {
+        self.finding == Finding::Judged && self.tally.failures.is_empty()
+    }
+
+    fn without_running(case: Case, finding: Finding) -> Self {
+        Self {
+            case,
+            finding,
+            tally: Tally::default(),
+            transcript: Record::default(),
+            began: Duration::ZERO,
+            took: Duration::ZERO,
+            first: None,
+        }
+    }
+}
+
+/// What to run, and how.
+pub struct Plan<'a> {
+    pub target: &'a Target,
+    pub cases: &'a [Case],
+    /// Cases at the same time.
+    pub jobs: usize,
+    pub seed: u64,
+    /// The run ends within it, whatever happens.
+    pub deadline: Duration,
+    /// Looks whether the target still lives when something went wrong.
+    pub watch: bool,
+    /// Ends the run at the first result for which `fails` is true.
+    pub fail_fast: bool,
+    /// Runs what failed a second time.
+    pub confirm: bool,
+    /// Why a case is not run at all.
+    pub skip: &'a (dyn Fn(&Case) -> Option<String> + Sync),
+    /// Whether a result is a failure that counts.
+    pub fails: &'a (dyn Fn(&CaseResult) -> bool + Sync),
 }
 
 /// All results, in the order of the cases.
 pub struct Run {
     pub results: Vec<CaseResult>,
     pub took: Duration,
+    pub seed: u64,
+    /// Why the run ended before all cases had run.
+    pub cut: Option<Cut>,
 }
 
-/// Runs the cases, at most `jobs` at once; `done` hears of each as it ends.
-pub async fn run(target: &Target, cases: &[Case], jobs: usize, mut done: impl FnMut(&CaseResult)) -> Run {
-    let started = Instant::now();
-    let places = Arc::new(Semaphore::new(jobs.max(1)));
-    let mut tasks = JoinSet::new();
-    for (index, case) in cases.iter().copied().enumerate() {
-        let (target, places) = (target.clone(), places.clone());
-        tasks.spawn(async move {
-            let _place = places.acquire_owned().await;
-            (index, run_one(target, case).await)
+/// The early end of a run.
+#[derive(Debug, Clone)]
+pub struct Cut {
+    pub why: String,
+    /// Since the start of the run.
+    pub at: Duration,
+    /// What ran when it was noticed; one of them may be the reason.
+    pub running: Vec<String>,
+    /// The target is dead, hangs, or answers hardly anything else than failures.
+    pub by_target: bool,
+}
+
+/// What the tasks of a run share.
+struct Course {
+    began: Instant,
+    seed: u64,
+    cut: OnceLock<Cut>,
+    running: Mutex<BTreeSet<String>>,
+}
+
+/// Runs the cases once, at most `jobs` at once, and looks at nothing else; `done` hears of each as it ends.
+pub async fn run(target: &Target, cases: &[Case], jobs: usize, seed: u64, done: impl FnMut(&CaseResult)) -> Run {
+    let plan = Plan {
+        target,
+        cases,
+        jobs,
+        seed,
+        deadline: Duration::from_secs(24 * 3600),
+        watch: false,
+        fail_fast: false,
+        confirm: false,
+        skip: &|_| None,
+        fails: &|_| false,
+    };
+    plan.run(done).await
+}
+
+impl Plan<'_> {
+    /// Runs it; `done` hears of each case as it ends.
+    pub async fn run(&self, mut done: impl FnMut(&CaseResult)) -> Run {
+        let plan = self;
+        let course = Arc::new(Course {
+            began: Instant::now(),
+            seed: plan.seed,
+            cut: OnceLock::new(),
+            running: Mutex::default(),
         });
-    }
-    let mut results: Vec<Option<CaseResult>> = cases.iter().map(|_| None).collect();
-    while let Some(joined) = tasks.join_next().await {
-        // A task here never panics: the case runs in one of its own.
-        if let Ok((index, result)) = joined {
+        let mut results: Vec<Option<CaseResult>> = plan.cases.iter().map(|_| None).collect();
+        let mut chosen = Vec::new();
+        for (index, case) in plan.cases.iter().enumerate() {
+            match (plan.skip)(case) {
+                Some(why) => {
+                    let result = CaseResult::without_running(case.clone(), Finding::NotApplicable(why));
+                    done(&result);
+                    results[index] = Some(result);
+                }
+                None => chosen.push(index),
+            }
+        }
+        pass(plan, &course, &chosen, plan.jobs, &mut |index, result| {
             done(&result);
             results[index] = Some(result);
+        })
+        .await;
+        let failed = |result: &Option<CaseResult>| result.as_ref().is_some_and(|result| needs_confirming(plan, result));
+        let again: Vec<usize> = (0..results.len()).filter(|index| failed(&results[*index])).collect();
+        if plan.confirm && course.cut.get().is_none() && again.len() <= MOST_CONFIRMED {
+            pass(
+                plan,
+                &course,
+                &again,
+                plan.jobs.min(CONFIRMING_JOBS),
+                &mut |index, mut result| {
+                    // A second try that was cut off says nothing.
+                    if !matches!(result.finding, Finding::NotRun(_)) {
+                        result.first = results[index].take().map(Box::new);
+                        results[index] = Some(result);
+                    }
+                },
+            )
+            .await;
         }
-    }
-    Run {
-        results: results.into_iter().flatten().collect(),
-        took: started.elapsed(),
+        let cut = course.cut.get().cloned();
+        let why = cut.as_ref().map_or("the run ended", |cut| cut.why.as_str());
+        let results = results.into_iter().zip(plan.cases).map(|(result, case)| {
+            result.unwrap_or_else(|| CaseResult::without_running(case.clone(), Finding::NotRun(why.to_owned())))
+        });
+        Run {
+            results: results.collect(),
+            took: course.began.elapsed(),
+            seed: plan.seed,
+            cut,
+        }
     }
 }
 
-async fn run_one(target: Target, case: Case) -> CaseResult {
-    let world = World::new(target);
-    let started = Instant::now();
-    let task = tokio::spawn((case.run)(world.clone()));
-    let abort = task.abort_handle();
-    let finding = match timeout(LONGEST, task).await {
-        Ok(Ok(Ok(()) | Err(Stop::Judged))) => Finding::Judged,
-        Ok(Ok(Err(Stop::Inconclusive(why)))) => Finding::Inconclusive(why),
-        Ok(Ok(Err(Stop::NotApplicable(why)))) => Finding::NotApplicable(why),
-        Ok(Err(panic)) => Finding::Broken(panic.to_string()),
-        Err(_) => {
-            abort.abort();
-            Finding::Inconclusive(format!("took longer than {} s", LONGEST.as_secs()))
+/// Runs one case, once and by itself.
+pub async fn run_one(target: &Target, case: Case, seed: u64) -> CaseResult {
+    let course = Course {
+        began: Instant::now(),
+        seed,
+        cut: OnceLock::new(),
+        running: Mutex::default(),
+    };
+    course.run_one(target.clone(), case).await
+}
+
+/// Whether a second try may tell a chance event from a fault.
+fn needs_confirming(plan: &Plan<'_>, result: &CaseResult) -> bool {
+    (plan.fails)(result) || matches!(result.finding, Finding::Inconclusive(_))
+}
+
+/// Runs these cases, as long as nothing cuts the run off.
+async fn pass(
+    plan: &Plan<'_>,
+    course: &Arc<Course>,
+    chosen: &[usize],
+    jobs: usize,
+    done: &mut dyn FnMut(usize, CaseResult),
+) {
+    let places = Arc::new(Semaphore::new(jobs.max(1)));
+    let deadline = tokio::time::Instant::from_std(course.began) + plan.deadline;
+    let mut tasks = JoinSet::new();
+    for &index in chosen {
+        let Some(case) = plan.cases.get(index).cloned() else {
+            continue;
+        };
+        let (target, places, course) = (plan.target.clone(), places.clone(), course.clone());
+        tasks.spawn(async move {
+            let _place = places.acquire_owned().await;
+            (index, course.run_one(target, case).await)
+        });
+    }
+    loop {
+        let (index, result) = match timeout_at(deadline, tasks.join_next()).await {
+            Ok(Some(Ok(joined))) => joined,
+            // A task here never panics: the case runs in one of its own.
+            Ok(Some(Err(_))) => continue,
+            Ok(None) => break,
+            Err(_) => {
+                course.end(format!("the deadline of {} s", plan.deadline.as_secs()), false);
+                break;
+            }
+        };
+        let fails = (plan.fails)(&result);
+        let troubled = !result.is_clean() && !matches!(result.finding, Finding::NotRun(_) | Finding::NotApplicable(_));
+        done(index, result);
+        if fails && plan.fail_fast {
+            course.end("--fail-fast: a case failed".into(), false);
+            break;
         }
-    };
-    let tally = world.take_tally();
-    let finding = match finding {
-        // Nothing passes by not running.
-        Finding::Judged if tally.count() == 0 => Finding::Broken("the case judged nothing".into()),
-        other => other,
-    };
-    CaseResult {
-        case,
-        finding,
-        tally,
-        transcript: world.transcript.lines(),
-        took: started.elapsed(),
+        if plan.watch && troubled && course.cut.get().is_none() {
+            if let Some(storm) = plan.target.pulse.storm() {
+                course.end(storm, true);
+            } else if let Ok(Err(death)) = timeout_at(deadline, plan.target.examine()).await {
+                course.end(death, true);
+            }
+        }
+    }
+    // Whatever still runs is of no use any more.
+    tasks.shutdown().await;
+}
+
+impl Course {
+    fn end(&self, why: String, by_target: bool) {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let cut = Cut {
+            why,
+            at: self.began.elapsed(),
+            running: running.iter().cloned().collect(),
+            by_target,
+        };
+        let _ = self.cut.set(cut); // The first reason is the one.
+    }
+
+    async fn run_one(&self, target: Target, case: Case) -> CaseResult {
+        if let Some(cut) = self.cut.get() {
+            return CaseResult::without_running(case, Finding::NotRun(cut.why.clone()));
+        }
+        let world = World::new(target, seed_of(&case, self.seed));
+        let id = case.id();
+        let started = Instant::now();
+        self.running().insert(id.clone());
+        let task = tokio::spawn(case.start(world.clone()));
+        let _end = EndOnDrop(task.abort_handle());
+        let finding = match timeout(LONGEST, task).await {
+            Ok(Ok(Ok(()) | Err(Stop::Judged))) => Finding::Judged,
+            Ok(Ok(Err(Stop::Inconclusive(why)))) => Finding::Inconclusive(why),
+            Ok(Ok(Err(Stop::NotApplicable(why)))) => Finding::NotApplicable(why),
+            Ok(Err(panic)) => Finding::Broken(panic.to_string()),
+            Err(_) => Finding::Inconclusive(format!("took longer than {} s", LONGEST.as_secs())),
+        };
+        self.running().remove(&id);
+        let mut tally = world.take_tally();
+        let nothing = tally.count() == 0;
+        let transcript = world.transcript.take();
+        for judgement in ambient::judge(&transcript, &|schema, value| world.wrong_shape(schema, value)) {
+            tally.add(judgement, transcript.entries.len());
+        }
+        for failure in &mut tally.failures {
+            failure.expected = transcript.secrets.text(&failure.expected);
+            failure.got = transcript.secrets.text(&failure.got);
+        }
+        let finding = match finding {
+            // Nothing passes by not running.
+            Finding::Judged if nothing => Finding::Broken("the case judged nothing".into()),
+            Finding::Inconclusive(why) => Finding::Inconclusive(transcript.secrets.text(&why)),
+            other => other,
+        };
+        CaseResult {
+            case,
+            finding,
+            tally,
+            transcript,
+            began: started.duration_since(self.began),
+            took: started.elapsed(),
+            first: None,
+        }
+    }
+
+    fn running(&self) -> std::sync::MutexGuard<'_, BTreeSet<String>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Every case has chance of its own, whichever others run.
+fn seed_of(case: &Case, seed: u64) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (case.id(), seed).hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Ends a task when whoever waits for it is gone.
+struct EndOnDrop(AbortHandle);
+
+impl Drop for EndOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::transcript::Party;
 use super::{Answer, Connection, Device, Request, Stop, Transport, World};
 
 /// Every user has this one unless the case changes it.
@@ -16,6 +17,8 @@ const ATTEMPTS: u32 = 40;
 pub struct User {
     world: World,
     base: String,
+    /// Its devices stay at `base` instead of being spread over the nodes.
+    pinned: bool,
     pub id: String,
     pub username: String,
     pub email: String,
@@ -27,20 +30,27 @@ impl World {
     /// A body that registers a new user whose name begins so.
     pub fn registration(&self, name: &str) -> Value {
         let username = format!("{name}_{:010x}", rand::random::<u64>() & 0xff_ffff_ffff);
+        self.introduce(name, &username);
         json!({"username": username, "email": format!("{username}@example.org"), "password": PASSWORD, "confirmPassword": PASSWORD})
     }
 
-    /// A fresh user.
+    /// A fresh user, on the next node of the target.
     pub async fn user(&self, name: &str) -> Result<User, Stop> {
-        self.user_at(&self.target.base.clone(), name).await
+        let user = self.user_at(&self.next_node(), name).await?;
+        Ok(User { pinned: false, ..user })
     }
 
-    /// A fresh user of another server.
+    /// A fresh user of this very server or node.
     pub async fn user_at(&self, base: &str, name: &str) -> Result<User, Stop> {
         let body = self.registration(name);
+        let newcomer = Party {
+            user: None,
+            ..self.party(body["username"].as_str().unwrap_or_default(), "")
+        };
         for _ in 0..ATTEMPTS {
             let answer = self
                 .request_to(base, "POST", "/api/auth/register")
+                .by(newcomer.clone())
                 .json(&body)
                 .send()
                 .await?;
@@ -68,6 +78,7 @@ impl User {
         Self {
             world: world.clone(),
             base: base.to_owned(),
+            pinned: true,
             id: text("/user/id"),
             username: text("/user/username"),
             email: text("/user/email"),
@@ -85,10 +96,11 @@ impl User {
         }
     }
 
-    /// The same user on a server that was started anew.
+    /// The same user at another node, or at a server that was started anew; with all further devices.
     pub fn at(&self, base: &str) -> Self {
         Self {
             base: base.to_owned(),
+            pinned: true,
             ..self.clone()
         }
     }
@@ -114,7 +126,16 @@ impl User {
     }
 
     pub fn anonymous(&self, method: &str, path: &str) -> Request {
-        self.world.request_to(&self.base, method, path)
+        self.world.request_to(&self.base, method, path).by(self.party())
+    }
+
+    /// The base URL of the node that its requests go to.
+    pub fn node(&self) -> &str {
+        &self.base
+    }
+
+    fn party(&self) -> Party {
+        self.world.party(&self.username, &self.id)
     }
 
     /// A request with the user's token.
@@ -186,6 +207,11 @@ impl User {
 
     /// A socket with this `auth`, whatever comes of it.
     pub async fn connect(&self, transport: Transport, auth: Option<Value>) -> Result<Connection, Stop> {
-        Device::connect(&self.world, &self.base, transport, auth, &self.id, &self.username).await
+        let (party, before) = self.world.device_of(&self.party());
+        let node = match self.pinned {
+            true => self.base.clone(),
+            false => self.world.node_of_device(&self.base, before),
+        };
+        Device::connect(&self.world, &node, transport, auth, &self.id, party).await
     }
 }

@@ -3,35 +3,56 @@
 use std::collections::HashMap;
 use std::fmt::Display;
 use std::ops::Deref;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chat_spec::{Requirement, req};
 use jsonschema::Validator;
+use rand::SeedableRng as _;
+use rand::rngs::StdRng;
 use serde_json::Value;
 
+use super::pulse::Pulse;
+use super::transcript::{Party, What};
 use super::{Answer, Device, Failure, Stop, Tally, Transcript};
 use crate::launch::Launcher;
 
 /// How long an answer or an event may take before it counts as missing.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(8);
 
-/// The server that is judged.
+/// The server that is judged: one node, or several that share what they keep.
 #[derive(Clone)]
 pub struct Target(Arc<TargetParts>);
 
 pub struct TargetParts {
-    /// Without a slash at the end.
+    /// The first node, without a slash at the end.
     pub base: String,
+    /// Every node; the users of a case are spread over them.
+    pub nodes: Vec<String>,
     pub http: reqwest::Client,
     /// Starts further servers of the same kind, with other settings. `None`: the target is somebody else's.
     pub launcher: Option<Launcher>,
-    validators: HashMap<&'static str, Validator>,
+    pub(super) pulse: Pulse,
+    validators: Arc<HashMap<&'static str, Validator>>,
 }
 
 impl Target {
-    /// Fails when the schemas or the HTTP client cannot be made ready.
+    /// One node.
+    ///
+    /// # Errors
+    ///
+    /// When the schemas or the HTTP client cannot be made ready.
     pub fn new(base: &str, launcher: Option<Launcher>) -> Result<Self, String> {
+        Self::of_nodes(&[base], launcher)
+    }
+
+    /// Several nodes of one deployment.
+    ///
+    /// # Errors
+    ///
+    /// As [`Target::new`]; and when there is no node.
+    pub fn of_nodes(nodes: &[&str], launcher: Option<Launcher>) -> Result<Self, String> {
         let mut validators = HashMap::new();
         for name in chat_spec::schema_names() {
             let text = chat_spec::schema(name).unwrap_or("{}");
@@ -43,12 +64,28 @@ impl Target {
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .map_err(|error| format!("the HTTP client: {error}"))?;
+        let nodes: Vec<String> = nodes.iter().map(|base| base.trim_end_matches('/').to_owned()).collect();
         Ok(Self(Arc::new(TargetParts {
-            base: base.trim_end_matches('/').to_owned(),
+            base: nodes.first().ok_or("a target without a node")?.clone(),
+            nodes,
             http,
             launcher,
-            validators,
+            pulse: Pulse::default(),
+            validators: Arc::new(validators),
         })))
+    }
+
+    /// The same for servers elsewhere, at least one.
+    pub fn beside(&self, nodes: &[&str], launcher: Option<Launcher>) -> Self {
+        let nodes: Vec<String> = nodes.iter().map(|base| base.trim_end_matches('/').to_owned()).collect();
+        Self(Arc::new(TargetParts {
+            base: nodes.first().unwrap_or(&self.base).clone(),
+            nodes,
+            http: self.http.clone(),
+            launcher,
+            pulse: Pulse::default(),
+            validators: self.validators.clone(),
+        }))
     }
 }
 
@@ -67,7 +104,20 @@ pub struct World(Arc<WorldParts>);
 pub struct WorldParts {
     pub target: Target,
     pub transcript: Transcript,
+    seed: u64,
     tally: Mutex<Tally>,
+    /// Counts exchanges and devices.
+    numbers: AtomicU64,
+    users: AtomicUsize,
+    people: Mutex<People>,
+}
+
+/// What users of the case are called, and how many devices they have had.
+#[derive(Default)]
+struct People {
+    labels: HashMap<String, String>,
+    roles: HashMap<String, usize>,
+    devices: HashMap<String, usize>,
 }
 
 impl Deref for World {
@@ -79,12 +129,87 @@ impl Deref for World {
 }
 
 impl World {
-    pub fn new(target: Target) -> Self {
+    /// `seed` decides whatever the case leaves to chance.
+    pub fn new(target: Target, seed: u64) -> Self {
         Self(Arc::new(WorldParts {
             target,
             transcript: Transcript::default(),
+            seed,
             tally: Mutex::default(),
+            numbers: AtomicU64::new(1),
+            users: AtomicUsize::new(0),
+            people: Mutex::default(),
         }))
+    }
+
+    /// Made of the seed of the run and the name of the case: the same case of the same run decides the same again.
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// Chance that comes out the same with the same seed. Names that must be new in every run are not made of it.
+    pub fn rng(&self) -> StdRng {
+        StdRng::seed_from_u64(self.seed)
+    }
+
+    /// The node for the next user.
+    pub(super) fn next_node(&self) -> String {
+        let nodes = &self.target.nodes;
+        let turn = self.users.fetch_add(1, Ordering::Relaxed);
+        nodes.get(turn % nodes.len()).cloned().unwrap_or_default()
+    }
+
+    /// Where another device of somebody at `base` is connected: devices are spread over the nodes as users are.
+    pub(super) fn node_of_device(&self, base: &str, number: usize) -> String {
+        let nodes = &self.target.nodes;
+        let place = nodes.iter().position(|node| node == base);
+        place
+            .and_then(|place| nodes.get((place + number) % nodes.len()))
+            .map_or_else(|| base.to_owned(), Clone::clone)
+    }
+
+    pub(super) fn number(&self) -> u64 {
+        self.numbers.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Remembers under which name reports show a user: `ann`, and `ann'2` for a second one of the role.
+    pub(super) fn introduce(&self, role: &str, username: &str) {
+        let mut people = self.people();
+        let count = people.roles.entry(role.to_owned()).or_default();
+        *count += 1;
+        let label = if *count == 1 {
+            role.to_owned()
+        } else {
+            format!("{role}'{count}")
+        };
+        people.labels.insert(username.to_owned(), label);
+    }
+
+    /// A user as reports show it.
+    pub(super) fn party(&self, username: &str, id: &str) -> Party {
+        let label = self.people().labels.get(username).cloned();
+        Party {
+            label: label.as_deref().unwrap_or(username).into(),
+            user: Some(id.into()),
+            device: None,
+        }
+    }
+
+    /// A further device of this user, and how many came before it.
+    pub(super) fn device_of(&self, owner: &Party) -> (Party, usize) {
+        let mut people = self.people();
+        let count = people.devices.entry(owner.label.to_string()).or_default();
+        *count += 1;
+        let party = Party {
+            label: format!("{}#{count}", owner.label).into(),
+            user: owner.user.clone(),
+            device: Some(self.number()),
+        };
+        (party, *count - 1)
+    }
+
+    fn people(&self) -> MutexGuard<'_, People> {
+        self.people.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Judges: `pass` says whether the requirement holds here.
@@ -100,8 +225,12 @@ impl World {
             *tally.passed.entry(requirement.id).or_default() += 1;
         } else {
             let (expected, got) = (expected.to_string(), got.to_string());
-            self.transcript
-                .note(&format!("✗ {}: expected {expected}, got {got}", requirement.id));
+            let what = What::Failed {
+                requirement,
+                expected: expected.clone(),
+                got: got.clone(),
+            };
+            self.transcript.add(&Party::guest(), &Arc::default(), what);
             tally.failures.push(Failure {
                 requirement,
                 expected,
@@ -151,7 +280,8 @@ impl World {
         )
     }
 
-    fn wrong_shape(&self, schema: &str, value: &Value) -> Option<String> {
+    /// What is wrong with the shape of a value, if anything.
+    pub(super) fn wrong_shape(&self, schema: &str, value: &Value) -> Option<String> {
         let Some(validator) = self.target.validators.get(schema) else {
             return Some(format!("(there is no schema {schema})"));
         };

@@ -1,62 +1,83 @@
-//! For programs.
+//! For programs. The schema is published beside it: `chat-conformance schema`.
 
 use chat_spec::REQUIREMENTS;
 use serde_json::{Value, json};
 
-use super::{Judged, State, Verdict};
-use crate::engine::{Finding, Run};
+use super::{Judged, State, reason};
+use crate::engine::{CaseResult, Run, Verdict};
+
+/// JSON Schema of what [`render`] makes.
+pub const SCHEMA: &str = include_str!("../../report.schema.json");
+/// Raised when a program that read the former one would misunderstand.
+const VERSION: u32 = 1;
 
 pub fn render(judged: &Judged, run: &Run) -> String {
-    let cases: Vec<Value> = (run.results.iter())
-        .map(|result| {
-            let failures: Vec<Value> = (result.tally.failures.iter())
-                .map(|f| json!({"requirement": f.requirement.id, "expected": f.expected, "got": f.got}))
-                .collect();
-            let (finding, why) = match &result.finding {
-                Finding::Judged if failures.is_empty() => ("passed", None),
-                Finding::Judged if result.tally.failures.iter().all(|f| judged.weight(f) == State::Noted) => {
-                    ("noted", None)
-                }
-                Finding::Judged => ("failed", None),
-                Finding::Inconclusive(why) => ("inconclusive", Some(why)),
-                Finding::NotApplicable(why) => ("notApplicable", Some(why)),
-                Finding::Broken(why) => ("broken", Some(why)),
-            };
-            json!({
-                "area": result.case.area, "name": result.case.name, "result": finding, "why": why,
-                "milliseconds": result.took.as_millis() as u64, "held": result.tally.passed, "failures": failures,
-            })
-        })
+    let cases: Vec<Value> = judged
+        .each(run)
+        .map(|(result, verdict)| case(judged, result, verdict))
         .collect();
     let requirements: Vec<Value> = (REQUIREMENTS.iter())
         .map(|r| {
-            let state = state(judged.states.get(r.id).copied().unwrap_or(State::NotJudged));
-            json!({"id": r.id, "level": r.level.to_string(), "profile": r.profile.name(), "state": state})
+            let state = judged.states.get(r.id).copied().unwrap_or(State::NotJudged);
+            json!({"id": r.id, "level": r.level.to_string(), "profile": r.profile.name(), "state": state.name()})
         })
         .collect();
     let rows: Vec<Value> = (judged.rows.iter())
         .map(|row| json!({"name": row.name, "holds": row.holds, "noted": row.noted, "failed": row.failed, "notJudged": row.not_judged}))
         .collect();
-    let verdict = match judged.verdict {
-        Verdict::Conformant => "conformant",
-        Verdict::NotConformant => "notConformant",
-        Verdict::Undecided => "undecided",
-        Verdict::NothingRun => "nothingRun",
-    };
-    let claims: Vec<&str> = judged.claims.iter().map(|profile| profile.name()).collect();
+    let areas: Vec<Value> = (judged.areas(run).into_iter())
+        .map(|(area, counts)| {
+            let counts: serde_json::Map<String, Value> = counts
+                .into_iter()
+                .map(|(verdict, count)| (verdict.name().to_owned(), count.into()))
+                .collect();
+            json!({"name": area, "verdicts": counts})
+        })
+        .collect();
+    let claims: Vec<&str> = judged.claims().iter().map(|profile| profile.name()).collect();
+    let cut = run.cut.as_ref().map(|cut| {
+        json!({"why": cut.why, "milliseconds": millis(cut.at), "running": cut.running, "byTarget": cut.by_target})
+    });
     let report = json!({
-        "verdict": verdict, "target": judged.target, "claims": claims, "survived": judged.survived,
-        "finishedAt": jiff::Timestamp::now().to_string(), "milliseconds": run.took.as_millis() as u64,
-        "judgements": judged.judgements, "requirements": requirements, "rows": rows, "cases": cases,
+        "version": VERSION, "conclusion": judged.conclusion.name(), "target": judged.target, "claims": claims,
+        "survived": judged.survived, "cut": cut, "seed": run.seed, "finishedAt": jiff::Timestamp::now().to_string(),
+        "milliseconds": millis(run.took), "judgements": judged.judgements, "warnings": judged.warnings,
+        "knownStale": judged.stale, "knownExpired": judged.expired, "requirements": requirements, "rows": rows,
+        "areas": areas, "cases": cases, "coverage": judged.coverage,
     });
     format!("{report:#}\n")
 }
 
-pub(super) fn state(state: State) -> &'static str {
-    match state {
-        State::NotJudged => "notJudged",
-        State::Holds => "holds",
-        State::Noted => "noted",
-        State::Failed => "failed",
-    }
+fn millis(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn case(judged: &Judged, result: &CaseResult, verdict: Verdict) -> Value {
+    let id = result.case.id();
+    let profiles: Vec<&str> = result.case.profiles().iter().map(|profile| profile.name()).collect();
+    let declared: Vec<&str> = result
+        .case
+        .requirements
+        .iter()
+        .map(|requirement| requirement.id)
+        .collect();
+    json!({
+        "id": id, "area": result.case.area, "name": result.case.name, "verdict": verdict.name(), "why": reason(result),
+        "profiles": profiles, "requirements": declared, "milliseconds": millis(result.took),
+        "held": result.tally.passed, "failures": failures(judged, result),
+        "firstFailures": result.first.as_deref().map(|first| failures(judged, first)),
+    })
+}
+
+fn failures(judged: &Judged, result: &CaseResult) -> Vec<Value> {
+    let id = result.case.id();
+    let failures = result.tally.failures.iter();
+    failures
+        .map(|f| {
+            json!({
+                "requirement": f.requirement.id, "weight": judged.weight(f, &id).name(), "expected": f.expected, "got": f.got,
+                "exchange": result.transcript.lines(f.seen, 6),
+            })
+        })
+        .collect()
 }

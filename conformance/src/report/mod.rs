@@ -1,17 +1,25 @@
-//! What the run means, and three ways to show it.
+//! What the run means, and the ways to show it.
 
+pub mod badge;
+pub mod compare;
 pub mod html;
 pub mod json;
+pub mod junit;
+pub mod markdown;
 pub mod terminal;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chat_spec::{ClientEvent, Level, Operation, Profile, REQUIREMENTS, Requirement, ServerEvent, req};
+use chat_spec::{ClientEvent, Operation, Profile, REQUIREMENTS, Requirement, ServerEvent, req};
+use jiff::civil::Date;
+use jiff::tz::Offset;
 
-use crate::engine::{CaseResult, Failure, Finding, Run};
+use crate::coverage::Matrix;
+use crate::engine::{CaseResult, Failure, Finding, Run, Terms, Verdict};
 
+/// What is said of the target in the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Conclusion {
     Conformant,
     NotConformant,
     /// Nothing failed, but something could not be decided.
@@ -24,8 +32,10 @@ pub enum Verdict {
 pub enum State {
     NotJudged,
     Holds,
-    /// A MUST of an unclaimed profile, or a SHOULD or MAY.
+    /// A MUST of an unclaimed profile, or a SHOULD or MAY, does not hold.
     Noted,
+    /// It does not hold, as expected.
+    Known,
     Failed,
 }
 
@@ -40,101 +50,220 @@ pub struct Row {
 
 /// The run, judged.
 pub struct Judged {
-    pub verdict: Verdict,
+    pub conclusion: Conclusion,
     pub target: String,
-    pub claims: BTreeSet<Profile>,
+    pub terms: Terms,
+    /// In the order of the results.
+    pub verdicts: Vec<Verdict>,
     pub states: BTreeMap<&'static str, State>,
     pub rows: Vec<Row>,
     /// The server still answered when everything was over.
     pub survived: bool,
     pub judgements: u64,
+    /// Known failures that did not come.
+    pub stale: Vec<String>,
+    /// Known failures that are not accepted any more.
+    pub expired: Vec<String>,
+    /// What was wrong with the target before the run.
+    pub warnings: Vec<String>,
+    /// What of the contract was really seen on the wire; none when nobody measured it.
+    pub coverage: Option<Matrix>,
+    pub today: Date,
+    flaky_is_failure: bool,
+    coverage_is_due: bool,
+    cut_by_target: bool,
 }
 
 impl Judged {
-    /// `whole`: no case was left out by selection.
-    pub fn new(run: &Run, claims: &BTreeSet<Profile>, target: &str, survived: bool, whole: bool) -> Self {
-        let mut states: BTreeMap<&'static str, State> = REQUIREMENTS.iter().map(|r| (r.id, State::NotJudged)).collect();
-        let mut raise = |id: &'static str, state: State| {
-            let known = states.entry(id).or_insert(State::NotJudged);
-            *known = (*known).max(state);
-        };
-        for result in &run.results {
-            result.tally.passed.keys().for_each(|id| raise(id, State::Holds));
-            for failure in &result.tally.failures {
-                raise(failure.requirement.id, weight(failure.requirement, claims));
-            }
-        }
-        if !survived {
-            raise(req::EVENTS_PAYLOAD_PROCESS_LIVES.id, State::Failed);
-        }
-        let undecided = run
-            .results
-            .iter()
-            .any(|r| matches!(r.finding, Finding::Inconclusive(_) | Finding::Broken(_)));
-        let judgements = run.results.iter().map(|result| result.tally.count()).sum();
-        let verdict = if states.values().any(|state| *state == State::Failed) {
-            Verdict::NotConformant
-        } else if judgements == 0 {
-            Verdict::NothingRun
-        } else if undecided {
-            Verdict::Undecided
-        } else {
-            Verdict::Conformant
-        };
-        let _ = whole;
-        Self {
-            verdict,
+    /// `target` is its name for people.
+    pub fn new(run: &Run, terms: &Terms, target: &str, survived: bool) -> Self {
+        let today = Offset::UTC.to_datetime(jiff::Timestamp::now()).date();
+        let stale = terms.stale(run);
+        let verdicts: Vec<Verdict> = run.results.iter().map(|result| terms.verdict(result, &stale)).collect();
+        let cut_by_target = run.cut.as_ref().is_some_and(|cut| cut.by_target);
+        let states = states(run, terms, survived);
+        let mut judged = Self {
+            conclusion: Conclusion::NothingRun,
             target: target.to_owned(),
-            claims: claims.clone(),
+            verdicts,
             rows: rows(&states),
             states,
             survived,
-            judgements,
+            judgements: run.results.iter().map(|result| result.tally.count()).sum(),
+            stale: stale.iter().map(|entry| entry.subject()).collect(),
+            expired: terms.known.expired(today).map(|entry| entry.subject()).collect(),
+            warnings: Vec::new(),
+            coverage: None,
+            today,
+            flaky_is_failure: true,
+            coverage_is_due: false,
+            cut_by_target,
+            terms: terms.clone(),
+        };
+        judged.conclusion = judged.concluded();
+        judged
+    }
+
+    /// Lets what failed and then passed be.
+    pub fn allow_flaky(&mut self, allow: bool) {
+        self.flaky_is_failure = !allow;
+        self.conclusion = self.concluded();
+    }
+
+    /// Hands in what was seen on the wire.
+    pub fn measure(&mut self, matrix: Matrix) {
+        self.coverage = Some(matrix);
+    }
+
+    /// Leaves the target undecided where something that the contract names was never seen.
+    pub fn require_coverage(&mut self, due: bool) {
+        self.coverage_is_due = due;
+        self.conclusion = self.concluded();
+    }
+
+    /// Requirements about which the run says something.
+    pub fn judged_requirements(&self) -> BTreeSet<&'static str> {
+        let known = self.states.iter().filter(|(_, state)| **state != State::NotJudged);
+        known.map(|(id, _)| *id).collect()
+    }
+
+    fn concluded(&self) -> Conclusion {
+        let any = |verdict: Verdict| self.verdicts.contains(&verdict);
+        let broken_word = any(Verdict::Fail) || (any(Verdict::Flaky) && self.flaky_is_failure);
+        let forgotten = !self.stale.is_empty() || !self.expired.is_empty();
+        if broken_word || forgotten || !self.survived || self.cut_by_target {
+            Conclusion::NotConformant
+        } else if self.judgements == 0 && !any(Verdict::Inconclusive) && !any(Verdict::Harness) {
+            Conclusion::NothingRun
+        } else if any(Verdict::Inconclusive) || any(Verdict::Harness) || self.lacks_coverage() {
+            Conclusion::Undecided
+        } else {
+            Conclusion::Conformant
         }
     }
 
+    fn lacks_coverage(&self) -> bool {
+        let missing = |matrix: &Matrix| !matrix.missing().is_empty();
+        self.coverage_is_due && self.coverage.as_ref().is_some_and(missing)
+    }
+
+    /// Every result with its verdict.
+    pub fn each<'a>(&'a self, run: &'a Run) -> impl Iterator<Item = (&'a CaseResult, Verdict)> {
+        run.results.iter().zip(self.verdicts.iter().copied())
+    }
+
+    /// How many requirements are in this state.
     pub fn count(&self, state: State) -> usize {
         self.states.values().filter(|known| **known == state).count()
     }
 
-    /// Requirements that this run says nothing about.
-    pub fn not_judged(&self) -> impl Iterator<Item = &'static Requirement> + '_ {
-        REQUIREMENTS
-            .iter()
-            .copied()
-            .filter(|r| self.states.get(r.id) == Some(&State::NotJudged))
+    /// How many cases have this verdict.
+    pub fn cases(&self, verdict: Verdict) -> usize {
+        self.verdicts.iter().filter(|known| **known == verdict).count()
     }
 
-    /// How a failure counts here.
-    pub fn weight(&self, failure: &Failure) -> State {
-        weight(failure.requirement, &self.claims)
+    /// The areas in the order of the cases, with the number of each verdict.
+    pub fn areas(&self, run: &Run) -> Vec<(&'static str, BTreeMap<Verdict, usize>)> {
+        let mut areas: Vec<(&'static str, BTreeMap<Verdict, usize>)> = Vec::new();
+        for (result, verdict) in self.each(run) {
+            let area = result.case.area;
+            let index = areas.iter().position(|(name, _)| *name == area).unwrap_or_else(|| {
+                areas.push((area, BTreeMap::new()));
+                areas.len() - 1
+            });
+            if let Some((_, counts)) = areas.get_mut(index) {
+                *counts.entry(verdict).or_default() += 1;
+            }
+        }
+        areas
     }
 
+    /// How a failure counts in this case.
+    pub fn weight(&self, failure: &Failure, case: &str) -> State {
+        weight(&self.terms, failure.requirement, case)
+    }
+
+    /// What is said of the target, in words.
     pub fn sentence(&self) -> String {
-        let claims: Vec<&str> = self.claims.iter().map(|profile| profile.name()).collect();
+        let claims: Vec<&str> = self.terms.claims.iter().map(|profile| profile.name()).collect();
         let claims = claims.join(", ");
-        match self.verdict {
-            Verdict::Conformant => format!("conformant in what was judged of {claims}"),
-            Verdict::NotConformant => format!("NOT conformant to {claims}"),
-            Verdict::Undecided => "undecided: some cases could not be judged".into(),
-            Verdict::NothingRun => "nothing was judged".into(),
+        match self.conclusion {
+            Conclusion::Conformant => format!("conformant in what was judged of {claims}"),
+            Conclusion::NotConformant => format!("NOT conformant to {claims}"),
+            Conclusion::Undecided if self.lacks_coverage() => "undecided: not all of the contract was seen".into(),
+            Conclusion::Undecided => "undecided: some cases could not be judged".into(),
+            Conclusion::NothingRun => "not judged: nothing was run".into(),
+        }
+    }
+
+    /// Claimed profiles.
+    pub fn claims(&self) -> &BTreeSet<Profile> {
+        &self.terms.claims
+    }
+}
+
+impl Conclusion {
+    /// As in report.json.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Conformant => "conformant",
+            Self::NotConformant => "not-conformant",
+            Self::Undecided => "undecided",
+            Self::NothingRun => "nothing-run",
         }
     }
 }
 
-/// Results whose failures or findings have to be shown.
-pub fn notable(run: &Run) -> impl Iterator<Item = &CaseResult> {
-    run.results
-        .iter()
-        .filter(|result| !result.tally.failures.is_empty() || result.finding != Finding::Judged)
+impl State {
+    /// As in report.json.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NotJudged => "not-judged",
+            Self::Holds => "holds",
+            Self::Noted => "noted",
+            Self::Known => "known",
+            Self::Failed => "failed",
+        }
+    }
 }
 
-fn weight(requirement: &Requirement, claims: &BTreeSet<Profile>) -> State {
-    if requirement.level == Level::Must && claims.contains(&requirement.profile) {
-        State::Failed
-    } else {
-        State::Noted
+/// Why a case could not be judged, or was not; none when it was.
+pub fn reason(result: &CaseResult) -> Option<&str> {
+    match &result.finding {
+        Finding::Judged => None,
+        Finding::Inconclusive(why) | Finding::NotApplicable(why) | Finding::NotRun(why) | Finding::Broken(why) => {
+            Some(why)
+        }
     }
+}
+
+fn weight(terms: &Terms, requirement: &Requirement, case: &str) -> State {
+    if !terms.counts(requirement) {
+        State::Noted
+    } else if terms.known.expects(requirement.id, case) {
+        State::Known
+    } else {
+        State::Failed
+    }
+}
+
+fn states(run: &Run, terms: &Terms, survived: bool) -> BTreeMap<&'static str, State> {
+    let mut states: BTreeMap<&'static str, State> = REQUIREMENTS.iter().map(|r| (r.id, State::NotJudged)).collect();
+    let mut raise = |id: &'static str, state: State| {
+        let known = states.entry(id).or_insert(State::NotJudged);
+        *known = (*known).max(state);
+    };
+    for result in &run.results {
+        let id = result.case.id();
+        result.tally.passed.keys().for_each(|id| raise(id, State::Holds));
+        for failure in &result.tally.failures {
+            raise(failure.requirement.id, weight(terms, failure.requirement, &id));
+        }
+    }
+    if !survived {
+        raise(req::EVENTS_PAYLOAD_PROCESS_LIVES.id, State::Failed);
+    }
+    states
 }
 
 fn rows(states: &BTreeMap<&'static str, State>) -> Vec<Row> {
@@ -149,7 +278,7 @@ fn rows(states: &BTreeMap<&'static str, State>) -> Vec<Row> {
         for requirement in REQUIREMENTS.iter().filter(|requirement| about(requirement)) {
             match states.get(requirement.id) {
                 Some(State::Holds) => row.holds += 1,
-                Some(State::Noted) => row.noted += 1,
+                Some(State::Noted | State::Known) => row.noted += 1,
                 Some(State::Failed) => row.failed += 1,
                 Some(State::NotJudged) | None => row.not_judged += 1,
             }

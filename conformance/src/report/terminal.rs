@@ -3,77 +3,156 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::{Judged, State, notable};
-use crate::engine::{Finding, Run};
+use super::{Judged, State, reason};
+use crate::engine::{CaseResult, Run, Verdict};
 
 /// Lines of transcript shown before a failure.
 const CONTEXT: usize = 8;
 /// Failures shown whole; the report has them all.
 const MOST: usize = 25;
 
+// Writing to a String cannot fail.
 pub fn render(judged: &Judged, run: &Run) -> String {
     let mut text = String::new();
-    // Writing to a String cannot fail.
+    if run.cut.as_ref().is_none_or(|cut| !cut.by_target) {
+        failures(&mut text, judged, run);
+    }
+    areas(&mut text, judged, run);
+    cut(&mut text, judged, run);
+    if let Some(matrix) = &judged.coverage {
+        let told = matrix.text();
+        let (missing, groups): (Vec<&str>, Vec<&str>) = told.lines().partition(|line| line.starts_with("  missing"));
+        let _ = writeln!(text, "\n{}", groups.join("\n"));
+        for line in missing.iter().take(MOST) {
+            let _ = writeln!(text, "{line}");
+        }
+        if missing.len() > MOST {
+            let _ = writeln!(text, "  … and {} more in the report", missing.len() - MOST);
+        }
+    }
+    for (title, subjects) in [
+        ("KNOWN FAILURES THAT DO NOT FAIL ANY MORE", &judged.stale),
+        ("KNOWN FAILURES THAT ARE OVER", &judged.expired),
+    ] {
+        if !subjects.is_empty() {
+            let _ = writeln!(text, "\n{title}\n  {}", subjects.join("\n  "));
+        }
+    }
     let _ = writeln!(
         text,
-        "{:52} {:>6} {:>6} {:>6} {:>10}",
-        "endpoint or event", "holds", "noted", "FAILED", "not judged"
+        "\n{} cases, {} judgements in {:.1} s, seed {}: {} requirements hold, {} failed, {} known, {} noted, {} not judged.\nVerdict: {}.",
+        run.results.len(),
+        judged.judgements,
+        run.took.as_secs_f64(),
+        run.seed,
+        judged.count(State::Holds),
+        judged.count(State::Failed),
+        judged.count(State::Known),
+        judged.count(State::Noted),
+        judged.count(State::NotJudged),
+        judged.sentence(),
     );
-    for row in &judged.rows {
-        let mark = if row.failed > 0 {
-            "✗"
-        } else if row.holds > 0 {
-            "✓"
-        } else {
-            "·"
+    text
+}
+
+/// The verdict by area.
+fn areas(text: &mut String, judged: &Judged, run: &Run) {
+    let shown = [
+        Verdict::Pass,
+        Verdict::Warn,
+        Verdict::Skipped,
+        Verdict::Known,
+        Verdict::Flaky,
+        Verdict::Inconclusive,
+        Verdict::Fail,
+    ];
+    let head: Vec<String> = shown.iter().map(|verdict| format!("{:>12}", verdict.name())).collect();
+    let _ = writeln!(text, "\n  {:22}{}", "area", head.concat());
+    for (area, counts) in judged.areas(run) {
+        let folded = |verdict: Verdict| match verdict {
+            Verdict::UnexpectedPass => Verdict::Fail,
+            Verdict::Harness => Verdict::Inconclusive,
+            other => other,
         };
-        let _ = writeln!(
-            text,
-            "{mark} {:50} {:>6} {:>6} {:>6} {:>10}",
-            row.name, row.holds, row.noted, row.failed, row.not_judged
-        );
+        let mut folded_counts = BTreeMap::new();
+        for (verdict, count) in &counts {
+            *folded_counts.entry(folded(*verdict)).or_insert(0) += count;
+        }
+        let worst = folded_counts.keys().max().copied().unwrap_or(Verdict::Pass);
+        let mark = match worst {
+            Verdict::Pass | Verdict::Warn => '✓',
+            Verdict::Fail => '✗',
+            Verdict::Skipped if !folded_counts.contains_key(&Verdict::Pass) => '-',
+            Verdict::Skipped | Verdict::Known => '✓',
+            _ => '?',
+        };
+        let cells: Vec<String> = shown
+            .iter()
+            .map(|verdict| match folded_counts.get(verdict) {
+                Some(count) => format!("{count:>12}"),
+                None => format!("{:>12}", "·"),
+            })
+            .collect();
+        let _ = writeln!(text, "{mark} {area:22}{}", cells.concat());
     }
+}
+
+/// Why the run ended early: one clear word instead of a wall of what followed.
+fn cut(text: &mut String, judged: &Judged, run: &Run) {
+    if let Some(cut) = &run.cut {
+        let what = if cut.by_target {
+            "THE TARGET FAILED"
+        } else {
+            "CUT SHORT"
+        };
+        let _ = writeln!(text, "\n{what} after {:.1} s: {}", cut.at.as_secs_f64(), cut.why);
+        if cut.by_target && !cut.running.is_empty() {
+            let _ = writeln!(
+                text,
+                "  These cases ran when it was noticed; one of them may be the reason:"
+            );
+            for id in &cut.running {
+                let _ = writeln!(text, "    {id}");
+            }
+            let trouble = judged.each(run).filter(|(_, verdict)| verdict.is_trouble()).count();
+            let _ = writeln!(
+                text,
+                "  {trouble} cases failed or could not be judged; most may have followed from it. The report has them."
+            );
+        }
+    } else if !judged.survived {
+        let _ = writeln!(text, "\nThe server no longer answered when the run was over.");
+    }
+}
+
+fn failures(text: &mut String, judged: &Judged, run: &Run) {
     let mut shown = 0;
     let mut told = BTreeMap::<&str, u32>::new();
-    for result in notable(run) {
-        for failure in &result.tally.failures {
-            let requirement = failure.requirement;
-            let times = told.entry(requirement.id).or_default();
+    for (result, verdict) in judged.each(run).filter(|(_, verdict)| verdict.is_notable()) {
+        let source = match (&result.first, verdict) {
+            // What passed in the end has its failure in the first try.
+            (Some(first), Verdict::Flaky) => first,
+            _ => result,
+        };
+        for failure in &source.tally.failures {
+            let times = told.entry(failure.requirement.id).or_default();
             *times += 1;
             // The first one tells the story; the report has them all.
-            if *times > 1 {
-                continue;
-            }
-            shown += 1;
-            if shown > MOST {
-                continue;
-            }
-            let heading = if judged.weight(failure) == State::Failed {
-                "FAILED"
-            } else {
-                "noted"
-            };
-            let _ = writeln!(
-                text,
-                "\n{heading} {} ({} {})\n  {}",
-                requirement.id, requirement.level, requirement.profile, requirement.text
-            );
-            let _ = writeln!(
-                text,
-                "  case      {}\n  expected  {}\n  got       {}",
-                result.title(),
-                failure.expected,
-                failure.got
-            );
-            let seen = failure.seen.min(result.transcript.len());
-            for line in &result.transcript[seen.saturating_sub(CONTEXT)..seen] {
-                let _ = writeln!(text, "    {line}");
+            if *times == 1 {
+                shown += 1;
+                if shown <= MOST {
+                    one(text, judged, source, failure, verdict);
+                }
             }
         }
-        match &result.finding {
-            Finding::Inconclusive(why) => drop(writeln!(text, "\nINCONCLUSIVE {}\n  {why}", result.title())),
-            Finding::Broken(why) => drop(writeln!(text, "\nBROKEN {}\n  {why}", result.title())),
-            Finding::NotApplicable(_) | Finding::Judged => {}
+        match (verdict, reason(result)) {
+            (Verdict::Inconclusive | Verdict::Harness, Some(why)) => {
+                let _ = writeln!(text, "\n{} {}\n  {why}", verdict.name().to_uppercase(), result.title());
+            }
+            (Verdict::UnexpectedPass, _) => {
+                let _ = writeln!(text, "\nUNEXPECTED PASS {}", result.title());
+            }
+            _ => {}
         }
     }
     if shown > MOST {
@@ -82,31 +161,29 @@ pub fn render(judged: &Judged, run: &Run) -> String {
     for (id, times) in told.iter().filter(|(_, times)| **times > 1) {
         let _ = writeln!(text, "\n{id} came {times} times; the report has them all");
     }
-    let skipped = run
-        .results
-        .iter()
-        .filter(|r| matches!(r.finding, Finding::NotApplicable(_)))
-        .count();
-    if skipped > 0 {
-        let _ = writeln!(
-            text,
-            "\n{skipped} cases need a server with settings of its own and were not run here."
-        );
-    }
-    if !judged.survived {
-        let _ = writeln!(text, "\nThe server no longer answered when the run was over.");
-    }
+}
+
+fn one(text: &mut String, judged: &Judged, result: &CaseResult, failure: &crate::engine::Failure, verdict: Verdict) {
+    let requirement = failure.requirement;
+    let heading = match (verdict, judged.weight(failure, &result.case.id())) {
+        (Verdict::Flaky, _) => "FLAKY",
+        (_, State::Failed) => "FAILED",
+        (_, State::Known) => "known",
+        _ => "noted",
+    };
     let _ = writeln!(
         text,
-        "\n{} cases, {} judgements in {:.1} s: {} requirements hold, {} failed, {} noted, {} not judged.\nVerdict: {}.",
-        run.results.len(),
-        judged.judgements,
-        run.took.as_secs_f64(),
-        judged.count(State::Holds),
-        judged.count(State::Failed),
-        judged.count(State::Noted),
-        judged.count(State::NotJudged),
-        judged.sentence(),
+        "\n{heading} {} ({} {})\n  {}",
+        requirement.id, requirement.level, requirement.profile, requirement.text
     );
-    text
+    let _ = writeln!(
+        text,
+        "  case      {}\n  expected  {}\n  got       {}",
+        result.case.id(),
+        failure.expected,
+        failure.got
+    );
+    for line in result.transcript.lines(failure.seen, CONTEXT) {
+        let _ = writeln!(text, "    {line}");
+    }
 }

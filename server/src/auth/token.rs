@@ -99,11 +99,21 @@ impl Tokens {
 
     /// `TOKEN_EXPIRED` when only its time is over, else `TOKEN_INVALID`.
     pub fn verify_access(&self, token: &str) -> Result<Claims> {
+        if fault!(RefreshAsAccess)
+            && let Ok(claims) = self.refresh.verify(token)
+        {
+            return Ok(claims);
+        }
         self.access.verify(token)
     }
 
     /// As [`Self::verify_access`].
     pub fn verify_refresh(&self, token: &str) -> Result<Claims> {
+        if fault!(AccessAsRefresh)
+            && let Ok(claims) = self.access.verify(token)
+        {
+            return Ok(claims);
+        }
         self.refresh.verify(token)
     }
 }
@@ -142,9 +152,11 @@ impl Kind {
 
     fn verify(&self, token: &str) -> Result<Claims> {
         let invalid = || Error::code(ErrorCode::TokenInvalid);
-        let body = decode::<Body>(token, &self.decoding, &self.validation)
-            .map_err(|_| invalid())?
-            .claims;
+        let body = match fault!(UnsignedToken) {
+            true => jsonwebtoken::dangerous::insecure_decode::<Body>(token),
+            false => decode::<Body>(token, &self.decoding, &self.validation),
+        };
+        let body = body.map_err(|_| invalid())?.claims;
         if body.typ != self.typ {
             return Err(invalid());
         }

@@ -61,6 +61,9 @@ impl Chat {
             bio: clearable(bio),
             profile_picture: clearable(picture),
         };
+        if fault!(MassAssignment) && body["isActive"] == false {
+            self.store.set_active(me, false).await?;
+        }
         match self.store.update_profile(me, update).await? {
             ProfileOutcome::Updated(user) => Ok(self.own_user(user)),
             ProfileOutcome::UsernameTaken => Err(Error::code(ErrorCode::UsernameTaken)),

@@ -37,7 +37,7 @@ impl List<'_> {
         let bytes = URL_SAFE_NO_PAD.decode(cursor).ok()?;
         let (seal, position) = bytes.split_at_checked(SEAL)?;
         let position = std::str::from_utf8(position).ok()?;
-        (self.seal(position) == seal).then(|| position.to_owned())
+        (self.seal(position) == seal || fault!(CursorUnsealed)).then(|| position.to_owned())
     }
 
     fn seal(&self, position: &str) -> [u8; SEAL] {

@@ -71,6 +71,9 @@ impl<'a> Fields<'a> {
 
     /// Notes a field as bad for a reason of the caller's.
     pub fn note(&mut self, name: &str, must: impl Into<String>) {
+        if fault!(OneDetailOnly) && !self.bad.is_empty() {
+            return;
+        }
         self.bad.push(FieldError {
             field: name.into(),
             message: must.into(),
@@ -97,7 +100,11 @@ impl<'a> Fields<'a> {
         value: &'a Value,
         rule: impl FnOnce(&'a Value) -> Result<T, String>,
     ) -> Option<T> {
-        rule(value).map_err(|must| self.note(name, must)).ok()
+        let echo = |must: String| match fault!(DetailsEcho) {
+            true => format!("{must}, not {value}"),
+            false => must,
+        };
+        rule(value).map_err(|must| self.note(name, echo(must))).ok()
     }
 }
 
@@ -214,7 +221,12 @@ pub mod rule {
     fn sized<'t>(text: &'t str, length: &RangeInclusive<usize>) -> Result<&'t str, String> {
         // A character has 4 bytes at most: hopeless lengths need no counting.
         let (min, max) = (*length.start(), *length.end());
-        if text.len() <= max * 4 && length.contains(&text.chars().count()) {
+        let count = if fault!(LengthInUtf16) {
+            text.encode_utf16().count()
+        } else {
+            text.chars().count()
+        };
+        if text.len() <= max * 4 && length.contains(&count) {
             return Ok(text);
         }
         Err(match min {

@@ -45,18 +45,40 @@ impl Chat {
                 next_cursor: None,
             });
         };
+        let range = match range {
+            HistoryRange::Below(seq) if fault!(OffsetPaging) => {
+                HistoryRange::Below(self.newest(&chat).await? + 1 - seq)
+            }
+            HistoryRange::Above(seq) if fault!(AfterInclusive) => HistoryRange::Above(seq.saturating_sub(1)),
+            range => range,
+        };
         let (items, more) = self.store.history(&chat, range, query.limit).await?;
         let direction = if matches!(range, HistoryRange::Above(_)) {
             '>'
         } else {
             '<'
         };
-        let last = items.last().filter(|_| more).and_then(|message| message.seq);
+        let mut last = items.last().filter(|_| more).and_then(|message| message.seq);
+        if fault!(OffsetPaging)
+            && direction == '<'
+            && let Some(seq) = last
+        {
+            last = Some(self.newest(&chat).await? + 1 - seq);
+        }
+        if fault!(CursorSkips) {
+            last = last.map(|seq| seq - 1);
+        }
         Ok(ChatHistory {
             chat_id: Some(chat),
             next_cursor: last.map(|seq| list.cursor(&format!("{direction}{seq}"))),
             items: items.into_iter().map(|message| seen_by(me, message)).collect(),
         })
+    }
+
+    /// The seq of the newest message: what pages by offset count from.
+    async fn newest(&self, chat: &chat_protocol::ChatId) -> Result<u64> {
+        let (newest, _) = self.store.history(chat, HistoryRange::Newest, 1).await?;
+        Ok(newest.first().and_then(|message| message.seq).unwrap_or(0))
     }
 
     /// My chats, newest activity first.

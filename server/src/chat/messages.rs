@@ -137,13 +137,27 @@ impl Chat {
         let registry = self.registry.clone();
         let stored = move |outcome: StoreResult<SendOutcome>| {
             let sent = outcome.map_err(Error::from).and_then(sent);
-            if let Ok(Sent {
-                message,
-                repeated: false,
-            }) = &sent
+            if let Ok(Sent { message, repeated }) = &sent
+                && (!repeated || fault!(RepeatToldAgain))
+                && !(fault!(RestTellsNobody) && origin.is_none())
+                && !(fault!(FirstMessageUntold) && message.seq == Some(1))
             {
                 let event = ServerEvent::NewMessage(announcement(message));
-                registry.deliver_to(&[(&message.receiver, None), (&message.sender, origin)], &event);
+                let origin = origin.filter(|_| !fault!(OriginToldToo));
+                let both = [(&message.receiver, None), (&message.sender, origin)];
+                let told = if fault!(SenderForgotten) { &both[..1] } else { &both[..] };
+                if fault!(OrderSwapped) {
+                    let (registry, message) = (registry.clone(), message.clone());
+                    tokio::spawn(async move {
+                        tokio::time::sleep(std::time::Duration::from_millis(rand::random_range(0..20))).await;
+                        registry.deliver_to(&[(&message.receiver, None), (&message.sender, origin)], &event);
+                    });
+                } else {
+                    registry.deliver_to(told, &event);
+                    if fault!(DoubledBroadcast) {
+                        registry.deliver_to(told, &event);
+                    }
+                }
             }
             done(sent);
         };
@@ -161,6 +175,9 @@ impl Chat {
     pub async fn edit(&self, me: &UserId, id: &str, content: String) -> Result<Message> {
         let message = allowed(self.store.edit_message(&known(id)?, me, content).await?)?;
         for user in [&message.sender, &message.receiver] {
+            if fault!(EditToldToSenderOnly) && *user == message.receiver {
+                continue;
+            }
             let shown = seen_by(user, message.clone());
             let event = ServerEvent::MessageEdited(MessageEdited { message: shown });
             self.registry.deliver(user, None, &event);
@@ -204,7 +221,10 @@ impl Chat {
         }
         let (registry, reader) = (self.registry.clone(), me.clone());
         let delivery = async move {
-            for (sender, events) in by_sender {
+            for (sender, mut events) in by_sender {
+                if fault!(OneReceiptPerChat) {
+                    events.drain(..events.len() - 1);
+                }
                 let both = [(&sender, None), (&reader, origin)];
                 registry.deliver_bulk(&both, &events).await;
             }
@@ -222,7 +242,12 @@ impl Chat {
     /// Checks that the chat is one of mine.
     pub async fn join(&self, me: &UserId, chat: &ChatId) -> Result<()> {
         let participants = self.store.participants(chat).await?;
-        match participants.is_some_and(|both| both.contains(me)) {
+        if fault!(JoinTold)
+            && let Some(both) = &participants
+        {
+            both.iter().for_each(|user| self.tell_typing(me, user, false));
+        }
+        match participants.is_some_and(|both| both.contains(me) || fault!(StrangerJoins)) {
             true => Ok(()),
             false => Err(Error::code(ErrorCode::ChatNotFound)),
         }
@@ -233,7 +258,9 @@ impl Chat {
 pub(super) fn seen_by(user: &UserId, message: Message) -> Message {
     let is_sender = message.sender == *user;
     Message {
-        client_message_id: message.client_message_id.filter(|_| is_sender),
+        client_message_id: message
+            .client_message_id
+            .filter(|_| is_sender || fault!(ClientIdToReceiver)),
         ..message
     }
 }

@@ -60,7 +60,12 @@ impl Chat {
         if let Some(epoch) = self.registry.detach(user, device) {
             let (chat, user) = (self.clone(), user.clone());
             tokio::spawn(async move {
-                tokio::time::sleep(chat.grace).await;
+                tokio::time::sleep(if fault!(NoGrace) {
+                    Default::default()
+                } else {
+                    chat.grace
+                })
+                .await;
                 chat.leave(&user, epoch).await;
             });
         }
@@ -107,6 +112,7 @@ impl Chat {
         });
         let partners = self.store.partners(user).await;
         let known = partners.iter().flatten();
+        let known = known.filter(|_| !fault!(StatusUntold));
         let all: Vec<_> = [user].into_iter().chain(known).map(|user| (user, None)).collect();
         self.registry.deliver_to(&all, &event);
         partners?;
@@ -193,6 +199,12 @@ impl Chat {
                 timestamp: Timestamp::now(),
             });
             self.registry.deliver(to, None, &event);
+            if fault!(TypingLeaks) {
+                self.registry
+                    .connected()
+                    .iter()
+                    .for_each(|user| self.registry.deliver(user, None, &event));
+            }
         }
     }
 

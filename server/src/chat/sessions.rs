@@ -24,9 +24,11 @@ impl Chat {
         let claims = self.tokens.verify_access(token)?;
         let session = self.store.session(&claims.session).await?;
         let lives = session.is_some_and(|session| {
-            session.user_active && session.user == claims.user && session.generation == claims.generation
+            (session.user_active || fault!(InactiveTokenLives))
+                && session.user == claims.user
+                && session.generation == claims.generation
         });
-        if !lives {
+        if !lives && !fault!(RevokedTokenLives) {
             return Err(Error::code(ErrorCode::TokenInvalid));
         }
         Ok(Caller {
@@ -47,6 +49,15 @@ impl Chat {
             return Err(fields.refusal());
         };
         let found = self.store.credentials(&identifier).await?;
+        if fault!(UnknownUserFast) && found.is_none() {
+            return Err(Error::code(ErrorCode::InvalidCredentials));
+        }
+        if fault!(UnknownUserTold) && found.is_none() {
+            return Err(Error::code(ErrorCode::UserNotFound));
+        }
+        if fault!(InactiveToldFirst) && found.as_ref().is_some_and(|(user, _)| !user.active) {
+            return Err(Error::code(ErrorCode::AccountInactive));
+        }
         let (user, hash) = found.map_or((None, None), |(user, hash)| (Some(user), Some(hash)));
         let adopted = hash.clone().filter(is_adopted).map(|hash| (hash, password.clone()));
         let right = self.passwords.verify(password, hash).await?;
@@ -82,7 +93,9 @@ impl Chat {
                 session.refresh_number,
             ),
             RotateOutcome::Reused { user } => {
-                self.disconnect_sessions(&user, &[claims.session]);
+                if !fault!(ReuseKeepsSockets) {
+                    self.disconnect_sessions(&user, &[claims.session]);
+                }
                 Err(Error::code(ErrorCode::RefreshReused))
             }
             RotateOutcome::Ended => Err(Error::code(ErrorCode::TokenInvalid)),
@@ -92,6 +105,12 @@ impl Chat {
     /// Ends the caller's session: its tokens and its sockets.
     pub async fn logout(&self, caller: &Caller) -> Result<()> {
         self.store.end_session(&caller.session).await?;
+        if fault!(LogoutKeepsSockets) {
+            return Ok(());
+        }
+        if fault!(LogoutEndsAll) {
+            self.registry.end_sessions(&caller.user, crate::cluster::Ended::All);
+        }
         self.disconnect_sessions(&caller.user, std::slice::from_ref(&caller.session));
         Ok(())
     }

@@ -62,7 +62,10 @@ impl Chat {
             username: record.username,
             status: presence.map_or(Status::Offline, |p| p.status),
             last_seen: presence.map_or(record.last_seen, |p| p.last_seen),
-            profile_picture: record.profile_picture,
+            profile_picture: match fault!(EmailInPicture) {
+                true => Some(format!("https://pictures.example.org/{}", record.email)),
+                false => record.profile_picture,
+            },
             bio: record.bio,
         }
     }

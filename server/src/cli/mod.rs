@@ -33,7 +33,7 @@ type Outcome = Result<(), Failure>;
 
 /// Runs the program with its arguments, the first being its name. Exit code 0: done; 1: failed; 2: bad usage or configuration.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let matches = match command().try_get_matches_from(args) {
+    let matches = match faulty(command()).try_get_matches_from(args) {
         Ok(matches) => matches,
         Err(answer) => {
             let _ = answer.print(); // Help or an error: there is nobody left to tell.
@@ -50,6 +50,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn perform(matches: &ArgMatches) -> Outcome {
+    switch_fault_on(matches)?;
     match matches.subcommand() {
         None | Some(("serve", _)) => start(&sources(matches)),
         Some(("check-config", own)) if own.get_flag("example") => say(&env_example()),
@@ -60,6 +61,13 @@ fn perform(matches: &ArgMatches) -> Outcome {
         Some(("openapi", own)) => say(pick(own, chat_spec::OPENAPI_YAML, chat_spec::OPENAPI_JSON)),
         Some(("asyncapi", own)) => say(pick(own, chat_spec::ASYNCAPI_YAML, chat_spec::ASYNCAPI_JSON)),
         Some(("completions", own)) => completions(own),
+        #[cfg(feature = "faults")]
+        Some(("faults", _)) => {
+            let names = crate::fault::Fault::ALL
+                .iter()
+                .map(|fault| format!("{}\n", fault.name()));
+            say(&names.collect::<String>())
+        }
         Some((other, _)) => Err(Failure::Usage(format!("no such command: {other}"))),
     }
 }
@@ -114,6 +122,33 @@ fn command() -> Command {
                         .value_parser(clap::value_parser!(Shell)),
                 ),
         )
+}
+
+/// Nothing is added in a build without faults.
+#[cfg(not(feature = "faults"))]
+fn faulty(command: Command) -> Command {
+    command
+}
+
+#[cfg(not(feature = "faults"))]
+fn switch_fault_on(_: &ArgMatches) -> Outcome {
+    Ok(())
+}
+
+#[cfg(feature = "faults")]
+fn faulty(command: Command) -> Command {
+    let fault = Arg::new("fault").long("fault").value_name("NAME").global(true);
+    command
+        .arg(fault.help("A mistake to make, for tests of tests"))
+        .subcommand(Command::new("faults").about("Print the mistakes"))
+}
+
+#[cfg(feature = "faults")]
+fn switch_fault_on(matches: &ArgMatches) -> Outcome {
+    match matches.get_one::<String>("fault") {
+        None => Ok(()),
+        Some(name) => crate::fault::Fault::switch_on(name).map_err(Failure::Usage),
+    }
 }
 
 fn flag(variable: &'static Variable) -> Arg {

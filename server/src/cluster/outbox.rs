@@ -66,7 +66,7 @@ impl Outbox {
 
     /// Queues a frame. `false`: there was no room, and it is lost.
     pub(super) fn push(&self, frame: Vec<u8>) -> bool {
-        if self.state.closed.load(Ordering::Relaxed) {
+        if self.state.closed.load(Ordering::Relaxed) || fault!(NodesApart) {
             return true;
         }
         let size = frame.len();

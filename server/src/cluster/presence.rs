@@ -83,7 +83,7 @@ impl Entry {
 impl State {
     /// Puts the user into the list of online users, or takes them out.
     fn place(&mut self, user: &UserId) {
-        let visible = |e: &Entry| e.present() && e.presence.status != Status::Offline;
+        let visible = |e: &Entry| e.present() && (e.presence.status != Status::Offline || fault!(InvisibleListed));
         if !self.users.get(user).is_some_and(visible) {
             self.visible.remove(user);
         } else if !self.visible.contains(user) {
@@ -136,9 +136,9 @@ impl Registry {
         self.write(|state| {
             let entry = state.users.entry(user.clone()).or_insert_with(|| Entry::new(now));
             entry.epoch += 1;
-            let first = !entry.present();
-            let first_here = !std::mem::replace(&mut entry.here, true);
-            if first {
+            let first = !entry.present() || fault!(OnlineForEachDevice);
+            let first_here = !std::mem::replace(&mut entry.here, true) || fault!(OnlineForEachDevice);
+            if first && !(fault!(StatusKept) && entry.stamp > 0) {
                 let online = Presence {
                     status: Status::Online,
                     last_seen: Some(now),
@@ -179,7 +179,7 @@ impl Registry {
                 return None;
             }
             entry.epoch += 1;
-            entry.devices.is_empty().then_some(entry.epoch)
+            (entry.devices.is_empty() || fault!(OfflineWithFirst)).then_some(entry.epoch)
         })
     }
 
@@ -188,7 +188,7 @@ impl Registry {
     pub fn departs(&self, user: &UserId, epoch: u64, now: Timestamp) -> Option<Option<Timestamp>> {
         self.read(|state| {
             let entry = state.users.get(user).filter(|e| e.epoch == epoch && e.here)?;
-            let visible = entry.presence.status != Status::Offline;
+            let visible = entry.presence.status != Status::Offline || fault!(InvisibleSeenLast);
             Some(if visible { Some(now) } else { entry.presence.last_seen })
         })
     }
@@ -213,7 +213,7 @@ impl Registry {
             Some((gone, left))
         });
         let Some((gone, left)) = left else { return };
-        if gone && left.status != Status::Offline {
+        if gone && (left.status != Status::Offline || fault!(InvisibleLeavesLoudly)) {
             self.tell_here(told.as_ref());
         }
         self.tell_nodes(&News::Left {

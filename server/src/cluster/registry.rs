@@ -182,6 +182,9 @@ impl Registry {
     /// Closes the devices of sessions of a user, at every node.
     pub fn end_sessions(&self, user: &UserId, ended: Ended<'_>) {
         self.close_here(user, ended);
+        if fault!(SessionsPerNode) {
+            return;
+        }
         self.tell_nodes(&News::Ended {
             user: user.clone(),
             sessions: match ended {
@@ -211,7 +214,8 @@ impl Registry {
                 return Vec::new();
             };
             let wanted = entry.devices.iter().filter(|(d, _)| Some(d.id()) != except);
-            wanted.map(|(d, _)| d.clone()).collect()
+            let most = if fault!(FirstDeviceOnly) { 1 } else { usize::MAX };
+            wanted.map(|(d, _)| d.clone()).take(most).collect()
         })
     }
 

@@ -40,8 +40,8 @@ impl FromRequestParts<App> for Caller {
             Err(error) => Err(error),
         };
         let key = match &caller {
-            Ok(caller) => Key::User(caller.user.clone()),
-            Err(_) => Key::address(Peer::noted(parts).0),
+            Ok(caller) if !fault!(LimitsByAddress) => Key::User(caller.user.clone()),
+            _ => Key::address(Peer::noted(parts).0),
         };
         // Over the limit wins over a bad token.
         note(parts, app.limits.requests.check(key))?;
@@ -63,6 +63,11 @@ fn note(parts: &Parts, verdict: Verdict) -> Result<()> {
 /// The token of `Authorization: Bearer …`.
 fn bearer(parts: &Parts) -> Result<&str> {
     let missing = || Error::code(ErrorCode::TokenMissing);
+    if fault!(TokenInUrl)
+        && let Some((_, token)) = parts.uri.query().and_then(|query| query.split_once("token="))
+    {
+        return Ok(token.split('&').next().unwrap_or_default());
+    }
     let Some(header) = parts.headers.get(AUTHORIZATION) else {
         return Err(missing());
     };

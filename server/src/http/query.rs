@@ -41,6 +41,9 @@ impl Params {
     /// `limit`, from 1 to `max`.
     pub fn limit(&mut self, default: usize, max: usize) -> usize {
         let Some(text) = self.get("limit") else { return default };
+        if fault!(LimitClamped) {
+            return text.parse().map_or(default, |limit: usize| limit.clamp(1, max));
+        }
         let number = Some(text).filter(|text| text.bytes().all(|b| b.is_ascii_digit()));
         match number
             .and_then(|text| text.parse().ok())

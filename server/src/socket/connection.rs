@@ -70,7 +70,7 @@ impl Connection {
             }
         }
         if let Some(caller) = &self.caller {
-            for peer in self.typing.keys() {
+            for peer in self.typing.keys().filter(|_| !fault!(TypingStaysOnDisconnect)) {
                 self.app.chat.tell_typing(&caller.user, peer, false);
             }
             self.app.chat.disconnect(&caller.user, self.device.id());
@@ -109,6 +109,9 @@ impl Connection {
     pub(super) fn note_typing(&mut self, to: &UserId, is_typing: bool) {
         if !is_typing {
             self.typing.remove(to);
+        } else if fault!(TypingForever) {
+            self.typing
+                .insert(to.clone(), Instant::now() + Duration::from_secs(3600));
         } else if self.typing.len() < MOST_TYPING || self.typing.contains_key(to) {
             self.typing.insert(to.clone(), Instant::now() + TYPING_FOR);
         }
@@ -123,7 +126,7 @@ impl Connection {
 
     fn time_out(&mut self) {
         let now = Instant::now();
-        if self.deadline <= now {
+        if self.deadline <= now && !(fault!(SocketOutlivesToken) && self.caller.is_some()) {
             let code = if self.caller.is_some() {
                 ErrorCode::TokenExpired
             } else {

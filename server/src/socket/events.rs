@@ -44,6 +44,12 @@ impl Connection {
                 self.finish(&timer, packet.answer, result);
             }
             client::TYPING => {
+                if fault!(PayloadKills) && packet.payload().is_err() {
+                    std::process::exit(101);
+                }
+                if fault!(BadPayloadIgnored) && packet.payload().is_err() {
+                    return;
+                }
                 let result = self.typing(&packet, &caller).await;
                 self.finish(&timer, packet.answer, result);
             }
@@ -55,6 +61,7 @@ impl Connection {
                 let result = self.update_status(&packet, &caller).await;
                 self.finish(&timer, packet.answer, result);
             }
+            _ if fault!(UnknownEventIgnored) => {}
             _ => {
                 let error = Error::code(ErrorCode::UnknownEvent);
                 self.finish(&timer, packet.answer, Err::<Done, _>(error));
@@ -74,7 +81,7 @@ impl Connection {
             return Err(fields.refusal());
         };
         let caller = self.app.chat.authenticate(token).await?;
-        if self.caller.as_ref().is_some_and(|known| known.user != caller.user) {
+        if !fault!(SecondUserAccepted) && self.caller.as_ref().is_some_and(|known| known.user != caller.user) {
             return Err(Error::code(ErrorCode::AlreadyAuthenticated));
         }
         let user = caller.user.clone();

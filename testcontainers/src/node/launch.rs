@@ -53,6 +53,8 @@ pub enum Ready {
     Line(String),
     /// By answering GET of this path on its port with a status from 200 to 299.
     Http(String),
+    /// By answering anything at all by HTTP on its port.
+    Answer,
 }
 
 impl Default for Ready {

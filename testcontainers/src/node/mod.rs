@@ -223,8 +223,12 @@ async fn until_ready(
         let ended = running.ended().await?;
         let found = match ready {
             Ready::Line(prefix) => said(&running.logs().await?, logged, prefix),
-            Ready::Http(path) => {
-                let look = answers(([127, 0, 0, 1], port).into(), path);
+            Ready::Http(_) | Ready::Answer => {
+                let (path, status) = match ready {
+                    Ready::Http(path) => (path.as_str(), &b" 2"[..]),
+                    _ => ("/", &b" "[..]),
+                };
+                let look = answers(([127, 0, 0, 1], port).into(), path, status);
                 let well = tokio::time::timeout(LOOKED_WITHIN, look).await.unwrap_or(false);
                 well.then(|| format!("http://127.0.0.1:{port}"))
             }
@@ -270,8 +274,8 @@ async fn address_of(url: &str) -> Option<SocketAddr> {
     tokio::net::lookup_host(authority).await.ok()?.next()
 }
 
-/// Whether GET of the path is answered well.
-async fn answers(address: SocketAddr, path: &str) -> bool {
+/// Whether GET of the path is answered with a status that begins so.
+async fn answers(address: SocketAddr, path: &str, begins: &[u8]) -> bool {
     let get = async {
         let mut stream = TcpStream::connect(address).await?;
         let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
@@ -281,7 +285,7 @@ async fn answers(address: SocketAddr, path: &str) -> bool {
         std::io::Result::Ok(status)
     };
     get.await
-        .is_ok_and(|status| status.starts_with(b"HTTP/1.") && status[8..] == *b" 2")
+        .is_ok_and(|status| status.starts_with(b"HTTP/1.") && status[8..].starts_with(begins))
 }
 
 #[cfg(test)]

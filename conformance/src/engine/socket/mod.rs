@@ -16,7 +16,7 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use self::packet::{Frame, Packet};
-use super::transcript::{mask, masked};
+use super::transcript::{Party, Side, What};
 use super::world::PATIENCE;
 use super::{Stop, World};
 
@@ -24,6 +24,15 @@ use super::{Stop, World};
 pub enum Transport {
     Websocket,
     Polling,
+}
+
+impl std::fmt::Display for Transport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Self::Websocket => "websocket",
+            Self::Polling => "polling",
+        })
+    }
 }
 
 /// What became of a handshake.
@@ -38,7 +47,7 @@ pub struct Refused(pub Value);
 /// An open connection with everything that came over it. Closed when it is dropped.
 pub struct Device {
     world: World,
-    label: String,
+    party: Party,
     owner: String,
     shared: Arc<Shared>,
     out: mpsc::UnboundedSender<Frame>,
@@ -49,7 +58,8 @@ pub struct Device {
 /// What the reading task and the case share.
 struct Shared {
     world: World,
-    label: String,
+    party: Party,
+    server: Arc<str>,
     state: Mutex<State>,
     changed: Notify,
 }
@@ -57,7 +67,8 @@ struct Shared {
 #[derive(Default)]
 struct State {
     events: Vec<(String, Value)>,
-    acks: HashMap<u64, oneshot::Sender<Value>>,
+    /// The event that waits, and where for.
+    acks: HashMap<u64, (String, oneshot::Sender<Value>)>,
     answered: Option<Result<Value, Value>>,
     closed: Option<String>,
 }
@@ -69,13 +80,12 @@ impl Device {
         transport: Transport,
         auth: Option<Value>,
         owner: &str,
-        name: &str,
+        party: Party,
     ) -> Result<Connection, Stop> {
-        static NUMBER: AtomicU64 = AtomicU64::new(1);
-        let label = format!("{name}#{}", NUMBER.fetch_add(1, Ordering::Relaxed));
         let shared = Arc::new(Shared {
             world: world.clone(),
-            label: label.clone(),
+            party: party.clone(),
+            server: base.into(),
             state: Mutex::default(),
             changed: Notify::new(),
         });
@@ -84,30 +94,38 @@ impl Device {
             Transport::Websocket => websocket::open(base, &shared, frames).await?,
             Transport::Polling => polling::open(&world.target.http, base, &shared, out.clone(), frames).await?,
         };
+        shared.note(What::Opened { transport });
         let device = Self {
             world: world.clone(),
-            label,
+            party,
             owner: owner.to_owned(),
             shared,
             out,
             acks: AtomicU64::new(0),
             tasks,
         };
-        device.send_raw(&format!("40{}", auth.map(|auth| auth.to_string()).unwrap_or_default()));
+        let packet = format!("40{}", auth.as_ref().map(Value::to_string).unwrap_or_default());
+        device.shared.note(What::Connect { auth });
+        let _ = device.out.send(Frame::Text(packet));
         let answered = device.wait(PATIENCE, |state| state.answered.take()).await;
         match answered {
             Some(Ok(_)) => Ok(Connection::Open(device)),
             Some(Err(refused)) => Ok(Connection::Refused(Refused(refused))),
             None => Err(Stop::Inconclusive(format!(
                 "CONNECT of {} was not answered",
-                device.label
+                device.label()
             ))),
         }
     }
 
     /// For reports: the user and a number.
     pub fn label(&self) -> &str {
-        &self.label
+        &self.party.label
+    }
+
+    /// The base URL of the node that it is connected to.
+    pub fn node(&self) -> &str {
+        &self.shared.server
     }
 
     /// The id of the user.
@@ -122,15 +140,23 @@ impl Device {
 
     /// As [`Self::ask`], with any number of arguments.
     pub async fn ask_raw(&self, event: &str, arguments: &[Value]) -> Result<Value, Stop> {
-        let (id, answer) = self.expect_ack();
+        let (id, answer) = self.expect_ack(event);
         self.emit_with(event, arguments, Some(id));
         self.ack_of(event, answer).await
     }
 
     /// Sends bytes as the payload.
     pub async fn ask_binary(&self, event: &str, bytes: &[u8]) -> Result<Value, Stop> {
-        let (id, answer) = self.expect_ack();
-        self.send_raw(&format!("451-{id}{}", json!([event, {"_placeholder": true, "num": 0}])));
+        let (id, answer) = self.expect_ack(event);
+        let placeholder = json!({"_placeholder": true, "num": 0});
+        let packet = format!("451-{id}{}", json!([event, placeholder]));
+        self.shared.note(What::Emitted {
+            event: event.to_owned(),
+            arguments: vec![placeholder],
+            ack: Some(id),
+            binary: true,
+        });
+        let _ = self.out.send(Frame::Text(packet));
         let _ = self.out.send(Frame::Binary(bytes.to_vec()));
         self.ack_of(event, answer).await
     }
@@ -147,7 +173,7 @@ impl Device {
 
     /// Starts an event with ack; the answer comes later.
     pub fn ask_later(&self, event: &str, payload: Value) -> oneshot::Receiver<Value> {
-        let (id, answer) = self.expect_ack();
+        let (id, answer) = self.expect_ack(event);
         self.emit_with(event, &[payload], Some(id));
         answer
     }
@@ -159,7 +185,10 @@ impl Device {
 
     /// Sends an engine.io packet as it is.
     pub fn send_raw(&self, packet: &str) {
-        self.note("→", packet);
+        self.shared.note(What::Packet {
+            from: Side::Client,
+            text: packet.to_owned(),
+        });
         let _ = self.out.send(Frame::Text(packet.to_owned()));
     }
 
@@ -225,7 +254,11 @@ impl Device {
 
     /// Says goodbye by Socket.IO and closes.
     pub async fn disconnect(self) {
-        self.send_raw("41");
+        self.shared.note(What::Closed {
+            by: Side::Client,
+            why: "DISCONNECT".into(),
+        });
+        let _ = self.out.send(Frame::Text("41".into()));
         let _ = self.out.send(Frame::Close);
         // The writing task ends after the last frame.
         let closed = self.out.closed();
@@ -235,18 +268,21 @@ impl Device {
     fn emit_with(&self, event: &str, arguments: &[Value], id: Option<u64>) {
         let mut packet = vec![Value::from(event)];
         packet.extend_from_slice(arguments);
-        let id = id.map(|id| id.to_string()).unwrap_or_default();
-        let text = format!("42{id}{}", Value::from(packet.clone()));
-        let mut shown = Value::from(packet);
-        mask(&mut shown);
-        self.world.transcript.note(&format!("{} → 42{id}{shown}", self.label));
+        let number = id.map(|id| id.to_string()).unwrap_or_default();
+        let text = format!("42{number}{}", Value::from(packet));
+        self.shared.note(What::Emitted {
+            event: event.to_owned(),
+            arguments: arguments.to_vec(),
+            ack: id,
+            binary: false,
+        });
         let _ = self.out.send(Frame::Text(text));
     }
 
-    fn expect_ack(&self) -> (u64, oneshot::Receiver<Value>) {
+    fn expect_ack(&self, event: &str) -> (u64, oneshot::Receiver<Value>) {
         let id = self.acks.fetch_add(1, Ordering::Relaxed);
         let (sender, receiver) = oneshot::channel();
-        self.shared.state().acks.insert(id, sender);
+        self.shared.state().acks.insert(id, (event.to_owned(), sender));
         (id, receiver)
     }
 
@@ -284,14 +320,6 @@ impl Device {
             }
         }
     }
-
-    fn note(&self, arrow: &str, packet: &str) {
-        let split = packet.find(['{', '[']).unwrap_or(packet.len());
-        let (head, json) = packet.split_at(split);
-        self.world
-            .transcript
-            .note(&format!("{} {arrow} {head}{}", self.label, masked(json)));
-    }
 }
 
 impl Drop for Device {
@@ -305,47 +333,80 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn note(&self, what: What) {
+        self.world.transcript.add(&self.party, &self.server, what);
+    }
+
     /// A Socket.IO packet came.
     fn arrived(&self, text: &str) {
         let packet = Packet::parse(text);
-        let mut shown = packet.data.clone();
-        mask(&mut shown);
-        let id = packet.id.map(|id| id.to_string()).unwrap_or_default();
-        self.world
-            .transcript
-            .note(&format!("{} ← 4{}{id}{shown}", self.label, packet.kind));
+        let arguments = match &packet.data {
+            Value::Array(arguments) => arguments.as_slice(),
+            _ => &[],
+        };
+        let mut answered = None;
         let mut state = self.state();
-        match packet.kind {
-            '0' => state.answered = Some(Ok(packet.data)),
-            '4' => state.answered = Some(Err(packet.data)),
-            '1' => state.closed = Some("disconnected by the server".into()),
-            '2' | '5' => {
-                let mut arguments = match packet.data {
-                    Value::Array(arguments) => arguments.into_iter(),
-                    _ => Vec::new().into_iter(),
-                };
-                let name = arguments
-                    .next()
-                    .and_then(|name| name.as_str().map(str::to_owned))
-                    .unwrap_or_default();
-                state.events.push((name, arguments.next().unwrap_or(Value::Null)));
+        let what = match packet.kind {
+            '0' => {
+                state.answered = Some(Ok(packet.data.clone()));
+                What::Connected(packet.data)
             }
-            '3' | '6' => {
-                let waiting = packet.id.and_then(|id| state.acks.remove(&id));
-                if let Some(waiting) = waiting {
-                    let _ = waiting.send(packet.data.get(0).cloned().unwrap_or(Value::Null));
+            '4' => {
+                state.answered = Some(Err(packet.data.clone()));
+                What::Refused(packet.data)
+            }
+            '1' => {
+                let why = "disconnected by the server".to_owned();
+                state.closed.get_or_insert_with(|| why.clone());
+                What::Closed { by: Side::Server, why }
+            }
+            '2' | '5' => {
+                let (name, rest) = arguments.split_first().unwrap_or((&Value::Null, &[]));
+                let event = name.as_str().unwrap_or_default().to_owned();
+                let payload = rest.first().cloned().unwrap_or(Value::Null);
+                state.events.push((event.clone(), payload));
+                What::Event {
+                    event,
+                    arguments: rest.to_vec(),
+                    ack: packet.id,
                 }
             }
-            _ => {}
-        }
+            '3' | '6' => {
+                let id = packet.id.unwrap_or(u64::MAX);
+                let event = state.acks.remove(&id).map(|(event, waiting)| {
+                    answered = Some((waiting, arguments.first().cloned().unwrap_or(Value::Null)));
+                    event
+                });
+                What::Ack {
+                    id,
+                    event,
+                    arguments: arguments.to_vec(),
+                }
+            }
+            _ => What::Packet {
+                from: Side::Server,
+                text: text.to_owned(),
+            },
+        };
+        // Noted before the case can see it, so that what the case does next comes after it.
+        self.note(what);
         drop(state);
+        if let Some((waiting, ack)) = answered {
+            let _ = waiting.send(ack); // Nobody may be waiting any more.
+        }
         self.changed.notify_waiters();
     }
 
     fn closed(&self, why: &str) {
         let mut state = self.state();
         state.acks.clear();
-        state.closed.get_or_insert_with(|| why.to_owned());
+        if state.closed.is_none() {
+            state.closed = Some(why.to_owned());
+            self.note(What::Closed {
+                by: Side::Server,
+                why: why.to_owned(),
+            });
+        }
         drop(state);
         self.changed.notify_waiters();
     }

@@ -99,8 +99,13 @@ fn page(
             Ok((row.get(0)?, row.get(1)?))
         })?
         .collect::<rusqlite::Result<_>>()?;
-    listed.extend(moved(db, user_num, place)?);
+    if !fault!(MovedChatsLost) {
+        listed.extend(moved(db, user_num, place)?);
+    }
     listed.sort_by_key(|(_, num)| std::cmp::Reverse(*num));
+    if fault!(ChatsUnordered) {
+        listed.sort_by_key(|(chat, _)| *chat);
+    }
     let more = listed.len() > limit;
     listed.truncate(limit);
     let last = listed.last().filter(|_| more);
@@ -123,7 +128,7 @@ fn page(
             Ok(ChatRecord {
                 id: last_message.chat_id.clone(),
                 peer: peer.clone(),
-                unread: found.get(13)?,
+                unread: found.get::<_, u64>(13)? + u64::from(fault!(UnreadOffByOne)),
                 last_message,
             })
         })

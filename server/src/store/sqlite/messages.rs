@@ -76,7 +76,12 @@ impl MessageStore for SqliteStore {
                 own(db, &id, &editor, |num| {
                     db.prepare_cached("UPDATE messages SET content = ?2, edited_at = ?3 WHERE num = ?1")?
                         .execute((num, &content, clock.now().as_millis()))?;
-                    reindex(db, num)?;
+                    if fault!(EditResetsRead) {
+                        db.execute("UPDATE messages SET read_at = NULL WHERE num = ?1", [num])?;
+                    }
+                    if !fault!(EditKeepsSearch) {
+                        reindex(db, num)?;
+                    }
                     by_num(db, num)
                 })
                 .map_err(failure)
@@ -91,9 +96,13 @@ impl MessageStore for SqliteStore {
                 own(db, &id, &editor, |num| {
                     let message = by_num(db, num)?;
                     let at = clock.now();
-                    db.prepare_cached("UPDATE messages SET content = '', deleted_at = ?2 WHERE num = ?1")?
-                        .execute((num, at.as_millis()))?;
-                    if !message.is_read {
+                    let content = match fault!(DeleteKeepsContent) || fault!(DeletedInSearch) {
+                        true => message.content.as_str(),
+                        false => "",
+                    };
+                    db.prepare_cached("UPDATE messages SET content = ?3, deleted_at = ?2 WHERE num = ?1")?
+                        .execute((num, at.as_millis(), content))?;
+                    if !message.is_read && !fault!(DeleteKeepsUnread) {
                         db.prepare_cached(
                             "UPDATE members SET unread = unread - 1 WHERE (user, chat) = \
                              (SELECT receiver, chat FROM messages WHERE num = ?1)",
@@ -125,14 +134,20 @@ impl MessageStore for SqliteStore {
 
 /// An earlier message of the sender with the same `clientMessageId`: its number and fingerprint.
 fn earlier(db: &Connection, sender: i64, client_id: &str) -> rusqlite::Result<Option<(i64, Vec<u8>)>> {
-    db.prepare_cached("SELECT num, sent_hash FROM messages WHERE sender = ?1 AND client_id = ?2")?
-        .query_row((sender, client_id), |found| {
+    db.prepare_cached("SELECT num, sent_hash FROM messages WHERE (sender = ?1 OR ?3) AND client_id = ?2")?
+        .query_row((sender, client_id, fault!(IdempotencyOfAnybody)), |found| {
             Ok((found.get(0)?, found.get::<_, Option<_>>(1)?.unwrap_or_default()))
         })
         .optional()
 }
 
-fn send(ledger: &mut Ledger, clock: &Clock, new: NewMessage) -> rusqlite::Result<SendOutcome> {
+fn send(ledger: &mut Ledger, clock: &Clock, mut new: NewMessage) -> rusqlite::Result<SendOutcome> {
+    if fault!(LostIdempotency) {
+        new.client_message_id = None;
+    }
+    if fault!(ContentTrimmed) {
+        new.content = new.content.trim().to_owned();
+    }
     let Some(sender) = ledger.user(&new.sender)? else {
         return Ok(SendOutcome::UserNotFound);
     };
@@ -141,7 +156,7 @@ fn send(ledger: &mut Ledger, clock: &Clock, new: NewMessage) -> rusqlite::Result
     if let Some(client_id) = &new.client_message_id {
         let sent = new.fingerprint();
         if let Some((num, first)) = earlier(ledger.db(), sender.num, client_id.as_str())? {
-            if first == sent {
+            if first == sent || fault!(ReuseAccepted) {
                 // As it was sent: the hash says that the content is the same, and later fates are not part of the answer.
                 return Ok(SendOutcome::Repeated(Message {
                     content: new.content,
@@ -156,7 +171,9 @@ fn send(ledger: &mut Ledger, clock: &Clock, new: NewMessage) -> rusqlite::Result
         }
         hash = Some(sent);
     }
-    let receiver = ledger.user(&new.receiver)?.filter(|receiver| receiver.active);
+    let receiver = ledger
+        .user(&new.receiver)?
+        .filter(|receiver| receiver.active || fault!(MessageToInactive));
     let Some(receiver) = receiver.filter(|_| sender.active) else {
         return Ok(SendOutcome::UserNotFound);
     };
@@ -171,7 +188,7 @@ fn send(ledger: &mut Ledger, clock: &Clock, new: NewMessage) -> rusqlite::Result
         Some(chat) => chat,
         None => ledger.create_chat(new.new_chat, sender.num, receiver.num)?,
     };
-    let seq = chat.last_seq + 1;
+    let seq = chat.last_seq + if fault!(SeqGap) && chat.last_seq == 2 { 2 } else { 1 };
     let timestamp = clock.now();
     let db = ledger.db();
     db.prepare_cached(
@@ -220,8 +237,13 @@ fn history(
         HistoryRange::Below(seq) => (i64::try_from(seq).unwrap_or(i64::MAX), "<", "DESC"),
         HistoryRange::Above(seq) => (i64::try_from(seq).unwrap_or(i64::MAX), ">", "ASC"),
     };
+    let hidden = if fault!(TombstonesHidden) {
+        " AND m.deleted_at IS NULL"
+    } else {
+        ""
+    };
     let mut query = db.prepare_cached(&format!(
-        "{MESSAGE} WHERE m.chat = (SELECT num FROM chats WHERE id = ?1) AND m.seq {comparison} ?2 \
+        "{MESSAGE} WHERE m.chat = (SELECT num FROM chats WHERE id = ?1) AND m.seq {comparison} ?2{hidden} \
          ORDER BY m.seq {order} LIMIT ?3"
     ))?;
     let found = query.query_map((chat.as_str(), from, limit + 1), row::message)?;
@@ -246,8 +268,20 @@ fn own<T>(
         )?
         .query_row((id.as_str(), editor.as_str()), |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
+    if fault!(StrangerEdits) || fault!(StrangerForbidden) {
+        let num = db
+            .prepare_cached("SELECT num FROM messages WHERE id = ?1 AND deleted_at IS NULL")?
+            .query_row([id.as_str()], |row| row.get(0))
+            .optional()?;
+        match (found, num) {
+            (None, Some(num)) if fault!(StrangerEdits) => return change(num).map(EditOutcome::Done),
+            (None, Some(_)) => return Ok(EditOutcome::NotSender),
+            _ => {}
+        }
+    }
     match found {
         None => Ok(EditOutcome::NotFound),
+        Some((num, false)) if fault!(ReceiverEdits) => change(num).map(EditOutcome::Done),
         Some((_, false)) => Ok(EditOutcome::NotSender),
         Some((num, true)) => change(num).map(EditOutcome::Done),
     }

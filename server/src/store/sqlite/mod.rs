@@ -177,7 +177,9 @@ fn open(dir: &Path, database: Database) -> StoreResult<Connection> {
     db.busy_timeout(Duration::from_secs(5)).map_err(in_file)?;
     db.pragma_update(None, "journal_mode", "WAL").map_err(in_file)?;
     tune(&db)?;
-    let safety = if matches!(database, Database::Search) {
+    let safety = if fault!(NoFsync) {
+        "OFF"
+    } else if matches!(database, Database::Search) {
         "NORMAL"
     } else {
         "FULL"

@@ -67,7 +67,7 @@ fn find(
     at: Timestamp,
 ) -> rusqlite::Result<Result<Vec<Unread>, ReadOutcome>> {
     let mut query = db.prepare_cached(&format!(
-        "{} WHERE m.id = ?1 AND (m.sender = ?2 OR m.receiver = ?2) AND (?3 IS NULL OR c.id = ?3)",
+        "{} WHERE m.id = ?1 AND (m.sender = ?2 OR m.receiver = ?2 OR ?4) AND (?3 IS NULL OR c.id = ?3 OR ?5)",
         UNREAD.replace(
             " FROM messages",
             ", m.sender = ?2, m.read_at IS NULL AND m.deleted_at IS NULL FROM messages"
@@ -77,15 +77,22 @@ fn find(
     let mut own = false;
     for id in ids {
         let found = query
-            .query_row((id.as_str(), reader, chat.map(AsRef::as_ref)), |row| {
-                Ok((unread(row, at)?, row.get::<_, bool>(5)?, row.get::<_, bool>(6)?))
-            })
+            .query_row(
+                (
+                    id.as_str(),
+                    reader,
+                    chat.map(AsRef::as_ref),
+                    fault!(StrangerReads),
+                    fault!(ReceiptIgnoresChat),
+                ),
+                |row| Ok((unread(row, at)?, row.get::<_, bool>(5)?, row.get::<_, bool>(6)?)),
+            )
             .optional()?;
         let Some((message, is_own, is_unread)) = found else {
             return Ok(Err(ReadOutcome::MessageNotFound));
         };
         own |= is_own;
-        if is_unread && messages.iter().all(|known| known.num != message.num) {
+        if (is_unread || fault!(ReadAgain)) && messages.iter().all(|known| known.num != message.num) {
             messages.push(message);
         }
     }

@@ -46,8 +46,10 @@ impl SessionStore for SqliteStore {
                 let Some(mut session) = find(db, &id)?.filter(|s| s.user_active && s.generation == generation) else {
                     return Ok(RotateOutcome::Ended);
                 };
-                if session.refresh_number != number {
-                    remove(db, &id)?;
+                if session.refresh_number != number && !fault!(RefreshReusable) {
+                    if !fault!(ReuseKeepsSession) {
+                        remove(db, &id)?;
+                    }
                     return Ok(RotateOutcome::Reused { user: session.user });
                 }
                 session.refresh_number += 1;
@@ -92,6 +94,9 @@ impl SessionStore for SqliteStore {
                         "DELETE FROM sessions WHERE user = (SELECT num FROM users WHERE id = ?1) AND id <> ?2 \
                          RETURNING id",
                     )?;
+                    if fault!(PasswordKeepsOthers) {
+                        return Ok(Vec::new());
+                    }
                     others.query_map((user.as_str(), &keep), |row| row.get(0))?.collect()
                 };
                 let ended = change().map_err(failure)?;

@@ -40,7 +40,12 @@ impl UserStore for SqliteStore {
     }
 
     async fn credentials(&self, identifier: &str) -> StoreResult<Option<(UserRecord, PasswordHash)>> {
-        let (name, email) = (identifier.to_ascii_lowercase(), identifier.to_lowercase());
+        let name = if fault!(NamesInCase) {
+            identifier.to_owned()
+        } else {
+            identifier.to_ascii_lowercase()
+        };
+        let email = identifier.to_lowercase();
         self.readers
             .read(move |db| {
                 // A username never holds an @ and an email always does, so at most one of the two can match.
@@ -140,7 +145,11 @@ fn slice(mut items: Vec<UserRecord>, limit: usize) -> Slice<UserRecord> {
 }
 
 fn create(db: &Connection, user: &NewUser) -> StoreResult<CreateOutcome> {
-    let key = user.username.to_ascii_lowercase();
+    let key = if fault!(NamesInCase) {
+        user.username.clone()
+    } else {
+        user.username.to_ascii_lowercase()
+    };
     let insert = || -> rusqlite::Result<CreateOutcome> {
         if exists(db, "username_key", &key)? {
             return Ok(CreateOutcome::UsernameTaken);
@@ -242,7 +251,8 @@ fn find_users(db: &Connection, query: &str, after: Option<&str>, limit: usize) -
         .query_map((&phrase, FEW), |row| row.get(0))?
         .collect::<Result<_, _>>()?;
     if nums.len() < FEW {
-        let sql = format!("{USER} WHERE u.num = ?1 AND u.active AND u.username_key > ?2 AND instr(u.username_key, ?3)");
+        let active = if fault!(InactiveFound) { "" } else { " AND u.active" };
+        let sql = format!("{USER} WHERE u.num = ?1{active} AND u.username_key > ?2 AND instr(u.username_key, ?3)");
         let mut statement = db.prepare_cached(&sql)?;
         let found = nums
             .iter()

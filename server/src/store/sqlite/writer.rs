@@ -131,6 +131,10 @@ fn run(
         metrics.commit_seconds.observe(started.elapsed().as_secs_f64());
         // The delivery task ends only with the runtime; then nobody waits for answers.
         let _ = done.send(answers);
+        if fault!(AckBeforeCommit) {
+            std::thread::sleep(std::time::Duration::from_millis(150));
+            let _ = ledger.commit();
+        }
         committed();
     }
 }
@@ -152,7 +156,7 @@ fn commit(ledger: &mut Ledger, group: &mut Vec<Write>) -> Answers {
         failed.clone_from(&error);
         answers.push((completion, error));
     }
-    if failed.is_none() {
+    if failed.is_none() && !fault!(AckBeforeCommit) {
         failed = ledger.commit().map_err(failure).err();
     }
     if let Some(error) = failed {

@@ -1,0 +1,155 @@
+//! Every answer below `/api`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chat_spec::{Operation, Requirement, req};
+
+use super::Judge;
+use super::values::{Seen, judge as judge_value};
+use crate::engine::Record;
+use crate::engine::transcript::{Received, Sent, What};
+
+/// Words that only the inside of a server knows.
+const INTERNAL: [&str; 12] = [
+    "panicked",
+    ".rs:",
+    "stack trace",
+    "Traceback",
+    "node_modules",
+    "\n    at ",
+    "SQLITE",
+    "MongoServerError",
+    "mongodb://",
+    "redis://",
+    "E11000",
+    "Cast to ObjectId",
+];
+
+/// How a hash of a password begins.
+const HASHES: [&str; 4] = ["$argon2", "$2a$", "$2b$", "$scrypt$"];
+
+/// The calls whose answers show the caller's own email.
+const OWN: [Operation; 4] = [
+    Operation::Register,
+    Operation::Login,
+    Operation::GetProfile,
+    Operation::UpdateProfile,
+];
+
+fn about(schema: &str) -> &'static Requirement {
+    match schema {
+        "SessionResponse" | "OwnUserResponse" => &req::SHAPES_USER_OWN_FIELDS,
+        "TokensResponse" => &req::SHAPES_TOKENS_FIELDS,
+        "MessageResponse" | "MessagesResponse" | "ConversationResponse" => &req::SHAPES_MESSAGE_FIELDS,
+        "ChatsResponse" => &req::SHAPES_CHAT_FIELDS,
+        "UserResponse" | "UsersResponse" => &req::SHAPES_USER_PUBLIC_FIELDS,
+        "UserStatus" => &req::USERS_STATUS_SHAPE,
+        "MarkReadResponse" => &req::READ_MESSAGES_UPDATED,
+        _ => &req::ERRORS_SHAPE_REST,
+    }
+}
+
+pub(super) fn judge(record: &Record, judge: &mut Judge<'_>) {
+    let mut asked: BTreeMap<u64, &Sent> = BTreeMap::new();
+    let mut made: BTreeSet<&str> = BTreeSet::new();
+    for entry in &record.entries {
+        match &entry.what {
+            What::Request(sent) => {
+                asked.insert(sent.exchange, sent);
+            }
+            What::Response(received) => {
+                let Some(sent) = asked
+                    .remove(&received.exchange)
+                    .filter(|sent| sent.path.starts_with("/api"))
+                else {
+                    continue;
+                };
+                answer(judge, sent, received, entry.party.user.as_deref());
+                let id = header(received, "x-request-id");
+                if sent.headers.get("x-request-id").is_none() && !id.is_empty() {
+                    judge.check(
+                        &req::HEADERS_REQUEST_ID_UNIQUE,
+                        made.insert(id),
+                        || "a new id each".into(),
+                        || id.to_owned(),
+                    );
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn header<'a>(received: &'a Received, name: &str) -> &'a str {
+    let value = received.headers.get(name);
+    value.and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+fn answer(judge: &mut Judge<'_>, sent: &Sent, received: &Received, caller: Option<&str>) {
+    let text: &str = &received.text;
+    let what = format!("{} {}", sent.method, sent.path.split('?').next().unwrap_or_default());
+    let hash = HASHES.iter().find(|hash| text.contains(**hash));
+    judge.check(
+        &req::SHAPES_USER_HASH_NEVER,
+        hash.is_none(),
+        || format!("{what}: no hash"),
+        || "one".into(),
+    );
+    if received.status >= 400 {
+        let word = INTERNAL.iter().find(|word| text.contains(**word));
+        judge.check(
+            &req::ERRORS_SERVER_NO_INTERNALS,
+            word.is_none(),
+            || format!("{what}: nothing of the inside"),
+            || word.copied().unwrap_or_default().to_owned(),
+        );
+        return;
+    }
+    if sent.method == "HEAD" || sent.method == "OPTIONS" {
+        let empty = text.is_empty() || sent.method == "OPTIONS";
+        judge.check(
+            &req::HTTP_HEAD_AS_GET,
+            empty,
+            || format!("{what}: no body"),
+            || "one".into(),
+        );
+        return;
+    }
+    let carries_tokens = received.body.get("tokens").is_some();
+    if carries_tokens {
+        let caching = header(received, "cache-control");
+        judge.check(
+            &req::HEADERS_SECURITY_NO_STORE,
+            caching.contains("no-store"),
+            || format!("{what}: Cache-Control no-store"),
+            || caching.to_owned(),
+        );
+    }
+    judge.check(
+        &req::JSON_RESPONSE_NAMED_OBJECT,
+        received.status == 204 || (received.body.is_object() && received.body.get("success").is_none()),
+        || format!("{what}: a bare object without a success flag"),
+        || text.to_owned(),
+    );
+    let Some(operation) = received.operation else { return };
+    if let Some(schema) = operation.response(received.status).and_then(|answer| answer.schema) {
+        judge.shaped(about(schema), schema, &received.body);
+    }
+    let by = authenticated(sent, operation, caller);
+    let seen = Seen {
+        by: by.as_deref(),
+        what: &what,
+        own: OWN.contains(&operation),
+    };
+    judge_value(judge, &seen, &received.body);
+}
+
+/// Whose token it was, as far as one can tell: a call of a user that carries any.
+fn authenticated(sent: &Sent, operation: Operation, caller: Option<&str>) -> Option<String> {
+    let at_the_door = matches!(
+        operation,
+        Operation::Register | Operation::Login | Operation::RefreshToken
+    );
+    let carries_one = sent.headers.get("authorization").is_some();
+    caller.filter(|_| carries_one && !at_the_door).map(str::to_owned)
+}

@@ -1,0 +1,140 @@
+//! Random histories of several users on many devices, and a judge of what must hold afterwards whatever happened.
+//!
+//! A script is made of the seed of the case. One that ends badly is played again in parts with fresh users, and the shortest
+//! one that still ends badly is what the report shows.
+
+mod judge;
+mod play;
+mod script;
+
+use chat_spec::{Requirement, req};
+
+use self::script::{Act, Mix};
+use crate::cases;
+use crate::engine::{Outcome, Stop, World};
+
+cases!("storm":
+    a_few_users_on_many_devices for Recovery [
+        CHATS_LIST_ORDER, CHATS_LIST_OWN, CONVERSATION_BOTH_SAME, EVENTS_ACK_SUCCESS, EVENTS_ORDER_ONE_DEVICE,
+        EVENTS_PAYLOAD_PROCESS_LIVES, MESSAGE_NEW_AGREES, MESSAGE_NEW_EXACTLY_ONCE, MESSAGE_NEW_NOBODY_ELSE,
+        MESSAGE_NEW_RECEIVER_DEVICES, MESSAGE_SENT_SENDING_SOCKET, PRESENCE_OFFLINE_LAST_DEVICE,
+        PRESENCE_OFFLINE_NOT_FIRST, PRESENCE_ONLINE_NOT_SECOND, PRESENCE_STATUS_LAST_WINS, PROMISES_SEQ_GAPLESS,
+        READ_EVENT_SENDER_DEVICES, READ_STATE_STORED, RECEIPT_SUCCESS_READ, SEND_IDEMPOTENT_NO_SECOND,
+        SEND_SUCCESS_STORED, SHAPES_CHAT_LAST_ACTIVITY, SHAPES_CHAT_LAST_MESSAGE, SHAPES_CHAT_UNREAD_COUNT,
+        SHAPES_MESSAGE_TOMBSTONE,
+    ],
+    many_users_at_once for Recovery [
+        CHATS_LIST_ORDER, CHATS_LIST_OWN, CONVERSATION_BOTH_SAME, EVENTS_ACK_SUCCESS, EVENTS_ORDER_ONE_DEVICE,
+        EVENTS_PAYLOAD_PROCESS_LIVES, MESSAGE_NEW_AGREES, MESSAGE_NEW_EXACTLY_ONCE, MESSAGE_NEW_NOBODY_ELSE,
+        MESSAGE_NEW_RECEIVER_DEVICES, MESSAGE_SENT_SENDING_SOCKET, PRESENCE_OFFLINE_LAST_DEVICE,
+        PRESENCE_OFFLINE_NOT_FIRST, PRESENCE_ONLINE_NOT_SECOND, PRESENCE_STATUS_LAST_WINS, PROMISES_SEQ_GAPLESS,
+        READ_EVENT_SENDER_DEVICES, READ_STATE_STORED, RECEIPT_SUCCESS_READ, SEND_IDEMPOTENT_NO_SECOND,
+        SEND_SUCCESS_STORED, SHAPES_CHAT_LAST_ACTIVITY, SHAPES_CHAT_LAST_MESSAGE, SHAPES_CHAT_UNREAD_COUNT,
+        SHAPES_MESSAGE_TOMBSTONE,
+    ],
+    readers_and_editors for Recovery [
+        CHATS_LIST_ORDER, CHATS_LIST_OWN, CONVERSATION_BOTH_SAME, EVENTS_ACK_SUCCESS, EVENTS_ORDER_ONE_DEVICE,
+        EVENTS_PAYLOAD_PROCESS_LIVES, MESSAGE_NEW_AGREES, MESSAGE_NEW_EXACTLY_ONCE, MESSAGE_NEW_NOBODY_ELSE,
+        MESSAGE_NEW_RECEIVER_DEVICES, MESSAGE_SENT_SENDING_SOCKET, PRESENCE_OFFLINE_LAST_DEVICE,
+        PRESENCE_OFFLINE_NOT_FIRST, PRESENCE_ONLINE_NOT_SECOND, PRESENCE_STATUS_LAST_WINS, PROMISES_SEQ_GAPLESS,
+        READ_EVENT_SENDER_DEVICES, READ_STATE_STORED, RECEIPT_SUCCESS_READ, SEND_IDEMPOTENT_NO_SECOND,
+        SEND_SUCCESS_STORED, SHAPES_CHAT_LAST_ACTIVITY, SHAPES_CHAT_LAST_MESSAGE, SHAPES_CHAT_UNREAD_COUNT,
+        SHAPES_MESSAGE_TOMBSTONE,
+    ],
+);
+
+/// How often a script is played in parts.
+const SHRINKS: usize = 10;
+
+/// One judgement of a history.
+pub(super) struct Verdict {
+    requirement: &'static Requirement,
+    pass: bool,
+    expected: String,
+    got: String,
+}
+
+fn verdict(requirement: &'static Requirement, pass: bool, expected: impl ToString, got: impl ToString) -> Verdict {
+    // What is as it must be is not described.
+    let text = |text: String| if pass { String::new() } else { text };
+    Verdict {
+        requirement,
+        pass,
+        expected: text(expected.to_string()),
+        got: text(got.to_string()),
+    }
+}
+
+async fn a_few_users_on_many_devices(w: World) -> Outcome {
+    storm(w, 3, 150, Mix::DEVICES).await
+}
+
+async fn many_users_at_once(w: World) -> Outcome {
+    storm(w, 6, 240, Mix::TALK).await
+}
+
+async fn readers_and_editors(w: World) -> Outcome {
+    storm(w, 3, 150, Mix::CHANGES).await
+}
+
+async fn storm(w: World, users: usize, length: usize, mix: Mix) -> Outcome {
+    let script = script::make(&mut w.rng(), users, length, mix);
+    w.transcript
+        .note(&format!("seed {}: {length} steps of {users} users", w.seed()));
+    let verdicts = attempt(&w, users, &script).await?;
+    if verdicts.iter().all(|verdict| verdict.pass) {
+        return record(&w, verdicts, &[]);
+    }
+    let (script, verdicts) = shrink(&w, users, script, verdicts).await;
+    record(&w, verdicts, &script)
+}
+
+async fn attempt(w: &World, users: usize, script: &[Act]) -> Result<Vec<Verdict>, Stop> {
+    let history = play::play(w, users, script).await?;
+    judge::judge(w, history).await
+}
+
+/// Leaves out parts of the script as long as something still goes wrong.
+async fn shrink(w: &World, users: usize, mut script: Vec<Act>, mut verdicts: Vec<Verdict>) -> (Vec<Act>, Vec<Verdict>) {
+    let mut part = script.len() / 2;
+    let mut start = 0;
+    for _ in 0..SHRINKS {
+        if part == 0 {
+            break;
+        }
+        let end = (start + part).min(script.len());
+        let shorter = [&script[..start], &script[end..]].concat();
+        match attempt(w, users, &shorter).await {
+            Ok(found) if found.iter().any(|verdict| !verdict.pass) => {
+                (script, verdicts) = (shorter, found);
+            }
+            _ => start = end,
+        }
+        if start >= script.len() {
+            (start, part) = (0, part / 2);
+        }
+    }
+    (script, verdicts)
+}
+
+fn record(w: &World, verdicts: Vec<Verdict>, script: &[Act]) -> Outcome {
+    let steps: Vec<String> = script
+        .iter()
+        .map(|act| format!("{}: {:?}", act.user, act.step))
+        .collect();
+    for verdict in verdicts {
+        let got = match verdict.pass {
+            true => String::new(),
+            false => format!(
+                "{} (seed {}; {} steps: {})",
+                verdict.got,
+                w.seed(),
+                steps.len(),
+                steps.join(", ")
+            ),
+        };
+        w.check(verdict.requirement, verdict.pass, verdict.expected, got);
+    }
+    w.check(&req::EVENTS_PAYLOAD_PROCESS_LIVES, true, "", "");
+    Ok(())
+}

@@ -1,0 +1,115 @@
+//! From polling to WebSocket.
+
+use chat_spec::req;
+use serde_json::Value;
+
+use super::wire::{Polling, SEPARATOR, Wire};
+use crate::cases;
+use crate::engine::{Outcome, Stop, World};
+
+cases!("transport upgrade":
+    a_session_moves_to_a_websocket for Transport [TRANSPORT_UPGRADE_MOVES, TRANSPORT_UPGRADE_PROBE],
+    nothing_is_lost_on_the_way for Transport [TRANSPORT_UPGRADE_NOTHING_LOST, TRANSPORT_UPGRADE_PROBE],
+);
+
+async fn probe(w: &World, polling: &Polling) -> Result<Wire, Stop> {
+    let query = format!("EIO=4&transport=websocket&sid={}", polling.sid);
+    let none = || Stop::Inconclusive("no WebSocket for a polling session".into());
+    Wire::ask(w, &query).await.ok_or_else(none)
+}
+
+async fn a_session_moves_to_a_websocket(w: World) -> Outcome {
+    let ann = w.user("ann").await?;
+    let polling = Polling::of(&w, &ann).await?;
+    let mut wire = probe(&w, &polling).await?;
+    let requirement = &req::TRANSPORT_UPGRADE_PROBE;
+    let probing = async {
+        wire.send("2probe").await;
+        wire.next().await
+    };
+    let (poll, probed) = tokio::join!(polling.get(), probing);
+    w.need(
+        requirement,
+        probed.as_deref() == Some("3probe"),
+        "3probe",
+        probed.unwrap_or_default(),
+    )?;
+    w.check(requirement, poll.0 == 200, "a poll that is let go", poll.0);
+    wire.send("5").await;
+    wire.send(r#"423["no_such_event",{}]"#).await;
+    let ack = wire.answer().await.unwrap_or_default();
+    let requirement = &req::TRANSPORT_UPGRADE_MOVES;
+    let still = ack.starts_with("433[") && ack.contains("UNKNOWN_EVENT");
+    w.check(
+        requirement,
+        still,
+        "an ack over the WebSocket, still authenticated",
+        ack,
+    );
+    let (status, _) = polling.get().await;
+    w.check(requirement, status == 400, "an end of polling", status);
+    Ok(())
+}
+
+async fn nothing_is_lost_on_the_way(w: World) -> Outcome {
+    const MESSAGES: usize = 40;
+    let (ann, bob) = (w.user("ann").await?, w.user("bob").await?);
+    let mut polling = Polling::of(&w, &ann).await?;
+    let sender = tokio::spawn({
+        let (to, bob) = (ann.id.clone(), bob.clone());
+        async move {
+            for number in 0..MESSAGES {
+                if bob.must_send(&to, &number.to_string()).await.is_err() {
+                    return number;
+                }
+            }
+            MESSAGES
+        }
+    });
+    let mut packets: Vec<String> = Vec::new();
+    // Some while polling …
+    while packets.iter().filter(|packet| is_message(packet)).count() < 3 {
+        let Some(packet) = polling.message().await else { break };
+        packets.push(packet);
+    }
+    // … some between …
+    let mut wire = probe(&w, &polling).await?;
+    let probing = async {
+        wire.send("2probe").await;
+        wire.next().await
+    };
+    let (poll, probed) = tokio::join!(polling.get(), probing);
+    w.need(
+        &req::TRANSPORT_UPGRADE_PROBE,
+        probed.as_deref() == Some("3probe"),
+        "3probe",
+        probed.unwrap_or_default(),
+    )?;
+    packets.extend(polling.taken());
+    packets.extend(poll.1.split(SEPARATOR).map(str::to_owned));
+    wire.send("5").await;
+    // … and the rest over the WebSocket.
+    while packets.iter().filter(|packet| is_message(packet)).count() < MESSAGES {
+        let Some(packet) = wire.message().await else { break };
+        packets.push(packet);
+    }
+    let sent = sender.await.unwrap_or(0);
+    let seen: Vec<String> = packets.iter().filter_map(|packet| content(packet)).collect();
+    let expected: Vec<String> = (0..sent).map(|number| number.to_string()).collect();
+    w.check(
+        &req::TRANSPORT_UPGRADE_NOTHING_LOST,
+        seen == expected,
+        format!("{sent} messages in order"),
+        format!("{seen:?}"),
+    );
+    Ok(())
+}
+
+fn is_message(packet: &str) -> bool {
+    packet.starts_with("42[\"new_message\"")
+}
+
+fn content(packet: &str) -> Option<String> {
+    let event: Value = serde_json::from_str(packet.strip_prefix("42")?).ok()?;
+    (event[0] == "new_message").then(|| event[1]["content"].as_str().map(str::to_owned))?
+}

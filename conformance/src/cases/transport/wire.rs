@@ -1,0 +1,223 @@
+//! Connections that answer nothing by themselves: a WebSocket and a polling session, packet by packet.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use futures_util::{SinkExt as _, StreamExt as _};
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+
+use crate::engine::{Stop, User, World};
+
+/// How long a packet may take.
+pub(super) const PATIENCE: Duration = Duration::from_secs(8);
+/// Between packets of one body.
+pub(super) const SEPARATOR: &str = "\u{1e}";
+
+/// An Engine.IO session over WebSocket.
+pub(super) struct Wire {
+    stream: WebSocketStream<MaybeTlsStream<TcpStream>>,
+}
+
+impl Wire {
+    /// A WebSocket with this query, if there is one.
+    pub(super) async fn ask(w: &World, query: &str) -> Option<Self> {
+        let base = w.target.base.replacen("http", "ws", 1);
+        let asked = connect_async(format!("{base}/socket.io/?{query}"));
+        let (stream, _) = timeout(PATIENCE, asked).await.ok()?.ok()?;
+        Some(Self { stream })
+    }
+
+    /// An open session, and what its OPEN packet says.
+    pub(super) async fn open(w: &World) -> Result<(Self, Value), Stop> {
+        let none = || Stop::Inconclusive("no Engine.IO session over WebSocket".into());
+        let mut wire = Self::ask(w, "EIO=4&transport=websocket").await.ok_or_else(none)?;
+        let open = wire.next().await.ok_or_else(none)?;
+        let open = open.strip_prefix('0').and_then(|open| serde_json::from_str(open).ok());
+        Ok((wire, open.ok_or_else(none)?))
+    }
+
+    /// A session of an authenticated user.
+    pub(super) async fn of(w: &World, user: &User) -> Result<Self, Stop> {
+        let (mut wire, _) = Self::open(w).await?;
+        wire.send(&format!("40{}", json!({"token": user.access}))).await;
+        for _ in 0..2 {
+            // The answer to CONNECT, and `authenticated`.
+            if wire.message().await.is_none() {
+                return Err(Stop::Inconclusive("a raw socket was not authenticated".into()));
+            }
+        }
+        Ok(wire)
+    }
+
+    pub(super) async fn send(&mut self, text: &str) {
+        // A connection that is gone shows itself by what does not come.
+        let _ = self.stream.send(Message::text(text)).await;
+    }
+
+    pub(super) async fn send_binary(&mut self, bytes: &[u8]) {
+        let _ = self.stream.send(Message::binary(bytes.to_vec())).await;
+    }
+
+    /// The next packet; none when the connection has ended, or nothing comes.
+    pub(super) async fn next(&mut self) -> Option<String> {
+        self.next_within(PATIENCE).await
+    }
+
+    pub(super) async fn next_within(&mut self, patience: Duration) -> Option<String> {
+        let read = async {
+            loop {
+                match self.stream.next().await? {
+                    Ok(Message::Text(text)) => return Some(text.as_str().to_owned()),
+                    Ok(Message::Close(_)) | Err(_) => return None,
+                    Ok(_) => {}
+                }
+            }
+        };
+        timeout(patience, read).await.ok().flatten()
+    }
+
+    /// The next packet that is a message; pings on the way are answered.
+    pub(super) async fn message(&mut self) -> Option<String> {
+        loop {
+            let packet = self.next().await?;
+            match packet.chars().next() {
+                Some('2') => self.send("3").await,
+                Some('4') => return Some(packet),
+                _ => {}
+            }
+        }
+    }
+
+    /// The next message that is none of presence and the like: of other users, anything may come.
+    pub(super) async fn answer(&mut self) -> Option<String> {
+        loop {
+            let packet = self.message().await?;
+            if !packet.starts_with("42[\"user_") {
+                return Some(packet);
+            }
+        }
+    }
+
+    /// Whether the server ends the connection, whatever it sends before.
+    pub(super) async fn closed_within(&mut self, patience: Duration) -> bool {
+        let read = async {
+            while let Some(Ok(message)) = self.stream.next().await {
+                if matches!(message, Message::Close(_)) {
+                    break;
+                }
+            }
+        };
+        timeout(patience, read).await.is_ok()
+    }
+
+    pub(super) async fn closed(&mut self) -> bool {
+        self.closed_within(PATIENCE).await
+    }
+}
+
+/// An Engine.IO session over HTTP long-polling.
+pub(super) struct Polling {
+    http: reqwest::Client,
+    url: String,
+    pub(super) sid: String,
+    pub(super) open: Value,
+    waiting: VecDeque<String>,
+}
+
+/// A request to the transport; status 0 when there is no answer.
+pub(super) async fn request(w: &World, method: &str, query: &str, body: &str) -> (u16, String) {
+    let method = method.parse().unwrap_or(reqwest::Method::GET);
+    let url = format!("{}/socket.io/?{query}", w.target.base);
+    let request = w
+        .target
+        .http
+        .request(method, url)
+        .timeout(PATIENCE)
+        .body(body.to_owned());
+    answered(request).await
+}
+
+async fn answered(request: reqwest::RequestBuilder) -> (u16, String) {
+    match request.send().await {
+        Ok(response) => (response.status().as_u16(), response.text().await.unwrap_or_default()),
+        Err(_) => (0, String::new()),
+    }
+}
+
+impl Polling {
+    pub(super) async fn open(w: &World) -> Result<Self, Stop> {
+        let query = "EIO=4&transport=polling";
+        let (status, body) = request(w, "GET", query, "").await;
+        let packet = body.split(SEPARATOR).next().unwrap_or_default();
+        let open: Option<Value> = packet
+            .strip_prefix('0')
+            .and_then(|open| serde_json::from_str(open).ok());
+        let sid = open.as_ref().and_then(|open| open["sid"].as_str()).map(str::to_owned);
+        let (Some(open), Some(sid)) = (open, sid) else {
+            return Err(Stop::Inconclusive(format!(
+                "no Engine.IO session over polling: {status}"
+            )));
+        };
+        Ok(Self {
+            http: w.target.http.clone(),
+            url: format!("{}/socket.io/?{query}&sid={sid}", w.target.base),
+            sid,
+            open,
+            waiting: body.split(SEPARATOR).skip(1).map(str::to_owned).collect(),
+        })
+    }
+
+    /// A session of an authenticated user.
+    pub(super) async fn of(w: &World, user: &User) -> Result<Self, Stop> {
+        let mut polling = Self::open(w).await?;
+        polling.post(&format!("40{}", json!({"token": user.access}))).await;
+        for _ in 0..2 {
+            if polling.message().await.is_none() {
+                return Err(Stop::Inconclusive("a raw polling session was not authenticated".into()));
+            }
+        }
+        Ok(polling)
+    }
+
+    pub(super) async fn get(&self) -> (u16, String) {
+        answered(self.http.get(&self.url).timeout(PATIENCE)).await
+    }
+
+    pub(super) async fn post(&self, body: &str) -> (u16, String) {
+        let request = self.http.post(&self.url).timeout(PATIENCE).body(body.to_owned());
+        answered(request.header("content-type", "text/plain;charset=UTF-8")).await
+    }
+
+    /// What an earlier poll brought and nobody has looked at.
+    pub(super) fn taken(&mut self) -> Vec<String> {
+        self.waiting.drain(..).collect()
+    }
+
+    /// The next packet; none when the session is over, or nothing comes.
+    pub(super) async fn next(&mut self) -> Option<String> {
+        if self.waiting.is_empty() {
+            let (status, body) = self.get().await;
+            if status != 200 {
+                return None;
+            }
+            self.waiting.extend(body.split(SEPARATOR).map(str::to_owned));
+        }
+        self.waiting.pop_front()
+    }
+
+    /// The next packet that is a message; pings on the way are answered.
+    pub(super) async fn message(&mut self) -> Option<String> {
+        loop {
+            let packet = self.next().await?;
+            match packet.chars().next() {
+                Some('2') => drop(self.post("3").await),
+                Some('4') => return Some(packet),
+                _ => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! The command line.
+
+mod config;
+mod options;
+mod outputs;
+mod select;
+mod targets;
+
+use std::ffi::OsString;
+use std::io::{self, IsTerminal as _, Write as _};
+use std::process::ExitCode;
+
+use chat_spec::Profile;
+use clap::Parser as _;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use self::config::Config;
+use self::options::{Cli, Options, Which};
+use crate::cases;
+use crate::coverage::Matrix;
+use crate::engine::known::Known;
+use crate::engine::preflight::preflight;
+use crate::engine::{Case, Plan, Run, Target, Terms};
+use crate::launch::SERVE;
+use crate::mutants;
+use crate::report::{Conclusion, Judged, compare, json};
+
+const USAGE: u8 = 2;
+const HARNESS: u8 = 3;
+const NOTHING: u8 = 4;
+
+/// Why the program ends without a verdict.
+enum Failure {
+    /// What was asked for makes no sense.
+    Usage(String),
+    /// The harness or the target could not be made ready.
+    Harness(String),
+}
+
+/// Runs the program.
+pub fn run() -> ExitCode {
+    if let Some(ended) = serve_if_asked() {
+        return ended;
+    }
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(answer) => {
+            let _ = answer.print(); // Help or an error: there is nobody left to tell.
+            return ExitCode::from(if answer.use_stderr() { USAGE } else { 0 });
+        }
+    };
+    match dispatch(&cli) {
+        Ok(code) => ExitCode::from(code),
+        Err(Failure::Usage(text)) => {
+            complain(&text);
+            ExitCode::from(USAGE)
+        }
+        Err(Failure::Harness(text)) => {
+            complain(&text);
+            ExitCode::from(HARNESS)
+        }
+    }
+}
+
+/// Becomes the reference server when the first argument says so: that is how a program with this library starts it.
+pub fn serve_if_asked() -> Option<ExitCode> {
+    let mut args: Vec<OsString> = std::env::args_os().collect();
+    let asked = args.get(1).is_some_and(|first| first == SERVE);
+    asked.then(|| {
+        args.remove(1);
+        chat_server::cli::run(args)
+    })
+}
+
+fn dispatch(cli: &Cli) -> Result<u8, Failure> {
+    match &cli.target {
+        Some(Which::Compare { before, after }) => {
+            let text = compare::files(before, after).map_err(Failure::Usage)?;
+            return print(&text.text).map(|()| u8::from(text.is_worse));
+        }
+        Some(Which::Schema) => return print(json::SCHEMA).map(|()| 0),
+        _ => {}
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::Harness(error.to_string()))?;
+    if let Some(Which::Prove(prove)) = &cli.target {
+        let proved = runtime.block_on(mutants::command::perform(prove, cli.options.stack));
+        return proved
+            .map(|proved| u8::from(!proved))
+            .map_err(|error| Failure::Harness(error.to_string()));
+    }
+    let config = Config::find(cli.options.config.as_deref()).map_err(Failure::Usage)?;
+    let terms = terms(&cli.options, &config)?;
+    let selected = select::select(&cli.options).map_err(Failure::Usage)?;
+    if cli.options.list || matches!(cli.target, Some(Which::List)) {
+        return print(&select::listed(&selected)).map(|()| 0);
+    }
+    if selected.is_empty() {
+        complain("nothing was selected; `chat-conformance list` prints all cases");
+        return Ok(NOTHING);
+    }
+    let conclusion = runtime.block_on(judge(cli, &config, &terms, &selected))?;
+    Ok(match conclusion {
+        Conclusion::Conformant => 0,
+        Conclusion::NotConformant => 1,
+        Conclusion::Undecided => HARNESS,
+        Conclusion::NothingRun => NOTHING,
+    })
+}
+
+/// What the target claims and which failures are known, from the command line or else the target file.
+fn terms(options: &Options, config: &Config) -> Result<Terms, Failure> {
+    let claims = match (&options.claim, &config.claims) {
+        (Some(claims), _) => claims.iter().copied().collect(),
+        (None, Some(names)) => names
+            .iter()
+            .map(|name| options::profile(name))
+            .collect::<Result<_, _>>()
+            .map_err(Failure::Usage)?,
+        (None, None) => options.default_claims(),
+    };
+    let mut known = Known {
+        entries: config.known.clone(),
+    };
+    for path in options.known.iter().chain(&config.known_failures) {
+        let more = Known::read(path).map_err(|error| Failure::Usage(error.to_string()))?;
+        known.entries.extend(more.entries);
+    }
+    let ids: Vec<String> = cases::all().map(|case| case.id()).collect();
+    known.check(&ids).map_err(|error| Failure::Usage(error.to_string()))?;
+    Ok(Terms { claims, known })
+}
+
+async fn judge(cli: &Cli, config: &Config, terms: &Terms, selected: &[Case]) -> Result<Conclusion, Failure> {
+    let options = &cli.options;
+    let up = targets::bring_up(cli, config).await.map_err(Failure::Harness)?;
+    if !up.said.is_empty() {
+        complain(&up.said);
+    }
+    let mut warnings = Vec::new();
+    if !options.no_preflight {
+        let (fatal, others): (Vec<_>, Vec<_>) = preflight(&up.target, config.limits.requests)
+            .await
+            .into_iter()
+            .partition(|trouble| trouble.fatal);
+        if !fatal.is_empty() {
+            let lines: Vec<String> = fatal.iter().map(ToString::to_string).collect();
+            return Err(Failure::Harness(lines.join("\n")));
+        }
+        warnings.extend(others.iter().map(ToString::to_string));
+        warnings.iter().for_each(|warning| complain(warning));
+    }
+    let run = with_progress(&up.target, selected, options, terms).await;
+    let survived = up.target.examine().await.is_ok();
+    let log = up.logs().await;
+
+    let mut judged = Judged::new(&run, terms, &up.name, survived);
+    judged.warnings = warnings;
+    judged.allow_flaky(options.allow_flaky);
+    if !options.is_selective() {
+        let records = run.results.iter().map(|result| &result.transcript);
+        judged.measure(Matrix::of(records, &judged.judged_requirements(), &terms.claims));
+    }
+    judged.require_coverage(options.coverage_gate);
+    outputs::write(&judged, &run, options, &log).map_err(Failure::Harness)?;
+    Ok(judged.conclusion)
+}
+
+async fn with_progress(target: &Target, selected: &[Case], options: &Options, terms: &Terms) -> Run {
+    let bar = ProgressBar::new(selected.len() as u64);
+    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {elapsed} {msg}");
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    let seed = options.seed.unwrap_or_else(|| rand::random::<u64>() >> 16);
+    if !io::stderr().is_terminal() {
+        complain(&format!(
+            "running {} cases against {} with the seed {seed}",
+            selected.len(),
+            target.nodes.join(" and ")
+        ));
+    }
+    let chosen = |profile: Profile| match &options.profile {
+        Some(profiles) => profiles.contains(&profile),
+        None => terms.claims.contains(&profile),
+    };
+    let plan = Plan {
+        target,
+        cases: selected,
+        jobs: options.jobs,
+        seed,
+        deadline: options.deadline,
+        watch: true,
+        fail_fast: options.fail_fast,
+        confirm: !options.no_confirm,
+        skip: &|case| {
+            let profiles = case.profiles();
+            let names: Vec<&str> = profiles.iter().map(|profile| profile.name()).collect();
+            (!profiles.iter().any(|profile| chosen(*profile))).then(|| format!("{} is not claimed", names.join(", ")))
+        },
+        fails: &|result| terms.fails(result),
+    };
+    let mut failed = 0;
+    let run = plan
+        .run(|result| {
+            if terms.fails(result) {
+                failed += 1;
+                bar.println(format!("FAIL {}", result.title()));
+            }
+            let so_far = if failed > 0 {
+                format!("{failed} failed, ")
+            } else {
+                String::new()
+            };
+            bar.set_message(format!("{so_far}{}", result.title()));
+            bar.inc(1);
+        })
+        .await;
+    bar.finish_and_clear();
+    run
+}
+
+fn print(text: &str) -> Result<(), Failure> {
+    let written = io::stdout().write_all(text.as_bytes());
+    written.map_err(|error| Failure::Harness(error.to_string()))
+}
+
+fn complain(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
+}

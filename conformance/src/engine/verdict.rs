@@ -1,0 +1,251 @@
+//! What a result means under the terms of the run: what the target claims, and which failures are known.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use chat_spec::{Level, Profile, Requirement};
+use serde::Serialize;
+
+use super::known::{Entry, Known};
+use super::{CaseResult, Finding, Run};
+
+/// What came of a case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    Pass,
+    /// A SHOULD or MAY, or a MUST of a profile that is not claimed, does not hold.
+    Warn,
+    /// What it is about is not claimed, or the target does not offer what it needs.
+    Skipped,
+    /// It failed as expected.
+    Known,
+    /// It failed, and passed on the second try.
+    Flaky,
+    /// A step before the judgement failed, or the run ended before.
+    Inconclusive,
+    /// It was expected to fail.
+    UnexpectedPass,
+    Fail,
+    /// The suite itself is broken.
+    Harness,
+}
+
+/// What a run is judged by.
+#[derive(Debug, Clone, Default)]
+pub struct Terms {
+    pub claims: BTreeSet<Profile>,
+    pub known: Known,
+}
+
+impl Verdict {
+    pub const ALL: [Self; 9] = [
+        Self::Pass,
+        Self::Warn,
+        Self::Skipped,
+        Self::Known,
+        Self::Flaky,
+        Self::Inconclusive,
+        Self::UnexpectedPass,
+        Self::Fail,
+        Self::Harness,
+    ];
+
+    /// As in report.json.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Warn => "warn",
+            Self::Skipped => "skipped",
+            Self::Known => "known",
+            Self::Flaky => "flaky",
+            Self::Inconclusive => "inconclusive",
+            Self::UnexpectedPass => "unexpected-pass",
+            Self::Fail => "fail",
+            Self::Harness => "harness",
+        }
+    }
+
+    /// Whether somebody should look at it.
+    pub fn is_notable(self) -> bool {
+        !matches!(self, Self::Pass | Self::Skipped)
+    }
+
+    /// Whether running it again makes sense.
+    pub fn is_trouble(self) -> bool {
+        self >= Self::Flaky
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl Terms {
+    /// Whether the target breaks its word when this does not hold.
+    pub fn counts(&self, requirement: &Requirement) -> bool {
+        requirement.level == Level::Must && self.claims.contains(&requirement.profile)
+    }
+
+    /// Whether a result has a failure that counts and that nobody expected.
+    pub fn fails(&self, result: &CaseResult) -> bool {
+        result.tally.failures.iter().any(|failure| {
+            self.counts(failure.requirement) && !self.known.expects(failure.requirement.id, &result.case.id())
+        })
+    }
+
+    /// The verdict of one result; `stale` are the entries that expected what did not come.
+    pub fn verdict(&self, result: &CaseResult, stale: &[&Entry]) -> Verdict {
+        let id = result.case.id();
+        let counted = result
+            .tally
+            .failures
+            .iter()
+            .any(|failure| self.counts(failure.requirement));
+        match &result.finding {
+            Finding::Broken(_) => Verdict::Harness,
+            _ if self.fails(result) => Verdict::Fail,
+            _ if counted => Verdict::Known,
+            Finding::Inconclusive(_) | Finding::NotRun(_) if self.known.expects_case(&id) => Verdict::Known,
+            Finding::Inconclusive(_) | Finding::NotRun(_) => Verdict::Inconclusive,
+            Finding::NotApplicable(_) => Verdict::Skipped,
+            Finding::Judged if stale.iter().any(|entry| entry.concerns(&id, &result.tally)) => Verdict::UnexpectedPass,
+            Finding::Judged if result.first.as_deref().is_some_and(|first| self.was_trouble(first)) => Verdict::Flaky,
+            Finding::Judged if !result.tally.failures.is_empty() => Verdict::Warn,
+            Finding::Judged => Verdict::Pass,
+        }
+    }
+
+    fn was_trouble(&self, first: &CaseResult) -> bool {
+        self.fails(first) || matches!(first.finding, Finding::Inconclusive(_))
+    }
+
+    /// Entries whose requirement was judged, or whose case ran, without failing anywhere.
+    pub fn stale(&self, run: &Run) -> Vec<&Entry> {
+        let entries = self.known.entries.iter();
+        entries
+            .filter(|entry| {
+                let concerned = || {
+                    let results = run.results.iter();
+                    results.filter(|result| entry.concerns(&result.case.id(), &result.tally))
+                };
+                let judged = concerned().any(|result| result.finding == Finding::Judged);
+                judged && !concerned().any(|result| entry.met_by(result))
+            })
+            .collect()
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use std::time::Duration;
+
+    use chat_spec::req;
+
+    use super::*;
+    use crate::engine::{Case, Failure, Record, Tally};
+
+    /// A MUST of core.
+    const MUST: &Requirement = &req::JSON_RESPONSE_CONTENT_TYPE;
+    /// A SHOULD.
+    const SHOULD: &Requirement = &req::SOCKET_HANDSHAKE_ERROR_DATA;
+
+    fn result(finding: Finding, failed: &[&'static Requirement]) -> CaseResult {
+        let failures = failed.iter().map(|requirement| Failure {
+            requirement,
+            expected: String::new(),
+            got: String::new(),
+            seen: 0,
+        });
+        CaseResult {
+            case: Case::made("area", "name", vec![MUST], |_| async { Ok(()) }),
+            finding,
+            tally: Tally {
+                passed: [(MUST.id, 1)].into(),
+                failures: failures.collect(),
+            },
+            transcript: Record::default(),
+            began: Duration::ZERO,
+            took: Duration::ZERO,
+            first: None,
+        }
+    }
+
+    fn terms(known: &str) -> Terms {
+        Terms {
+            claims: [Profile::Core].into(),
+            known: toml::from_str(known).unwrap(),
+        }
+    }
+
+    fn run_of(results: Vec<CaseResult>) -> Run {
+        Run {
+            results,
+            took: Duration::ZERO,
+            seed: 0,
+            cut: None,
+        }
+    }
+
+    #[test]
+    fn only_what_was_promised_fails() {
+        let terms = terms("");
+        let verdict = |finding, failed: &[&'static Requirement]| terms.verdict(&result(finding, failed), &[]);
+        assert_eq!(verdict(Finding::Judged, &[]), Verdict::Pass);
+        assert_eq!(verdict(Finding::Judged, &[MUST]), Verdict::Fail);
+        assert_eq!(verdict(Finding::Judged, &[SHOULD]), Verdict::Warn);
+        let unclaimed = Terms::default();
+        assert_eq!(unclaimed.verdict(&result(Finding::Judged, &[MUST]), &[]), Verdict::Warn);
+    }
+
+    #[test]
+    fn what_could_not_be_judged_never_passes() {
+        let terms = terms("");
+        let why = || "no user".to_owned();
+        assert_eq!(
+            terms.verdict(&result(Finding::Inconclusive(why()), &[]), &[]),
+            Verdict::Inconclusive
+        );
+        assert_eq!(
+            terms.verdict(&result(Finding::NotRun(why()), &[]), &[]),
+            Verdict::Inconclusive
+        );
+        assert_eq!(
+            terms.verdict(&result(Finding::Broken(why()), &[]), &[]),
+            Verdict::Harness
+        );
+        // A failure that was seen before it ended stays one.
+        assert_eq!(
+            terms.verdict(&result(Finding::Inconclusive(why()), &[MUST]), &[]),
+            Verdict::Fail
+        );
+    }
+
+    #[test]
+    fn a_second_try_that_passes_is_flaky_and_never_a_pass() {
+        let terms = terms("");
+        let mut second = result(Finding::Judged, &[]);
+        second.first = Some(Box::new(result(Finding::Judged, &[MUST])));
+        assert_eq!(terms.verdict(&second, &[]), Verdict::Flaky);
+        second.first = Some(Box::new(result(Finding::Inconclusive("late".into()), &[])));
+        assert_eq!(terms.verdict(&second, &[]), Verdict::Flaky);
+    }
+
+    #[test]
+    fn a_known_failure_is_known_until_it_does_not_come() {
+        let terms =
+            terms("[[known]]\nrequirement = \"json.response.content-type\"\nreason = \"r\"\nexpires = 2999-01-01\n");
+        let failing = run_of(vec![result(Finding::Judged, &[MUST])]);
+        assert!(terms.stale(&failing).is_empty());
+        assert_eq!(terms.verdict(&failing.results[0], &[]), Verdict::Known);
+        let mended = run_of(vec![result(Finding::Judged, &[])]);
+        let stale = terms.stale(&mended);
+        assert_eq!(stale.len(), 1);
+        assert_eq!(terms.verdict(&mended.results[0], &stale), Verdict::UnexpectedPass);
+        // What was not judged says nothing about the entry.
+        assert!(terms.stale(&run_of(Vec::new())).is_empty());
+    }
+}

@@ -1,0 +1,125 @@
+//! Every path with every method, and paths that are almost one.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chat_spec::{Operation, req};
+
+use crate::cases;
+use crate::engine::{Outcome, World};
+
+cases!("methods":
+    every_other_method_is_refused [
+        PRECEDENCE_METHOD_ALLOW_HEADER, PRECEDENCE_METHOD_BEFORE_TOKEN, PRECEDENCE_METHOD_NOT_ALLOWED,
+    ],
+    every_path_that_is_almost_one_is_none [
+        PRECEDENCE_PATH_BEFORE_METHOD, PRECEDENCE_PATH_NOT_FOUND, PRECEDENCE_PATH_TRAILING_SLASH,
+    ],
+    every_path_answers_a_preflight [HTTP_CORS_NO_WILDCARD_CREDENTIALS, HTTP_OPTIONS_CORS],
+);
+
+const METHODS: [&str; 6] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
+
+/// The paths with their methods.
+fn paths() -> BTreeMap<String, BTreeSet<&'static str>> {
+    let mut paths: BTreeMap<String, BTreeSet<&'static str>> = BTreeMap::new();
+    for operation in Operation::ALL {
+        let path = operation.path().replace("{id}", "x1").replace("{userId}", "x1");
+        paths.entry(path).or_default().insert(operation.method());
+    }
+    paths
+}
+
+async fn every_other_method_is_refused(w: World) -> Outcome {
+    for (path, methods) in paths() {
+        for method in METHODS {
+            let has = methods.contains(method) || (method == "HEAD" && methods.contains("GET"));
+            if has {
+                continue;
+            }
+            for token in [None, Some("garbage")] {
+                let mut request = w.request(method, &path);
+                if let Some(token) = token {
+                    request = request.token(token);
+                }
+                let answer = request.send().await?;
+                if method == "HEAD" {
+                    w.check(
+                        &req::PRECEDENCE_METHOD_NOT_ALLOWED,
+                        answer.status == 405,
+                        405,
+                        answer.status,
+                    );
+                } else {
+                    w.refused(&req::PRECEDENCE_METHOD_NOT_ALLOWED, &answer, 405, "METHOD_NOT_ALLOWED");
+                    w.check(
+                        &req::PRECEDENCE_METHOD_BEFORE_TOKEN,
+                        answer.status == 405,
+                        405,
+                        answer.status,
+                    );
+                }
+                let allow = answer.header("allow");
+                // HEAD and OPTIONS are everywhere and need not be named.
+                let named: BTreeSet<&str> = (allow.split(',').map(str::trim))
+                    .filter(|name| !name.is_empty() && !["HEAD", "OPTIONS"].contains(name))
+                    .collect();
+                w.check(
+                    &req::PRECEDENCE_METHOD_ALLOW_HEADER,
+                    named == methods,
+                    format!("{methods:?} for {path}"),
+                    allow,
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn every_path_that_is_almost_one_is_none(w: World) -> Outcome {
+    for (path, methods) in paths() {
+        let method = methods.iter().next().copied().unwrap_or("GET");
+        for other in [format!("{path}/"), format!("{path}//"), format!("{path}/no/such/path")] {
+            let requirement = if other.ends_with('/') {
+                &req::PRECEDENCE_PATH_TRAILING_SLASH
+            } else {
+                &req::PRECEDENCE_PATH_NOT_FOUND
+            };
+            w.refused(requirement, &w.request(method, &other).send().await?, 404, "NOT_FOUND");
+            let foreign = w.request("PATCH", &other).token("garbage").send().await?;
+            w.refused(&req::PRECEDENCE_PATH_BEFORE_METHOD, &foreign, 404, "NOT_FOUND");
+        }
+    }
+    Ok(())
+}
+
+async fn every_path_answers_a_preflight(w: World) -> Outcome {
+    for (path, methods) in paths() {
+        for method in methods {
+            let answer = w
+                .request("OPTIONS", &path)
+                .header("origin", "https://web.example")
+                .header("access-control-request-method", method)
+                .header("access-control-request-headers", "authorization,content-type")
+                .send()
+                .await?;
+            let allowed = answer.header("access-control-allow-methods").to_owned();
+            let good = answer.status < 300 && (allowed.contains(method) || allowed == "*");
+            w.check(
+                &req::HTTP_OPTIONS_CORS,
+                good,
+                format!("{method} allowed"),
+                format!("{} {allowed}", answer.status),
+            );
+            let origin = answer.header("access-control-allow-origin");
+            let open = ["*", "https://web.example"].contains(&origin)
+                && answer.header("access-control-allow-credentials") == "true";
+            w.check(
+                &req::HTTP_CORS_NO_WILDCARD_CREDENTIALS,
+                !open,
+                "no credentials for every origin",
+                origin,
+            );
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,41 @@
+//! Cases that are made from the contract's own documents: one judgement for every call, parameter, keyword or event there.
+//!
+//! What is added to `spec/` is judged here without anybody writing a case for it.
+
+mod bodies;
+mod bounds;
+mod credentials;
+mod events;
+mod fixture;
+mod hostile;
+mod keywords;
+mod limits;
+mod methods;
+mod order;
+mod schema;
+mod strangers;
+mod unicode;
+mod unknown_fields;
+
+pub(crate) use fixture::escaped;
+
+use crate::engine::Case;
+
+/// Every generated case.
+pub fn all() -> impl Iterator<Item = Case> {
+    let families = [
+        credentials::CASES,
+        limits::CASES,
+        events::CASES,
+        keywords::CASES,
+        bounds::CASES,
+        bodies::CASES,
+        unknown_fields::CASES,
+        order::CASES,
+        methods::CASES,
+        strangers::CASES,
+        hostile::CASES,
+        unicode::CASES,
+    ];
+    families.into_iter().flatten().cloned()
+}

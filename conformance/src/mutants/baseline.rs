@@ -1,0 +1,120 @@
+//! The run without a mutant: what every case judges, and all that the server says to it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{StreamExt as _, stream};
+
+use super::bench::behind;
+use super::mutant::Mutant;
+use super::mutation::{Recorder, could_break};
+use super::proxy::Tamper;
+use super::unit::{Class, Unit};
+use crate::engine::{Case, CaseResult, Finding, Target, run_one};
+
+/// A case that passes when nothing is broken, so that its failure means something.
+pub(super) struct Observed {
+    pub(super) case: Case,
+    pub(super) took: Duration,
+    /// Ids of requirements.
+    pub(super) judged: BTreeSet<&'static str>,
+    pub(super) units: Vec<Unit>,
+}
+
+/// All cases that can be used.
+pub(super) struct Baseline {
+    pub(super) cases: Vec<Observed>,
+    /// Those that cannot, and why.
+    pub(super) unusable: Vec<(Case, String)>,
+}
+
+/// Runs one case through a hand in the wire; servers that the case starts are behind it too.
+pub(super) async fn run_through(target: &Target, case: Case, tamper: Arc<dyn Tamper>) -> io::Result<CaseResult> {
+    let (target, _proxies) = behind(target, tamper).await?;
+    Ok(run_one(&target, case, super::SEED).await)
+}
+
+impl Baseline {
+    /// `done` hears of each case.
+    pub(super) async fn record(target: &Target, cases: &[Case], jobs: usize, done: impl Fn()) -> io::Result<Self> {
+        let runs = cases.iter().cloned().enumerate().map(|(number, case)| async move {
+            let recorder = Arc::new(Recorder::default());
+            let result = run_through(target, case, recorder.clone()).await?;
+            io::Result::Ok((number, result, recorder.units()))
+        });
+        let (mut usable, mut unusable) = (Vec::new(), Vec::new());
+        let mut runs = stream::iter(runs).buffer_unordered(jobs);
+        while let Some(ran) = runs.next().await {
+            let (number, result, units) = ran?;
+            done();
+            match why_unusable(&result) {
+                Some(why) => unusable.push((result.case, why)),
+                None => usable.push((
+                    number,
+                    Observed {
+                        case: result.case,
+                        took: result.took,
+                        judged: result.tally.passed.keys().copied().collect(),
+                        units,
+                    },
+                )),
+            }
+        }
+        usable.sort_by_key(|(number, _)| *number);
+        Ok(Self {
+            cases: usable.into_iter().map(|(_, observed)| observed).collect(),
+            unusable,
+        })
+    }
+
+    /// The cases in which a mutant has something to break, and how often; those that judge what it breaks first, then the
+    /// quickest.
+    pub(super) fn chances(&self, mutant: &Mutant) -> Vec<(&Observed, usize)> {
+        let mut chances: Vec<_> = (self.cases.iter())
+            .map(|observed| {
+                let fitting = observed.units.iter().filter(|unit| could_break(mutant, unit));
+                (observed, fitting.count())
+            })
+            .filter(|(_, count)| *count > 0)
+            .collect();
+        chances.sort_by_key(|(observed, _)| {
+            let judges = mutant.breaks.iter().any(|id| observed.judged.contains(id));
+            (!judges, observed.took)
+        });
+        chances
+    }
+
+    /// The cases that judge a requirement, the quickest first.
+    pub(super) fn judging(&self, id: &str) -> Vec<&Observed> {
+        let mut judging: Vec<_> = self
+            .cases
+            .iter()
+            .filter(|observed| observed.judged.contains(id))
+            .collect();
+        judging.sort_by_key(|observed| observed.took);
+        judging
+    }
+}
+
+impl Observed {
+    /// How often the server said something of each kind.
+    pub(super) fn classes(&self) -> BTreeMap<&Class, usize> {
+        let mut classes = BTreeMap::new();
+        for unit in &self.units {
+            *classes.entry(&unit.class).or_insert(0) += 1;
+        }
+        classes
+    }
+}
+
+fn why_unusable(result: &CaseResult) -> Option<String> {
+    let failed: Vec<&str> = super::hunt::reported(result).collect();
+    match &result.finding {
+        Finding::Judged if failed.is_empty() => None,
+        Finding::NotApplicable(_) => None,
+        Finding::Judged => Some(format!("fails without a mutant: {}", failed.join(", "))),
+        other => Some(format!("{other:?}")),
+    }
+}

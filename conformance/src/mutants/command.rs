@@ -1,0 +1,99 @@
+//! `chat-conformance prove`: the suite itself is judged.
+
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use super::repeat::{Against, Repetition, repeat};
+use super::run::{ProofError, Selection, run};
+use crate::launch::Stack;
+
+/// Judge the suite itself: does it fail when it should, and only then?
+#[derive(Debug, Subcommand)]
+pub enum Prove {
+    /// Break the contract on purpose and see whether the suite notices.
+    Mutants(Mutants),
+    /// Run the whole suite again and again on the reference server: every failure is a false alarm.
+    Flakes(Flakes),
+    /// Judge a lawful server that is unlike the reference server: nothing may fail.
+    Lawful(Flakes),
+}
+
+/// What is broken, and who looks.
+#[derive(Debug, Args)]
+pub struct Mutants {
+    /// Only mutants whose name contains this; may be given several times.
+    #[arg(long, value_name = "TEXT")]
+    mutant: Vec<String>,
+    /// Only cases whose area or name contains this; may be given several times.
+    #[arg(long, value_name = "TEXT")]
+    judge: Vec<String>,
+    /// Only so many mutants, spread evenly over all.
+    #[arg(long, value_name = "N")]
+    sample: Option<usize>,
+    /// Mutants at the same time.
+    #[arg(long, value_name = "N", default_value_t = 24)]
+    at_once: usize,
+    /// Where mutants.md and mutants.json are written.
+    #[arg(long, value_name = "DIR", default_value = "conformance-report")]
+    into: PathBuf,
+}
+
+/// How often, and what.
+#[derive(Debug, Args)]
+pub struct Flakes {
+    /// How often.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    runs: usize,
+    /// Only cases whose area or name contains this; may be given several times.
+    #[arg(long, value_name = "TEXT")]
+    judge: Vec<String>,
+    /// Cases at the same time.
+    #[arg(long, value_name = "N", default_value_t = 12)]
+    at_once: usize,
+}
+
+/// Runs it; whether the suite is proved. `stack` is none when nobody has asked for one.
+pub async fn perform(prove: &Prove, stack: Option<Stack>) -> Result<bool, ProofError> {
+    let said = |text: &str| {
+        let _ = writeln!(io::stderr(), "{text}");
+    };
+    match prove {
+        Prove::Mutants(mutants) => mutate(mutants, stack, &said).await,
+        Prove::Flakes(flakes) => again(Against::Reference, flakes, stack, &said).await,
+        Prove::Lawful(flakes) => again(Against::Lawful, flakes, stack, &said).await,
+    }
+}
+
+async fn again(
+    against: Against,
+    flakes: &Flakes,
+    stack: Option<Stack>,
+    said: &(dyn Fn(&str) + Sync),
+) -> Result<bool, ProofError> {
+    let repetition = Repetition {
+        against,
+        stack: stack.unwrap_or(Stack::Sqlite),
+        only: flakes.judge.clone(),
+        runs: flakes.runs,
+        jobs: flakes.at_once,
+    };
+    Ok(repeat(&repetition, said).await?.tell(io::stdout())?)
+}
+
+async fn mutate(mutants: &Mutants, stack: Option<Stack>, said: &(dyn Fn(&str) + Sync)) -> Result<bool, ProofError> {
+    let selection = Selection {
+        only: mutants.mutant.clone(),
+        cases: mutants.judge.clone(),
+        sample: mutants.sample,
+        stack,
+        jobs: mutants.at_once,
+    };
+    let proof = run(&selection, said).await?;
+    io::stdout().write_all(proof.markdown(false).as_bytes())?;
+    std::fs::create_dir_all(&mutants.into)?;
+    std::fs::write(mutants.into.join("mutants.md"), proof.markdown(true))?;
+    std::fs::write(mutants.into.join("mutants.json"), format!("{:#}", proof.json()))?;
+    Ok(proof.problems().is_empty())
+}

@@ -1,0 +1,279 @@
+//! Mistakes of the server itself: those that no proxy can make, for they depend on what the server knows.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::process::Stdio;
+
+use tokio::process::Command;
+
+use super::baseline::{Baseline, Observed};
+use super::bench::Workshop;
+use super::hunt::{Hunted, reported};
+use super::run::{ProofError, Selection, all};
+use crate::engine::run_one;
+use crate::launch::SERVE;
+
+/// Nor are more cases asked.
+const CASES: usize = 8;
+
+/// A mistake of the server and the requirements that it breaks; whoever reports one of them has noticed.
+struct Fault {
+    name: &'static str,
+    breaks: &'static [&'static str],
+}
+
+const fn fault(name: &'static str, breaks: &'static [&'static str]) -> Fault {
+    Fault { name, breaks }
+}
+
+const FAULTS: &[Fault] = &[
+    // Storing.
+    fault("AckBeforeCommit", &["promises.durable.crash", "send.success.stored"]),
+    fault("NoFsync", &["promises.durable.crash"]),
+    fault("SeqGap", &["promises.seq.gapless"]),
+    fault(
+        "LostIdempotency",
+        &["send.idempotent.repeat-same-answer", "send.idempotent.no-second"],
+    ),
+    fault("IdempotencyOfAnybody", &["send.idempotent.per-sender"]),
+    fault("RepeatToldAgain", &["send.idempotent.no-second"]),
+    fault("ReuseAccepted", &["send.idempotent.reused"]),
+    fault("ContentTrimmed", &["send.content.exact"]),
+    fault("EditResetsRead", &["edit.success.keeps"]),
+    fault("EditKeepsSearch", &["search.match.at-once"]),
+    fault(
+        "DeleteKeepsContent",
+        &[
+            "delete.success.content-gone",
+            "shapes.message.tombstone",
+            "delete.success.tombstone",
+        ],
+    ),
+    fault("DeletedInSearch", &["search.scope.no-tombstones"]),
+    fault("TombstonesHidden", &["conversation.tombstones.included"]),
+    fault("DeleteKeepsUnread", &["delete.unread.not-counted"]),
+    fault("UnreadOffByOne", &["chats.unread.counts", "shapes.chat.unread-count"]),
+    fault("UnreadCountsOwn", &["shapes.chat.unread-own-not-counted"]),
+    fault("ReadAgain", &["read.repeat.first-stays"]),
+    fault("ReceiptIgnoresChat", &["receipt.chat.wrong"]),
+    fault(
+        "SearchEverywhere",
+        &["search.scope.own-chats", "conversation.private.strangers"],
+    ),
+    fault("SearchOfPatterns", &["search.match.metacharacters"]),
+    fault("SearchInCase", &["search.match.ascii-case"]),
+    fault("NamesInCase", &["register.username.taken", "login.identifier.username"]),
+    fault("InactiveFound", &["users.search.inactive-absent"]),
+    fault("MessageToInactive", &["send.to.inactive"]),
+    // Lists.
+    fault("OffsetPaging", &["lists.cursor.growing"]),
+    fault("CursorSkips", &["lists.cursor.walk-complete"]),
+    fault("CursorUnsealed", &["lists.cursor.other-list", "lists.cursor.broken"]),
+    fault("MovedChatsLost", &["lists.cursor.growing"]),
+    fault("AfterInclusive", &["conversation.after.exact"]),
+    fault("LimitClamped", &["lists.limit.range"]),
+    fault("ChatsUnordered", &["chats.list.order"]),
+    // Rights.
+    fault("StrangerReads", &["read.stranger.refused", "receipt.rights.stranger"]),
+    fault("StrangerEdits", &["edit.rights.stranger", "delete.rights.stranger"]),
+    fault(
+        "StrangerForbidden",
+        &["edit.rights.stranger", "promises.private.existence"],
+    ),
+    fault("ReceiverEdits", &["edit.rights.receiver", "delete.rights.receiver"]),
+    fault(
+        "StrangerJoins",
+        &["join.stranger.not-found", "promises.private.existence"],
+    ),
+    fault("MassAssignment", &["json.request.unknown-never-stored"]),
+    fault("ClientIdToReceiver", &["shapes.message.client-id-sender-only"]),
+    fault("EmailInPicture", &["shapes.user.email-private"]),
+    // Sessions and tokens.
+    fault(
+        "RevokedTokenLives",
+        &["logout.tokens.die", "token.ended-session.invalid"],
+    ),
+    fault(
+        "RefreshAsAccess",
+        &["token.kinds.refresh-as-access", "socket.handshake.refresh-token"],
+    ),
+    fault("AccessAsRefresh", &["token.kinds.access-as-refresh"]),
+    fault("UnsignedToken", &["token.invalid.tampered", "token.invalid.alg-none"]),
+    fault("TokenInUrl", &["token.url.never"]),
+    fault("RefreshReusable", &["refresh.reuse.code", "refresh.race.one-wins"]),
+    fault("ReuseKeepsSession", &["refresh.reuse.ends-session"]),
+    fault("ReuseKeepsSockets", &["refresh.reuse.closes-sockets"]),
+    fault("LogoutKeepsSockets", &["logout.sockets.disconnected"]),
+    fault("LogoutEndsAll", &["logout.others.live"]),
+    fault("PasswordKeepsOthers", &["password.change.other-sessions"]),
+    fault("SocketOutlivesToken", &["socket.expiry.disconnect"]),
+    fault("InactiveTokenLives", &["token.inactive-user.invalid"]),
+    fault("UnknownUserFast", &["login.credentials.unknown-cost"]),
+    fault("UnknownUserTold", &["login.credentials.unknown-alike"]),
+    fault("InactiveToldFirst", &["login.inactive.wrong-password"]),
+    fault("PasswordCut", &["register.password.never-cut"]),
+    fault("SecondUserAccepted", &["socket.authenticate.second-user"]),
+    // Delivery.
+    fault(
+        "DoubledBroadcast",
+        &["message.new.exactly-once", "promises.at-most-once.connection"],
+    ),
+    fault("FirstDeviceOnly", &["message.new.receiver-devices"]),
+    fault("SenderForgotten", &["message.new.sender-other-devices"]),
+    fault("OriginToldToo", &["message.new.sender-other-devices"]),
+    fault(
+        "OrderSwapped",
+        &["events.order.one-device", "promises.seq.order-of-senders"],
+    ),
+    fault(
+        "RestTellsNobody",
+        &["promises.one-system.rest-to-socket", "message.new.receiver-devices"],
+    ),
+    fault(
+        "FirstMessageUntold",
+        &["message.new.receiver-devices", "join.delivery.not-needed"],
+    ),
+    fault("JoinTold", &["join.silent.to-others"]),
+    fault("OneReceiptPerChat", &["read.event.sender-devices"]),
+    fault("EditToldToSenderOnly", &["edit.event.both-sides"]),
+    // Presence and typing.
+    fault("OfflineWithFirst", &["presence.offline.not-first"]),
+    fault("NoGrace", &["presence.grace.back-in-time"]),
+    fault("OnlineForEachDevice", &["presence.online.not-second"]),
+    fault("InvisibleListed", &["users.online.invisible-absent"]),
+    fault("InvisibleLeavesLoudly", &["presence.invisible.leaves-silently"]),
+    fault("InvisibleSeenLast", &["presence.invisible.looks-away"]),
+    fault("StatusKept", &["presence.status.reset"]),
+    fault("StatusUntold", &["presence.status.changed"]),
+    fault("TypingLeaks", &["typing.event.nobody-else"]),
+    fault("TypingForever", &["typing.stop.time-out"]),
+    fault("TypingStaysOnDisconnect", &["typing.stop.on-disconnect"]),
+    // Limits and hostile input.
+    fault(
+        "LimitsUnmounted",
+        &["limits.requests.per-user", "limits.auth.own-bucket"],
+    ),
+    fault("LimitsByAddress", &["limits.requests.per-user"]),
+    fault("ForwardedBelieved", &["limits.forwarded.untrusted"]),
+    fault("EventsUnlimited", &["limits.events.over"]),
+    fault("DetailsEcho", &["errors.details.no-echo"]),
+    fault("LengthInUtf16", &["lengths.unit.unicode-scalars"]),
+    fault("OneDetailOnly", &["errors.details.all-fields-at-once"]),
+    fault(
+        "PayloadKills",
+        &[
+            "events.payload.process-lives",
+            "events.payload.malformed",
+            "events.ack.success",
+        ],
+    ),
+    fault("UnknownEventIgnored", &["events.unknown.code", "events.ack.success"]),
+    fault("BadPayloadIgnored", &["events.payload.malformed", "events.ack.success"]),
+    // Several nodes.
+    fault(
+        "NodesApart",
+        &["cluster.delivery.across-nodes", "cluster.presence.across-nodes"],
+    ),
+    fault("LimitsPerNode", &["cluster.limits.across-nodes"]),
+    fault("SessionsPerNode", &["cluster.sessions.across-nodes"]),
+];
+
+/// The mistakes that this build of the server knows; none when it was built without.
+async fn known() -> io::Result<BTreeSet<String>> {
+    let mut command = Command::new(std::env::current_exe()?);
+    let listed = command.args([SERVE, "faults"]).stdin(Stdio::null()).output().await?;
+    let names = String::from_utf8_lossy(&listed.stdout)
+        .lines()
+        .map(str::to_owned)
+        .collect();
+    Ok(if listed.status.success() {
+        names
+    } else {
+        BTreeSet::new()
+    })
+}
+
+/// One deployment for each mistake, judged by the cases that judge what it breaks.
+pub(super) async fn hunt_all(
+    selection: &Selection,
+    workshop: &Workshop,
+    baseline: &Baseline,
+    said: &(dyn Fn(&str) + Sync),
+) -> Result<Vec<Hunted>, ProofError> {
+    let known = known().await?;
+    if known.is_empty() {
+        said("this build has no faults of the server: build with --features faults");
+        return Ok(Vec::new());
+    }
+    let ours: BTreeSet<String> = FAULTS.iter().map(|fault| fault.name.to_owned()).collect();
+    let differing: Vec<&String> = ours.symmetric_difference(&known).collect();
+    if !differing.is_empty() {
+        return Err(ProofError::Target(format!(
+            "the suite and the server do not know the same faults: {differing:?}"
+        )));
+    }
+    let selected: Vec<&Fault> = (FAULTS.iter())
+        .filter(|fault| selection.takes(&format!("fault/{}", fault.name)))
+        .filter(|fault| fault.breaks.iter().all(|id| id.starts_with("cluster.")) == workshop.is_cluster())
+        .filter(|fault| selection.sample.is_none() || fault.breaks.iter().any(|id| !baseline.judging(id).is_empty()))
+        .collect();
+    let step = selection
+        .sample
+        .map_or(1, |sample| selected.len().div_ceil(sample.max(1)).max(1));
+    let selected: Vec<&Fault> = selected.into_iter().step_by(step).collect();
+    said(&format!("{} faults of the server", selected.len()));
+    let hunts = selected.iter().map(|fault| hunt(workshop, baseline, fault));
+    // Each has processes of its own.
+    Ok(all(hunts, selected.len(), selection.jobs.clamp(1, 8), said).await?)
+}
+
+async fn hunt(workshop: &Workshop, baseline: &Baseline, fault: &Fault) -> io::Result<Hunted> {
+    let mut cases: Vec<&Observed> = Vec::new();
+    for id in fault.breaks {
+        for judging in baseline.judging(id) {
+            if !cases.iter().any(|known| known.case.id() == judging.case.id()) {
+                cases.push(judging);
+            }
+        }
+    }
+    let mut hunted = Hunted {
+        mutant: format!("fault/{}", fault.name),
+        breaks: fault.breaks.to_vec(),
+        reported: BTreeSet::new(),
+        by: None,
+        chances: cases.len(),
+        tries: 0,
+    };
+    if cases.is_empty() {
+        return Ok(hunted);
+    }
+    let bench = workshop.start(Some(fault.name)).await.map_err(io::Error::other)?;
+    for observed in cases.into_iter().take(CASES) {
+        hunted.tries += 1;
+        let result = run_one(&bench.target, observed.case.clone(), super::SEED).await;
+        // Only what it breaks counts: a server that is ill in another way proves nothing.
+        let named = reported(&result).filter(|id| fault.breaks.contains(id));
+        hunted.reported.extend(named);
+        if hunted.killed() {
+            hunted.by = Some(result.title());
+            break;
+        }
+    }
+    Ok(hunted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_fault_breaks_what_exists() {
+        for fault in FAULTS {
+            assert!(!fault.breaks.is_empty(), "{}", fault.name);
+            for id in fault.breaks {
+                assert!(chat_spec::requirement(id).is_some(), "{}: {id}", fault.name);
+            }
+        }
+        assert!(FAULTS.len() >= 40);
+    }
+}

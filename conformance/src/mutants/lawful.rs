@@ -1,0 +1,344 @@
+//! Another server that keeps the contract, made of the reference server: whatever the contract leaves open is different.
+//!
+//! Ids and cursors of another form, members that nobody specified, other texts, other headers, JSON with white space, presence
+//! told to more people than must hear of it, events of different people in another order. Nothing of it may make a case fail.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use hyper::header::{HeaderName, HeaderValue, SERVER, VARY};
+use serde_json::{Value, json};
+
+use super::proxy::{Call, Kind, Packet, Place, Reply, Tamper, Told, Whom};
+
+/// How much later the events of every second person come.
+const LATER: Duration = Duration::from_millis(40);
+/// Of the reference server, and of nobody else's business.
+const OPTIONAL: [&str; 10] = [
+    "content-security-policy",
+    "cross-origin-opener-policy",
+    "cross-origin-resource-policy",
+    "origin-agent-cluster",
+    "referrer-policy",
+    "strict-transport-security",
+    "x-dns-prefetch-control",
+    "x-download-options",
+    "x-frame-options",
+    "x-permitted-cross-domain-policies",
+];
+/// Ids are 24 of these letters, one for each hexadecimal digit.
+const LETTERS: &[u8; 16] = b"QzWyExRwTvYuUtIs";
+/// A cursor is that of the reference server behind this.
+const CURSOR: &str = "c-";
+/// Texts that are ids only by chance, or not ids at all.
+const NO_IDS: [&str; 6] = ["content", "requestId", "message", "bio", "username", "clientMessageId"];
+
+/// The other server.
+#[derive(Default)]
+pub(super) struct Lawful {
+    known: Mutex<Known>,
+}
+
+#[derive(Default)]
+struct Known {
+    /// Who wrote a message.
+    senders: HashMap<String, String>,
+    /// Who has a chat with whom.
+    partners: HashSet<(String, String)>,
+}
+
+impl Tamper for Lawful {
+    fn call(&self, call: &mut Call) {
+        if !call.is_api() {
+            return;
+        }
+        call.path = our_path(&call.path);
+        // In the text itself, and at the same length: what else a body is, its size included, is the client's.
+        if let (Ok(body), Ok(text)) = (serde_json::from_slice(&call.body), std::str::from_utf8(&call.body)) {
+            let mut found = Vec::new();
+            ids(&body, "", &mut found);
+            let ours = found.into_iter().filter_map(|theirs| Some((our_id(&theirs)?, theirs)));
+            let text = ours.fold(text.to_owned(), |text, (ours, theirs)| text.replace(&theirs, &ours));
+            call.body = text.into();
+        }
+    }
+
+    fn reply(&self, call: &Call, reply: &mut Reply) -> Duration {
+        for name in OPTIONAL {
+            reply.headers.remove(name);
+        }
+        reply.headers.insert(SERVER, HeaderValue::from_static("other"));
+        reply.headers.append(VARY, HeaderValue::from_static("Accept"));
+        for name in ["ratelimit", "ratelimit-policy"] {
+            let renamed = (reply.headers.get(name).and_then(|value| value.to_str().ok()))
+                .and_then(|value| HeaderValue::from_str(&value.replace("\"default\"", "\"per-caller\"")).ok());
+            if let Some(value) = renamed {
+                reply.headers.insert(HeaderName::from_static(name), value);
+            }
+        }
+        let Some(mut body) = reply.json() else {
+            return Duration::ZERO;
+        };
+        self.learn(&body);
+        if reply.status.as_u16() >= 400 {
+            let unclear = String::from_utf8_lossy(&call.body).contains("\\ud8");
+            if unclear && body["code"] == "MALFORMED_JSON" {
+                body["code"] = json!("VALIDATION_ERROR");
+                body["details"] = json!([{"field": "content", "message": "is no text"}]);
+            }
+            reword(&mut body);
+            // May be left out, but for what the log is asked about.
+            if let (Some(members), ..500) = (body.as_object_mut(), reply.status.as_u16()) {
+                members.remove("requestId");
+            }
+        } else {
+            embellish(&mut body);
+        }
+        rename(&mut body, "", &their_id);
+        if let Some(cursor) = body["nextCursor"].as_str() {
+            body["nextCursor"] = json!(format!("{CURSOR}{cursor}"));
+        }
+        reply.put_body(format!("{body:#}\n"));
+        Duration::ZERO
+    }
+
+    fn asked(&self, _: &Place, packet: &mut Packet) {
+        if packet.kind == Kind::Event {
+            rename(&mut packet.data, "", &our_id);
+        }
+    }
+
+    fn told(&self, to: &Place, mut packet: Packet) -> Vec<Told> {
+        match packet.kind {
+            Kind::Connect | Kind::Disconnect => return vec![Told::now(packet)],
+            Kind::Refused => {
+                let code = packet.data["message"].clone();
+                packet.data["data"] = json!({"code": code, "message": "The connection was refused."});
+                return vec![Told::now(packet)];
+            }
+            Kind::Event | Kind::Ack => {}
+        }
+        let actor = self.actor(&packet);
+        let mut extra = Vec::new();
+        if packet.event().starts_with("user_")
+            && let Some(actor) = &actor
+        {
+            extra = self.strangers(actor, to);
+        }
+        let name = packet.event().to_owned();
+        if let Some(payload) = packet.payload_mut() {
+            self.learn(payload);
+            match name.as_str() {
+                "error" => reword(payload),
+                _ if payload["ok"] == false => payload.get_mut("error").map(reword).unwrap_or_default(),
+                _ => embellish(payload),
+            }
+        }
+        rename(&mut packet.data, "", &their_id);
+        // A poll that is answered already would not bring it.
+        let late = !to.polls && actor.is_some_and(|actor| actor.bytes().map(usize::from).sum::<usize>() % 2 == 1);
+        let told = |to: Whom| Told {
+            packet: packet.clone(),
+            to,
+            after: if late { LATER } else { Duration::ZERO },
+        };
+        [Whom::Same]
+            .into_iter()
+            .chain(extra.into_iter().map(Whom::Socket))
+            .map(told)
+            .collect()
+    }
+}
+
+impl Lawful {
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes the messages in a value.
+    fn learn(&self, value: &Value) {
+        match value {
+            Value::Object(members) => {
+                let text = |name: &str| members.get(name).and_then(Value::as_str).map(str::to_owned);
+                if let (Some(sender), Some(receiver)) = (text("sender"), text("receiver")) {
+                    let mut known = self.known();
+                    if let Some(id) = text("messageId").or(text("id")) {
+                        known.senders.insert(id, sender.clone());
+                    }
+                    known.partners.insert((sender.clone(), receiver.clone()));
+                    known.partners.insert((receiver, sender));
+                }
+                members.values().for_each(|member| self.learn(member));
+            }
+            Value::Array(items) => items.iter().for_each(|item| self.learn(item)),
+            _ => {}
+        }
+    }
+
+    /// Whose doing an event is: what one person does stays in order.
+    fn actor(&self, packet: &Packet) -> Option<String> {
+        let payload = packet.payload();
+        let text = |pointer: &str| payload.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+        match packet.event() {
+            "new_message" => text("/sender"),
+            "typing_status" => text("/from"),
+            "message_read" => text("/readerId"),
+            "message_edited" => text("/message/sender"),
+            "message_deleted" => self.known().senders.get(&text("/messageId")?).cloned(),
+            name if name.starts_with("user_") => text("/userId"),
+            _ => None,
+        }
+    }
+
+    /// Sockets of those who need not hear of this person and may. Only the first who must is looked at, or they would hear of it
+    /// once for each of those.
+    fn strangers(&self, actor: &str, to: &Place) -> Vec<u64> {
+        let known = self.known();
+        let must = |user: &str| user == actor || known.partners.contains(&(actor.to_owned(), user.to_owned()));
+        let must_hear = |user: &Option<String>| user.as_deref().is_some_and(must);
+        let first = to
+            .others
+            .iter()
+            .filter(|other| must_hear(&other.user))
+            .all(|other| other.number > to.number);
+        let others = to
+            .others
+            .iter()
+            .filter(|other| other.user.is_some() && !must_hear(&other.user));
+        match first {
+            true => others.map(|other| other.number).collect(),
+            false => Vec::new(),
+        }
+    }
+}
+
+/// Renames every id below a value.
+fn rename(value: &mut Value, name: &str, to: &dyn Fn(&str) -> Option<String>) {
+    match value {
+        Value::String(text) if !NO_IDS.contains(&name) => {
+            if let Some(renamed) = to(text) {
+                *text = renamed;
+            }
+        }
+        Value::Object(members) => members.iter_mut().for_each(|(name, member)| rename(member, name, to)),
+        Value::Array(items) => items.iter_mut().for_each(|item| rename(item, name, to)),
+        _ => {}
+    }
+}
+
+/// Every text below a value that may be an id.
+fn ids(value: &Value, name: &str, found: &mut Vec<String>) {
+    match value {
+        Value::String(text) if !NO_IDS.contains(&name) => found.push(text.clone()),
+        Value::Object(members) => members.iter().for_each(|(name, member)| ids(member, name, found)),
+        Value::Array(items) => items.iter().for_each(|item| ids(item, name, found)),
+        _ => {}
+    }
+}
+
+/// The other server's form of one of our ids; none for what is none.
+fn their_id(ours: &str) -> Option<String> {
+    if ours.len() != 24 {
+        return None;
+    }
+    let letters: Option<String> = (ours.chars())
+        .map(|c| match c {
+            '0'..='9' | 'a'..='f' => c.to_digit(16).map(|digit| char::from(LETTERS[digit as usize])),
+            _ => None,
+        })
+        .collect();
+    letters
+}
+
+/// Ours for one of the other server's; none for what is none.
+fn our_id(theirs: &str) -> Option<String> {
+    if theirs.len() != 24 {
+        return None;
+    }
+    let digit = |letter: u8| LETTERS.iter().position(|known| *known == letter);
+    let digits = theirs
+        .bytes()
+        .map(|letter| digit(letter).map(|digit| format!("{digit:x}")));
+    digits.collect()
+}
+
+/// A path and query with our ids and cursors.
+fn our_path(path: &str) -> String {
+    let (path, query) = path
+        .split_once('?')
+        .map_or((path, None), |(path, query)| (path, Some(query)));
+    let ours = |text: &str| our_id(text).unwrap_or_else(|| text.to_owned());
+    let path: Vec<String> = path.split('/').map(ours).collect();
+    let pair = |pair: &str| match pair.split_once('=') {
+        Some(("cursor", cursor)) => format!("cursor={}", cursor.strip_prefix(CURSOR).unwrap_or(cursor)),
+        Some((name, value)) => format!("{name}={}", ours(value)),
+        None => pair.to_owned(),
+    };
+    let query = query.map(|query| query.split('&').map(pair).collect::<Vec<_>>().join("&"));
+    match query {
+        Some(query) => format!("{}?{query}", path.join("/")),
+        None => path.join("/"),
+    }
+}
+
+/// Members that nobody specified, wherever they are allowed: not in users and errors.
+fn embellish(value: &mut Value) {
+    match value {
+        Value::Object(members) => {
+            members.values_mut().for_each(embellish);
+            if !members.contains_key("username") || members.contains_key("userId") {
+                members.insert("_other".into(), json!({"nested": [1, null]}));
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(embellish),
+        _ => {}
+    }
+}
+
+/// Other words for the same error.
+fn reword(error: &mut Value) {
+    if let Some(message) = error.get_mut("message") {
+        *message = json!("Das geht nicht.");
+    }
+    if let Some(Value::Array(details)) = error.get_mut("details") {
+        details.reverse();
+        for detail in details {
+            detail["message"] = json!("ist so nicht erlaubt");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_go_there_and_back() {
+        let ours = "65f0aa1234567890bcdeffff";
+        let theirs = their_id(ours).unwrap();
+        assert_ne!(theirs, ours);
+        assert_eq!(our_id(&theirs).as_deref(), Some(ours));
+        for none in [
+            "",
+            "65f0",
+            "65F0AA1234567890BCDEFFFF",
+            "QzWy",
+            "zzzzzzzzzzzzzzzzzzzzzzzz",
+        ] {
+            assert_eq!((their_id(none), our_id(none)), (None, None), "{none}");
+        }
+    }
+
+    #[test]
+    fn paths_are_translated_and_strange_ones_left() {
+        let theirs = their_id("65f0aa1234567890bcdeffff").unwrap();
+        assert_eq!(
+            our_path(&format!(
+                "/api/users/{theirs}/status?cursor=c-abc&userId={theirs}&q=a=b"
+            )),
+            "/api/users/65f0aa1234567890bcdeffff/status?cursor=abc&userId=65f0aa1234567890bcdeffff&q=a=b"
+        );
+        assert_eq!(our_path("/api/users/%00?limit"), "/api/users/%00?limit");
+    }
+}

@@ -1,0 +1,33 @@
+//! Proof that the suite can fail: the contract is broken on purpose, and some case has to report it.
+//!
+//! The wire is broken by a proxy between the suite and the reference server, in every way that `catalogue` makes from the
+//! contract. Mistakes that only a server can make are switched on in a build of it that has them (feature `faults`). What the
+//! suite does not notice is alive, and stands with its reason in `mutants.toml`.
+
+mod alive;
+mod baseline;
+mod bench;
+mod catalogue;
+pub mod command;
+mod edit;
+mod faults;
+mod hunt;
+mod lawful;
+mod mutant;
+mod mutation;
+mod own;
+mod proof;
+pub mod proxy;
+mod repeat;
+mod run;
+mod unit;
+
+pub use proof::{Count, Proof};
+pub use repeat::{Against, Alarms, Repetition, repeat};
+pub use run::{ProofError, Selection, run};
+
+/// Of the suite: a mutant meets the same users and the same chance as the run without one.
+const SEED: u64 = 5;
+
+/// What the reference server is known not to keep: it says nothing about a mutant.
+const KNOWN: &[&str] = &["socket.handshake.error-data", "transport.heartbeat.first-ping"];

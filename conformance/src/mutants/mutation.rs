@@ -1,0 +1,267 @@
+//! A mutant at work: the hand in the wire that breaks what the mutant breaks, and one that only looks.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use hyper::StatusCode;
+use hyper::header::{HeaderName, HeaderValue, WWW_AUTHENTICATE};
+use serde_json::{Value, json};
+
+use super::edit::{Step, edit, lie_everywhere};
+use super::mutant::{At, How, ListEdit, Mutant};
+use super::proxy::{Call, Kind, Packet, Place, Reply, Tamper, Told};
+use super::unit::{Class, Said, Unit};
+
+/// Breaks what fits: all of it, or one alone.
+pub(super) struct Mutation {
+    at: At,
+    how: How,
+    /// Only the one with this number, counted from 0.
+    only: Option<usize>,
+    seen: AtomicUsize,
+    frozen: Mutex<Option<HeaderValue>>,
+}
+
+impl Mutation {
+    pub(super) fn new(mutant: &Mutant, only: Option<usize>) -> Self {
+        Self {
+            at: mutant.at.clone(),
+            how: mutant.how.clone(),
+            only,
+            seen: AtomicUsize::new(0),
+            frozen: Mutex::default(),
+        }
+    }
+
+    fn turn(&self) -> Option<usize> {
+        let number = self.seen.fetch_add(1, Ordering::Relaxed);
+        self.only.is_none_or(|only| only == number).then_some(number)
+    }
+}
+
+impl Tamper for Mutation {
+    fn reply(&self, call: &Call, reply: &mut Reply) -> Duration {
+        if !self.at.fits(&Class::of_reply(call, reply)) {
+            return Duration::ZERO;
+        }
+        if let How::FreezeHeader(name) = self.how {
+            let mut frozen = self.frozen.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(value) = reply.headers.get(name) {
+                let first = frozen.get_or_insert_with(|| value.clone()).clone();
+                reply.headers.insert(HeaderName::from_static(name), first);
+            }
+            return Duration::ZERO;
+        }
+        let mut changed = reply.clone();
+        let Some(held) = break_reply(&self.how, &mut changed) else {
+            return Duration::ZERO;
+        };
+        if self.turn().is_none() {
+            return Duration::ZERO;
+        }
+        *reply = changed;
+        held
+    }
+
+    fn told(&self, to: &Place, packet: Packet) -> Vec<Told> {
+        let fits = Class::of_packet(to, &packet).is_some_and(|class| self.at.fits(&class));
+        if !fits {
+            return vec![Told::now(packet)];
+        }
+        match break_packet(&self.how, packet.clone(), to) {
+            None => vec![Told::now(packet)],
+            Some(changed) => match self.turn() {
+                None => vec![Told::now(packet)],
+                // Every second one is held back, so that it comes behind the next.
+                Some(number) if self.how == How::Swap && number % 2 == 1 => vec![Told::now(packet)],
+                Some(_) => changed,
+            },
+        }
+    }
+}
+
+/// Whether a mutant could change this.
+pub(super) fn could_break(mutant: &Mutant, unit: &Unit) -> bool {
+    mutant.at.fits(&unit.class)
+        && match &unit.said {
+            Said::Reply(_) if matches!(mutant.how, How::FreezeHeader(_)) => true,
+            Said::Reply(reply) => break_reply(&mutant.how, &mut reply.clone()).is_some(),
+            Said::Packet(packet, to) => break_packet(&mutant.how, packet.clone(), to).is_some(),
+        }
+}
+
+/// How long it is to be held back; none when there is nothing to break.
+fn break_reply(how: &How, reply: &mut Reply) -> Option<Duration> {
+    let by_json = |reply: &mut Reply, change: &dyn Fn(&mut Value) -> bool| {
+        let mut body = reply.json()?;
+        change(&mut body).then(|| {
+            reply.put_body(body.to_string());
+            Duration::ZERO
+        })
+    };
+    let changed = Some(Duration::ZERO);
+    match how {
+        How::Json(path, how) => by_json(reply, &|body| edit(body, path, *how)),
+        How::LieEverywhere => by_json(reply, &|body| lie_everywhere(body, "")),
+        How::Add(path, name, value) => by_json(reply, &|body| add(body, path, name, value)),
+        How::List(edit) => by_json(reply, &|body| edit_list(body, *edit)),
+        How::Code(code) => by_json(reply, &|body| put_code(body, code)),
+        How::Text(text) => (!reply.body.is_empty()).then(|| {
+            reply.put_body(*text);
+            Duration::ZERO
+        }),
+        How::Refuse(status, code) => {
+            reply.status = StatusCode::from_u16(*status).ok()?;
+            reply.put_body(json!({"message": "No.", "code": code}).to_string());
+            reply
+                .headers
+                .insert("content-type", HeaderValue::from_static("application/json"));
+            changed
+        }
+        How::Succeed => (reply.status.as_u16() >= 400).then(|| {
+            reply.status = StatusCode::OK;
+            reply.headers.remove(WWW_AUTHENTICATE);
+            reply.put_body("{}");
+            Duration::ZERO
+        }),
+        How::Status(status) => (reply.status.as_u16() != *status).then(|| {
+            reply.status = StatusCode::from_u16(*status).unwrap_or_default();
+            Duration::ZERO
+        }),
+        How::DropHeader(name) => reply.headers.remove(*name).map(|_| Duration::ZERO),
+        How::PutHeader(name, value) => {
+            reply
+                .headers
+                .insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+            changed
+        }
+        How::Late(by) => Some(*by),
+        How::FreezeHeader(_) | How::Lose | How::Double | How::Stray(_) | How::Swap => None,
+    }
+}
+
+/// What is sent in its place; none when there is nothing to break.
+fn break_packet(how: &How, mut packet: Packet, place: &Place) -> Option<Vec<Told>> {
+    let later = |packet: Packet, by: Duration| Told {
+        after: by,
+        ..Told::now(packet)
+    };
+    let changed = match how {
+        How::Json(path, how) => edit(packet.payload_mut()?, path, *how),
+        How::LieEverywhere => lie_everywhere(packet.payload_mut()?, ""),
+        How::Add(path, name, value) => add(packet.payload_mut()?, path, name, value),
+        How::Code(code) => match packet.kind {
+            Kind::Ack => put_code(packet.payload_mut()?.get_mut("error")?, code),
+            Kind::Refused => {
+                let payload = packet.payload_mut()?;
+                payload["message"] = json!(code);
+                true
+            }
+            _ => put_code(packet.payload_mut()?, code),
+        },
+        How::Refuse(_, code) if packet.kind == Kind::Ack => {
+            *packet.payload_mut()? = json!({"ok": false, "error": {"message": "No.", "code": code}});
+            true
+        }
+        How::Succeed => match packet.kind {
+            Kind::Ack if packet.payload()["ok"] == false => {
+                *packet.payload_mut()? = json!({"ok": true});
+                true
+            }
+            Kind::Refused => {
+                packet.kind = Kind::Connect;
+                packet.data = json!({"sid": "000000000000000000"});
+                true
+            }
+            _ => false,
+        },
+        How::Lose => return Some(Vec::new()),
+        How::Double => return Some(vec![Told::now(packet.clone()), Told::now(packet)]),
+        How::Stray(to) if place.meant(*to).next().is_none() => return None,
+        How::Stray(to) => {
+            let astray = Told {
+                to: *to,
+                ..Told::now(packet.clone())
+            };
+            return Some(vec![astray, Told::now(packet)]);
+        }
+        How::Late(by) => return Some(vec![later(packet, *by)]),
+        How::Swap => return Some(vec![later(packet, Duration::from_millis(400))]),
+        _ => false,
+    };
+    changed.then(|| vec![Told::now(packet)])
+}
+
+fn put_code(error: &mut Value, code: &str) -> bool {
+    match error.get_mut("code") {
+        Some(old) if *old != code => {
+            *old = json!(code);
+            true
+        }
+        _ => false,
+    }
+}
+
+fn add(value: &mut Value, path: &[Step], name: &str, text: &str) -> bool {
+    match path {
+        [] => match value {
+            Value::Object(members) => members.insert(name.to_owned(), json!(text)).is_none(),
+            _ => false,
+        },
+        [Step::Each, rest @ ..] => match value {
+            Value::Array(items) => items
+                .iter_mut()
+                .fold(false, |any, item| add(item, rest, name, text) | any),
+            _ => false,
+        },
+        [Step::Member(member), rest @ ..] => value.get_mut(member).is_some_and(|value| add(value, rest, name, text)),
+    }
+}
+
+fn edit_list(body: &mut Value, how: ListEdit) -> bool {
+    let Some(Value::Array(items)) = body.get_mut("items") else {
+        return false;
+    };
+    let before = items.clone();
+    match how {
+        ListEdit::Empty => items.clear(),
+        ListEdit::Repeat => items.extend(before.first().cloned()),
+        ListEdit::Cut => drop(items.pop()),
+        ListEdit::Reverse => items.reverse(),
+    }
+    *items != before
+}
+
+/// Only looks.
+#[derive(Default)]
+pub(super) struct Recorder(Mutex<Vec<Unit>>);
+
+impl Recorder {
+    /// All that was said so far.
+    pub(super) fn units(&self) -> Vec<Unit> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn note(&self, unit: Unit) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(unit);
+    }
+}
+
+impl Tamper for Recorder {
+    fn reply(&self, call: &Call, reply: &mut Reply) -> Duration {
+        self.note(Unit {
+            class: Class::of_reply(call, reply),
+            said: Said::Reply(reply.clone()),
+        });
+        Duration::ZERO
+    }
+
+    fn told(&self, to: &Place, packet: Packet) -> Vec<Told> {
+        if let Some(class) = Class::of_packet(to, &packet) {
+            let said = Said::Packet(packet.clone(), to.clone());
+            self.note(Unit { class, said });
+        }
+        vec![Told::now(packet)]
+    }
+}

@@ -1,0 +1,170 @@
+//! Requests and answers.
+
+use std::convert::Infallible;
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use chat_spec::Operation;
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper::header::{CONTENT_LENGTH, HeaderMap, TRANSFER_ENCODING, UPGRADE};
+use hyper::{Method, Request, Response, StatusCode, Uri};
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio::net::TcpStream;
+
+use super::{Through, polling, websocket};
+use crate::engine::operation;
+
+/// A request.
+#[derive(Debug, Clone)]
+pub struct Call {
+    pub method: Method,
+    /// With its query.
+    pub path: String,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+    /// Which one of the contract it is.
+    pub operation: Option<Operation>,
+    /// The body said how long it is.
+    measured: bool,
+}
+
+/// An answer.
+#[derive(Debug, Clone)]
+pub struct Reply {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+impl Call {
+    /// A GET of which only the path matters.
+    pub(super) fn of_path(path: String) -> Self {
+        Self {
+            method: Method::GET,
+            path,
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+            operation: None,
+            measured: true,
+        }
+    }
+
+    /// Below `/api`: not the packets of a socket, not a page for operators.
+    pub fn is_api(&self) -> bool {
+        self.path.starts_with("/api/")
+    }
+}
+
+impl Reply {
+    /// None when it is not JSON.
+    pub fn json(&self) -> Option<Value> {
+        serde_json::from_slice(&self.body).ok()
+    }
+
+    /// Another body, of its own length.
+    pub fn put_body(&mut self, body: impl Into<Bytes>) {
+        self.body = body.into();
+        self.headers.remove(TRANSFER_ENCODING);
+        self.headers.insert(CONTENT_LENGTH, self.body.len().into());
+    }
+}
+
+/// One request through the proxy.
+pub(super) async fn serve(
+    through: Arc<Through>,
+    request: Request<Incoming>,
+) -> Result<Response<Full<Bytes>>, Infallible> {
+    let upgraded = request.headers().contains_key(UPGRADE);
+    let answered = match upgraded {
+        true => websocket::serve(through, request).await,
+        false => forward(&through, request).await,
+    };
+    // The server is gone: so is this one.
+    Ok(answered.unwrap_or_else(|error| {
+        let mut gone = Response::new(Full::new(Bytes::from(format!("the server behind the proxy: {error}"))));
+        *gone.status_mut() = StatusCode::BAD_GATEWAY;
+        gone
+    }))
+}
+
+async fn forward(through: &Arc<Through>, request: Request<Incoming>) -> io::Result<Response<Full<Bytes>>> {
+    let (head, body) = request.into_parts();
+    let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
+    let path = head.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
+    let mut call = Call {
+        operation: operation(&head.method, &path),
+        measured: !head.headers.contains_key(TRANSFER_ENCODING),
+        method: head.method,
+        path,
+        headers: head.headers,
+        body,
+    };
+    let is_api = call.is_api();
+    let socket = polling::session(&call).map(|sid| through.sockets.of_session(sid));
+    match (&socket, &call.method) {
+        (Some(socket), &Method::POST) => polling::asked(through, socket, &mut call),
+        _ => through.tamper.call(&mut call),
+    }
+    let mut reply = ask(through, &call).await?;
+    match &socket {
+        Some(socket) if call.method == Method::GET && reply.status == StatusCode::OK => {
+            polling::told(through, socket, &mut reply);
+        }
+        Some(_) => {}
+        None => {
+            if let Some(sid) = polling::opened(&reply) {
+                through.sockets.of_session(&sid);
+            }
+        }
+    }
+    if is_api {
+        let held = through.tamper.reply(&call, &mut reply);
+        if !held.is_zero() {
+            tokio::time::sleep(held).await;
+        }
+    }
+    Ok(response(reply))
+}
+
+pub(super) fn response(reply: Reply) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(reply.body));
+    *response.status_mut() = reply.status;
+    *response.headers_mut() = reply.headers;
+    response
+}
+
+/// Asks the server, over a connection of its own.
+pub(super) async fn ask(through: &Through, call: &Call) -> io::Result<Reply> {
+    let stream = TcpStream::connect(through.upstream).await?;
+    stream.set_nodelay(true)?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(io::Error::other)?;
+    let connection = tokio::spawn(connection);
+    let whole = Full::new(call.body.clone());
+    // A body that went through a function has no length that is known beforehand: it goes in chunks, as it came.
+    let body: BoxBody<Bytes, Infallible> = match call.measured {
+        true => whole.boxed(),
+        false => whole.map_frame(|frame| frame).boxed(),
+    };
+    let mut request = Request::new(body);
+    *request.method_mut() = call.method.clone();
+    *request.uri_mut() = call.path.parse::<Uri>().map_err(io::Error::other)?;
+    *request.headers_mut() = call.headers.clone();
+    if call.measured && call.headers.contains_key(CONTENT_LENGTH) {
+        request.headers_mut().insert(CONTENT_LENGTH, call.body.len().into());
+    }
+    let answered = sender.send_request(request).await.map_err(io::Error::other)?;
+    let (head, body) = answered.into_parts();
+    let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
+    connection.abort();
+    Ok(Reply {
+        status: head.status,
+        headers: head.headers,
+        body,
+    })
+}

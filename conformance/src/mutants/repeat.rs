@@ -1,0 +1,145 @@
+//! The other half of the proof: no alarm where nothing is wrong. The whole suite, again and again, and against a lawful server
+//! that is unlike the reference server.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chat_spec::Profile;
+
+use super::bench::{Workshop, behind};
+use super::hunt::reported;
+use super::lawful::Lawful;
+use super::run::ProofError;
+use crate::cases;
+use crate::engine::{Case, CaseResult, Finding, Plan};
+use crate::launch::Stack;
+
+/// A run that takes longer is a false alarm too.
+const LONGEST: Duration = Duration::from_secs(900);
+
+/// How often something went wrong that should not.
+#[derive(Debug, Default)]
+pub struct Alarms {
+    pub runs: usize,
+    /// Runs in which everything was as it should be.
+    pub clean: usize,
+    /// By case and what it said.
+    pub by_case: BTreeMap<String, usize>,
+    pub longest: Duration,
+}
+
+/// What is judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Against {
+    Reference,
+    /// The reference server behind [`Lawful`].
+    Lawful,
+}
+
+/// The whole suite on a stack, or a part of it.
+#[derive(Debug, Clone)]
+pub struct Repetition {
+    pub against: Against,
+    pub stack: Stack,
+    /// Only cases whose area or name contains one of these; all when there is none.
+    pub only: Vec<String>,
+    pub runs: usize,
+    /// Cases at the same time.
+    pub jobs: usize,
+}
+
+/// Runs the suite so often, each time against servers of its own; `said` hears of each run.
+pub async fn repeat(repetition: &Repetition, said: &(dyn Fn(&str) + Sync)) -> Result<Alarms, ProofError> {
+    let Repetition { only, runs, .. } = repetition;
+    let cases: Vec<Case> = cases::all()
+        .filter(|case| only.is_empty() || only.iter().any(|text| case.title().contains(text.as_str())))
+        .collect();
+    let workshop = Workshop::open(repetition.stack).await?;
+    let mut alarms = Alarms::default();
+    for number in 1..=*runs {
+        let bench = workshop.start(None).await?;
+        let mut target = bench.target.clone();
+        let mut proxies = Vec::new();
+        if repetition.against == Against::Lawful {
+            (target, proxies) = behind(&target, Arc::new(Lawful::default())).await?;
+        }
+        let plan = Plan {
+            target: &target,
+            cases: &cases,
+            jobs: repetition.jobs,
+            seed: rand::random::<u64>() >> 16,
+            deadline: LONGEST,
+            watch: true,
+            fail_fast: false,
+            confirm: false,
+            skip: &|case| {
+                let cluster = case.profiles().iter().all(|profile| *profile == Profile::Cluster);
+                (cluster && !workshop.is_cluster()).then(|| "one node".to_owned())
+            },
+            fails: &|_| false,
+        };
+        let ran = plan.run(|_| {}).await;
+        drop(proxies);
+        alarms.runs += 1;
+        alarms.longest = alarms.longest.max(ran.took);
+        let mut wrong: Vec<String> = ran.results.iter().filter_map(alarm).collect();
+        wrong.extend(ran.cut.map(|cut| format!("the run ended early: {}", cut.why)));
+        alarms.clean += usize::from(wrong.is_empty());
+        said(&format!(
+            "run {number}, seed {}: {:.1} s, {} alarms",
+            ran.seed,
+            ran.took.as_secs_f64(),
+            wrong.len()
+        ));
+        for one in wrong {
+            said(&format!("  {one}"));
+            *alarms.by_case.entry(one).or_default() += 1;
+        }
+    }
+    Ok(alarms)
+}
+
+/// What a case said that it should not have; what the reference server is known not to keep is none.
+fn alarm(result: &CaseResult) -> Option<String> {
+    let failed: Vec<String> = (result.tally.failures.iter())
+        .filter(|failure| reported(result).any(|id| id == failure.requirement.id))
+        .map(|failure| {
+            format!(
+                "{}: expected {}, got {}",
+                failure.requirement.id, failure.expected, failure.got
+            )
+        })
+        .collect();
+    let title = result.title();
+    match &result.finding {
+        Finding::Judged | Finding::NotApplicable(_) if failed.is_empty() => None,
+        Finding::Judged => Some(format!("{title}: {}", failed.join("; "))),
+        other => Some(format!("{title}: {other:?} {}", failed.join("; "))),
+    }
+}
+
+impl Alarms {
+    /// For people.
+    pub fn summary(&self) -> String {
+        let flaky = self.runs - self.clean;
+        let mut text = format!(
+            "{} runs, {flaky} with a false alarm ({:.1} %); the longest took {:.1} s\n",
+            self.runs,
+            100.0 * flaky as f64 / self.runs.max(1) as f64,
+            self.longest.as_secs_f64()
+        );
+        for (case, times) in &self.by_case {
+            let _ = writeln!(text, "{times} × {case}");
+        }
+        text
+    }
+
+    /// Writes the summary; whether there was no alarm.
+    pub fn tell(&self, mut out: impl io::Write) -> io::Result<bool> {
+        out.write_all(self.summary().as_bytes())?;
+        Ok(self.runs > 0 && self.clean == self.runs)
+    }
+}
