@@ -110,14 +110,20 @@ mod tests {
 
     #[test]
     fn every_case_names_a_requirement() {
-        let silent: Vec<String> = all().filter(|case| case.requirements.is_empty()).map(|case| case.id()).collect();
+        let silent: Vec<String> = all()
+            .filter(|case| case.requirements.is_empty())
+            .map(|case| case.id())
+            .collect();
         assert!(silent.is_empty(), "{silent:?}");
     }
 
     #[test]
     fn no_two_cases_have_one_name() {
         let mut names = BTreeSet::new();
-        let twice: Vec<String> = all().map(|case| case.id()).filter(|id| !names.insert(id.clone())).collect();
+        let twice: Vec<String> = all()
+            .map(|case| case.id())
+            .filter(|id| !names.insert(id.clone()))
+            .collect();
         assert!(twice.is_empty(), "{twice:?}");
     }
 
@@ -127,11 +133,18 @@ mod tests {
         for case in all() {
             judged.extend(case.requirements.iter().map(|requirement| requirement.id));
         }
-        for requirement in REQUIREMENTS.iter().filter(|requirement| requirement.level != Level::May) {
+        for requirement in REQUIREMENTS
+            .iter()
+            .filter(|requirement| requirement.level != Level::May)
+        {
             let has_case = judged.contains(requirement.id);
             let has_reason = requirement.untestable.is_some();
             assert!(has_case || has_reason, "{} has neither case nor reason", requirement.id);
-            assert!(!(has_case && has_reason), "{} has a case, and a reason why there is none", requirement.id);
+            assert!(
+                !(has_case && has_reason),
+                "{} has a case, and a reason why there is none",
+                requirement.id
+            );
         }
     }
 }

@@ -92,7 +92,10 @@ async fn tokens_expire(w: World) -> Outcome {
 
 async fn expired(w: World, life: Duration) -> Outcome {
     let (access, refresh) = (seconds(life), seconds(life + Duration::from_secs(1)));
-    let settings = [("--jwt-expires-in", access.as_str()), ("--jwt-refresh-expires-in", &refresh)];
+    let settings = [
+        ("--jwt-expires-in", access.as_str()),
+        ("--jwt-refresh-expires-in", &refresh),
+    ];
     let server = super::launch(&w, &settings).await?;
     let ann = w.user_at(&server.base, "ann").await?;
     if ann.get("/api/auth/profile").await?.status != 200 {
