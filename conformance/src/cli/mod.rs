@@ -86,7 +86,7 @@ fn dispatch(cli: &Cli) -> Result<u8, Failure> {
         .build()
         .map_err(|error| Failure::Harness(error.to_string()))?;
     if let Some(Which::Prove(prove)) = &cli.target {
-        let proved = runtime.block_on(mutants::command::perform(prove));
+        let proved = runtime.block_on(mutants::command::perform(prove, cli.options.stack));
         return proved
             .map(|proved| u8::from(!proved))
             .map_err(|error| Failure::Harness(error.to_string()));

@@ -80,9 +80,9 @@ pub(super) struct Server {
 
 #[derive(Args)]
 pub(super) struct Options {
-    /// What the reference server runs on.
-    #[arg(long, global = true, value_enum, default_value = "sqlite")]
-    pub(super) stack: Stack,
+    /// What the reference server runs on; SQLite when nothing is said.
+    #[arg(long, global = true, value_enum)]
+    pub(super) stack: Option<Stack>,
     /// The target file; without it, conformance.toml when there is one here.
     #[arg(long, global = true, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
@@ -148,7 +148,7 @@ impl Options {
     /// What a server claims that says nothing: all that one node can keep, and several nodes for a cluster.
     pub(super) fn default_claims(&self) -> BTreeSet<Profile> {
         let all = Profile::ALL.iter().copied();
-        all.filter(|profile| *profile != Profile::Cluster || self.stack == Stack::Cluster)
+        all.filter(|profile| *profile != Profile::Cluster || self.stack == Some(Stack::Cluster))
             .collect()
     }
 }

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use super::config::Config;
 use super::options::{Cli, Server, Which};
 use crate::engine::Target;
-use crate::launch::{Databases, Kind, Launched, Launcher, Recipe};
+use crate::launch::{Databases, Kind, Launched, Launcher, Recipe, Stack};
 
 /// What is judged, and what must live as long.
 pub(super) struct Up {
@@ -70,7 +70,7 @@ fn running(urls: &[url::Url]) -> Result<Up, String> {
 }
 
 async fn reference(cli: &Cli) -> Result<Up, String> {
-    let stack = cli.options.stack;
+    let stack = cli.options.stack.unwrap_or(Stack::Sqlite);
     let databases = stack.databases().await.map_err(|error| error.to_string())?;
     let kind = Kind::reference().map_err(|error| error.to_string())?;
     let launcher = Launcher::of(Recipe::new(kind, databases));

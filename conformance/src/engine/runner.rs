@@ -196,6 +196,17 @@ impl Plan<'_> {
     }
 }
 
+/// Runs one case, once and by itself.
+pub async fn run_one(target: &Target, case: Case, seed: u64) -> CaseResult {
+    let course = Course {
+        began: Instant::now(),
+        seed,
+        cut: OnceLock::new(),
+        running: Mutex::default(),
+    };
+    course.run_one(target.clone(), case).await
+}
+
 /// Whether a second try may tell a chance event from a fault.
 fn needs_confirming(plan: &Plan<'_>, result: &CaseResult) -> bool {
     (plan.fails)(result) || matches!(result.finding, Finding::Inconclusive(_))

@@ -75,12 +75,12 @@ impl Target {
         })))
     }
 
-    /// The same for a server elsewhere.
-    pub fn beside(&self, base: &str, launcher: Option<Launcher>) -> Self {
-        let base = base.trim_end_matches('/').to_owned();
+    /// The same for servers elsewhere, at least one.
+    pub fn beside(&self, nodes: &[&str], launcher: Option<Launcher>) -> Self {
+        let nodes: Vec<String> = nodes.iter().map(|base| base.trim_end_matches('/').to_owned()).collect();
         Self(Arc::new(TargetParts {
-            nodes: vec![base.clone()],
-            base,
+            base: nodes.first().unwrap_or(&self.base).clone(),
+            nodes,
             http: self.http.clone(),
             launcher,
             pulse: Pulse::default(),

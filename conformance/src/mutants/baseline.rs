@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
 
+use super::bench::behind;
 use super::mutant::Mutant;
 use super::mutation::{Recorder, could_break};
-use super::proxy::{Proxy, Tamper};
+use super::proxy::Tamper;
 use super::unit::{Class, Unit};
-use crate::engine::{Case, CaseResult, Finding, Target, run};
+use crate::engine::{Case, CaseResult, Finding, Target, run_one};
 
 /// A case that passes when nothing is broken, so that its failure means something.
 pub(super) struct Observed {
@@ -31,12 +32,8 @@ pub(super) struct Baseline {
 
 /// Runs one case through a hand in the wire; servers that the case starts are behind it too.
 pub(super) async fn run_through(target: &Target, case: Case, tamper: Arc<dyn Tamper>) -> io::Result<CaseResult> {
-    let proxy = Proxy::start(&target.base, tamper.clone()).await?;
-    let launcher = target.launcher.clone().map(|launcher| launcher.through(tamper));
-    let target = target.beside(&proxy.base, launcher);
-    let run = run(&target, &[case], 1, super::SEED, |_| {}).await;
-    let result = run.results.into_iter().next();
-    result.ok_or_else(|| io::Error::other("a case without a result"))
+    let (target, _proxies) = behind(target, tamper).await?;
+    Ok(run_one(&target, case, super::SEED).await)
 }
 
 impl Baseline {
@@ -116,6 +113,7 @@ fn why_unusable(result: &CaseResult) -> Option<String> {
     let failed: Vec<&str> = super::hunt::reported(result).collect();
     match &result.finding {
         Finding::Judged if failed.is_empty() => None,
+        Finding::NotApplicable(_) => None,
         Finding::Judged => Some(format!("fails without a mutant: {}", failed.join(", "))),
         other => Some(format!("{other:?}")),
     }

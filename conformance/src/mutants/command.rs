@@ -5,8 +5,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::repeat::{Against, repeat};
+use super::repeat::{Against, Repetition, repeat};
 use super::run::{ProofError, Selection, run};
+use crate::launch::Stack;
 
 /// Judge the suite itself: does it fail when it should, and only then?
 #[derive(Debug, Subcommand)]
@@ -53,28 +54,40 @@ pub struct Flakes {
     at_once: usize,
 }
 
-/// Runs it; whether the suite is proved.
-pub async fn perform(prove: &Prove) -> Result<bool, ProofError> {
+/// Runs it; whether the suite is proved. `stack` is none when nobody has asked for one.
+pub async fn perform(prove: &Prove, stack: Option<Stack>) -> Result<bool, ProofError> {
     let said = |text: &str| {
         let _ = writeln!(io::stderr(), "{text}");
     };
     match prove {
-        Prove::Mutants(mutants) => mutate(mutants, &said).await,
-        Prove::Flakes(flakes) => again(Against::Reference, flakes, &said).await,
-        Prove::Lawful(flakes) => again(Against::Lawful, flakes, &said).await,
+        Prove::Mutants(mutants) => mutate(mutants, stack, &said).await,
+        Prove::Flakes(flakes) => again(Against::Reference, flakes, stack, &said).await,
+        Prove::Lawful(flakes) => again(Against::Lawful, flakes, stack, &said).await,
     }
 }
 
-async fn again(against: Against, flakes: &Flakes, said: &(dyn Fn(&str) + Sync)) -> Result<bool, ProofError> {
-    let alarms = repeat(against, &flakes.judge, flakes.runs, flakes.at_once, said).await?;
-    Ok(alarms.tell(io::stdout())?)
+async fn again(
+    against: Against,
+    flakes: &Flakes,
+    stack: Option<Stack>,
+    said: &(dyn Fn(&str) + Sync),
+) -> Result<bool, ProofError> {
+    let repetition = Repetition {
+        against,
+        stack: stack.unwrap_or(Stack::Sqlite),
+        only: flakes.judge.clone(),
+        runs: flakes.runs,
+        jobs: flakes.at_once,
+    };
+    Ok(repeat(&repetition, said).await?.tell(io::stdout())?)
 }
 
-async fn mutate(mutants: &Mutants, said: &(dyn Fn(&str) + Sync)) -> Result<bool, ProofError> {
+async fn mutate(mutants: &Mutants, stack: Option<Stack>, said: &(dyn Fn(&str) + Sync)) -> Result<bool, ProofError> {
     let selection = Selection {
         only: mutants.mutant.clone(),
         cases: mutants.judge.clone(),
         sample: mutants.sample,
+        stack,
         jobs: mutants.at_once,
     };
     let proof = run(&selection, said).await?;

@@ -7,10 +7,11 @@ use std::process::Stdio;
 use tokio::process::Command;
 
 use super::baseline::{Baseline, Observed};
+use super::bench::Workshop;
 use super::hunt::{Hunted, reported};
 use super::run::{ProofError, Selection, all};
-use crate::engine::{Target, run};
-use crate::launch::{Launcher, SERVE};
+use crate::engine::run_one;
+use crate::launch::SERVE;
 
 /// Nor are more cases asked.
 const CASES: usize = 8;
@@ -178,8 +179,8 @@ const FAULTS: &[Fault] = &[
 ];
 
 /// The mistakes that this build of the server knows; none when it was built without.
-async fn known(launcher: &Launcher) -> io::Result<BTreeSet<String>> {
-    let mut command = Command::new(launcher.program());
+async fn known() -> io::Result<BTreeSet<String>> {
+    let mut command = Command::new(std::env::current_exe()?);
     let listed = command.args([SERVE, "faults"]).stdin(Stdio::null()).output().await?;
     let names = String::from_utf8_lossy(&listed.stdout)
         .lines()
@@ -192,15 +193,14 @@ async fn known(launcher: &Launcher) -> io::Result<BTreeSet<String>> {
     })
 }
 
-/// One server for each mistake, judged by the cases that judge what it breaks.
+/// One deployment for each mistake, judged by the cases that judge what it breaks.
 pub(super) async fn hunt_all(
     selection: &Selection,
-    target: &Target,
+    workshop: &Workshop,
     baseline: &Baseline,
-    launcher: &Launcher,
     said: &(dyn Fn(&str) + Sync),
 ) -> Result<Vec<Hunted>, ProofError> {
-    let known = known(launcher).await?;
+    let known = known().await?;
     if known.is_empty() {
         said("this build has no faults of the server: build with --features faults");
         return Ok(Vec::new());
@@ -214,6 +214,7 @@ pub(super) async fn hunt_all(
     }
     let selected: Vec<&Fault> = (FAULTS.iter())
         .filter(|fault| selection.takes(&format!("fault/{}", fault.name)))
+        .filter(|fault| fault.breaks.iter().all(|id| id.starts_with("cluster.")) == workshop.is_cluster())
         .filter(|fault| selection.sample.is_none() || fault.breaks.iter().any(|id| !baseline.judging(id).is_empty()))
         .collect();
     let step = selection
@@ -221,12 +222,12 @@ pub(super) async fn hunt_all(
         .map_or(1, |sample| selected.len().div_ceil(sample.max(1)).max(1));
     let selected: Vec<&Fault> = selected.into_iter().step_by(step).collect();
     said(&format!("{} faults of the server", selected.len()));
-    let hunts = selected.iter().map(|fault| hunt(target, baseline, launcher, fault));
-    // Each has a process of its own.
+    let hunts = selected.iter().map(|fault| hunt(workshop, baseline, fault));
+    // Each has processes of its own.
     Ok(all(hunts, selected.len(), selection.jobs.clamp(1, 8), said).await?)
 }
 
-async fn hunt(target: &Target, baseline: &Baseline, launcher: &Launcher, fault: &Fault) -> io::Result<Hunted> {
+async fn hunt(workshop: &Workshop, baseline: &Baseline, fault: &Fault) -> io::Result<Hunted> {
     let mut cases: Vec<&Observed> = Vec::new();
     for id in fault.breaks {
         for judging in baseline.judging(id) {
@@ -246,22 +247,15 @@ async fn hunt(target: &Target, baseline: &Baseline, launcher: &Launcher, fault: 
     if cases.is_empty() {
         return Ok(hunted);
     }
-    let launcher = launcher.clone().with("--fault", fault.name);
-    let server = launcher.launch(&[]).await.map_err(io::Error::other)?;
-    let target = target.beside(&server.base, Some(launcher));
+    let bench = workshop.start(Some(fault.name)).await.map_err(io::Error::other)?;
     for observed in cases.into_iter().take(CASES) {
         hunted.tries += 1;
-        let ran = run(&target, std::slice::from_ref(&observed.case), 1, super::SEED, |_| {}).await;
-        for result in &ran.results {
-            // Only what it breaks counts: a server that is ill in another way proves nothing.
-            hunted
-                .reported
-                .extend(reported(result).filter(|id| fault.breaks.contains(id)));
-            if hunted.killed() && hunted.by.is_none() {
-                hunted.by = Some(result.title());
-            }
-        }
+        let result = run_one(&bench.target, observed.case.clone(), super::SEED).await;
+        // Only what it breaks counts: a server that is ill in another way proves nothing.
+        let named = reported(&result).filter(|id| fault.breaks.contains(id));
+        hunted.reported.extend(named);
         if hunted.killed() {
+            hunted.by = Some(result.title());
             break;
         }
     }

@@ -27,9 +27,8 @@ const OPTIONAL: [&str; 10] = [
     "x-frame-options",
     "x-permitted-cross-domain-policies",
 ];
-/// Ids look like this: `id_` and 24 of these letters, one for each hexadecimal digit.
+/// Ids are 24 of these letters, one for each hexadecimal digit.
 const LETTERS: &[u8; 16] = b"QzWyExRwTvYuUtIs";
-const ID: &str = "id_";
 /// A cursor is that of the reference server behind this.
 const CURSOR: &str = "c-";
 /// Texts that are ids only by chance, or not ids at all.
@@ -55,13 +54,13 @@ impl Tamper for Lawful {
             return;
         }
         call.path = our_path(&call.path);
-        if let Ok(mut body) = serde_json::from_slice::<Value>(&call.body) {
-            let before = body.clone();
-            rename(&mut body, "", &our_id);
-            // Whatever was not ours is passed on byte by byte.
-            if body != before {
-                call.body = body.to_string().into();
-            }
+        // In the text itself, and at the same length: what else a body is, its size included, is the client's.
+        if let (Ok(body), Ok(text)) = (serde_json::from_slice(&call.body), std::str::from_utf8(&call.body)) {
+            let mut found = Vec::new();
+            ids(&body, "", &mut found);
+            let ours = found.into_iter().filter_map(|theirs| Some((our_id(&theirs)?, theirs)));
+            let text = ours.fold(text.to_owned(), |text, (ours, theirs)| text.replace(&theirs, &ours));
+            call.body = text.into();
         }
     }
 
@@ -228,6 +227,16 @@ fn rename(value: &mut Value, name: &str, to: &dyn Fn(&str) -> Option<String>) {
     }
 }
 
+/// Every text below a value that may be an id.
+fn ids(value: &Value, name: &str, found: &mut Vec<String>) {
+    match value {
+        Value::String(text) if !NO_IDS.contains(&name) => found.push(text.clone()),
+        Value::Object(members) => members.iter().for_each(|(name, member)| ids(member, name, found)),
+        Value::Array(items) => items.iter().for_each(|item| ids(item, name, found)),
+        _ => {}
+    }
+}
+
 /// The other server's form of one of our ids; none for what is none.
 fn their_id(ours: &str) -> Option<String> {
     if ours.len() != 24 {
@@ -239,14 +248,16 @@ fn their_id(ours: &str) -> Option<String> {
             _ => None,
         })
         .collect();
-    letters.map(|letters| format!("{ID}{letters}"))
+    letters
 }
 
 /// Ours for one of the other server's; none for what is none.
 fn our_id(theirs: &str) -> Option<String> {
-    let letters = theirs.strip_prefix(ID).filter(|letters| letters.len() == 24)?;
+    if theirs.len() != 24 {
+        return None;
+    }
     let digit = |letter: u8| LETTERS.iter().position(|known| *known == letter);
-    let digits = letters
+    let digits = theirs
         .bytes()
         .map(|letter| digit(letter).map(|digit| format!("{digit:x}")));
     digits.collect()
@@ -312,7 +323,7 @@ mod tests {
             "",
             "65f0",
             "65F0AA1234567890BCDEFFFF",
-            "id_short",
+            "QzWy",
             "zzzzzzzzzzzzzzzzzzzzzzzz",
         ] {
             assert_eq!((their_id(none), our_id(none)), (None, None), "{none}");

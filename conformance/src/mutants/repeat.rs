@@ -7,13 +7,18 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chat_spec::Profile;
+
+use super::bench::{Workshop, behind};
 use super::hunt::reported;
 use super::lawful::Lawful;
-use super::proxy::{Proxy, Tamper};
 use super::run::ProofError;
 use crate::cases;
-use crate::engine::{Case, CaseResult, Finding, Target, run};
-use crate::launch::Launcher;
+use crate::engine::{Case, CaseResult, Finding, Plan};
+use crate::launch::Stack;
+
+/// A run that takes longer is a false alarm too.
+const LONGEST: Duration = Duration::from_secs(900);
 
 /// How often something went wrong that should not.
 #[derive(Debug, Default)]
@@ -34,43 +39,58 @@ pub enum Against {
     Lawful,
 }
 
-/// Runs the suite so often, each time against a server of its own; `said` hears of each run.
-pub async fn repeat(
-    against: Against,
-    only: &[String],
-    runs: usize,
-    jobs: usize,
-    said: &(dyn Fn(&str) + Sync),
-) -> Result<Alarms, ProofError> {
+/// The whole suite on a stack, or a part of it.
+#[derive(Debug, Clone)]
+pub struct Repetition {
+    pub against: Against,
+    pub stack: Stack,
+    /// Only cases whose area or name contains one of these; all when there is none.
+    pub only: Vec<String>,
+    pub runs: usize,
+    /// Cases at the same time.
+    pub jobs: usize,
+}
+
+/// Runs the suite so often, each time against servers of its own; `said` hears of each run.
+pub async fn repeat(repetition: &Repetition, said: &(dyn Fn(&str) + Sync)) -> Result<Alarms, ProofError> {
+    let Repetition { only, runs, .. } = repetition;
     let cases: Vec<Case> = cases::all()
-        .filter(|case| {
-            let name = format!("{}: {}", case.area, case.name);
-            only.is_empty() || only.iter().any(|text| name.contains(text.as_str()))
-        })
+        .filter(|case| only.is_empty() || only.iter().any(|text| case.title().contains(text.as_str())))
         .collect();
+    let workshop = Workshop::open(repetition.stack).await?;
     let mut alarms = Alarms::default();
-    for number in 1..=runs {
-        let mut launcher = Launcher::reference()?;
-        let server = launcher.launch(&[]).await?;
-        let mut base = server.base.clone();
-        let mut proxy = None;
-        if against == Against::Lawful {
-            let lawful: Arc<dyn Tamper> = Arc::new(Lawful::default());
-            let started = Proxy::start(&base, lawful.clone()).await?;
-            base.clone_from(&started.base);
-            proxy = Some(started);
-            launcher = launcher.through(lawful);
+    for number in 1..=*runs {
+        let bench = workshop.start(None).await?;
+        let mut target = bench.target.clone();
+        let mut proxies = Vec::new();
+        if repetition.against == Against::Lawful {
+            (target, proxies) = behind(&target, Arc::new(Lawful::default())).await?;
         }
-        let target = Target::new(&base, Some(launcher)).map_err(ProofError::Target)?;
-        let ran = run(&target, &cases, jobs, rand::random(), |_| {}).await;
-        drop(proxy);
-        drop(server);
+        let plan = Plan {
+            target: &target,
+            cases: &cases,
+            jobs: repetition.jobs,
+            seed: rand::random::<u64>() >> 16,
+            deadline: LONGEST,
+            watch: true,
+            fail_fast: false,
+            confirm: false,
+            skip: &|case| {
+                let cluster = case.profiles().iter().all(|profile| *profile == Profile::Cluster);
+                (cluster && !workshop.is_cluster()).then(|| "one node".to_owned())
+            },
+            fails: &|_| false,
+        };
+        let ran = plan.run(|_| {}).await;
+        drop(proxies);
         alarms.runs += 1;
         alarms.longest = alarms.longest.max(ran.took);
-        let wrong: Vec<String> = ran.results.iter().filter_map(alarm).collect();
+        let mut wrong: Vec<String> = ran.results.iter().filter_map(alarm).collect();
+        wrong.extend(ran.cut.map(|cut| format!("the run ended early: {}", cut.why)));
         alarms.clean += usize::from(wrong.is_empty());
         said(&format!(
-            "run {number}: {:.1} s, {} alarms",
+            "run {number}, seed {}: {:.1} s, {} alarms",
+            ran.seed,
             ran.took.as_secs_f64(),
             wrong.len()
         ));
@@ -95,7 +115,7 @@ fn alarm(result: &CaseResult) -> Option<String> {
         .collect();
     let title = result.title();
     match &result.finding {
-        Finding::Judged if failed.is_empty() => None,
+        Finding::Judged | Finding::NotApplicable(_) if failed.is_empty() => None,
         Finding::Judged => Some(format!("{title}: {}", failed.join("; "))),
         other => Some(format!("{title}: {other:?} {}", failed.join("; "))),
     }

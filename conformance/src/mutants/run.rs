@@ -3,11 +3,12 @@
 use std::io;
 use std::time::Instant;
 
-use chat_spec::{Level, REQUIREMENTS};
+use chat_spec::{Level, Profile, REQUIREMENTS};
 use futures_util::{StreamExt as _, stream};
 
 use super::alive::{ExcuseError, excuses};
 use super::baseline::Baseline;
+use super::bench::Workshop;
 use super::catalogue;
 use super::faults;
 use super::hunt::{Hunted, hunt};
@@ -15,8 +16,8 @@ use super::mutant::Mutant;
 use super::own;
 use super::proof::Proof;
 use crate::cases;
-use crate::engine::{Case, Target};
-use crate::launch::{LaunchError, Launcher};
+use crate::engine::Case;
+use crate::launch::{LaunchError, Stack};
 
 /// What of it is run.
 #[derive(Debug, Clone, Default)]
@@ -27,6 +28,8 @@ pub struct Selection {
     pub cases: Vec<String>,
     /// Only so many mutants, spread evenly.
     pub sample: Option<usize>,
+    /// On this stack alone; otherwise on one node, and on several for what only they can get wrong.
+    pub stack: Option<Stack>,
     /// At the same time.
     pub jobs: usize,
 }
@@ -76,50 +79,79 @@ impl Selection {
 /// Runs it; `said` hears how far it is.
 pub async fn run(selection: &Selection, said: &(dyn Fn(&str) + Sync)) -> Result<Proof, ProofError> {
     let began = Instant::now();
-    let jobs = selection.jobs.max(1);
-    let launcher = Launcher::reference()?;
-    let server = launcher.launch(&[]).await?;
-    let target = Target::new(&server.base, Some(launcher.clone())).map_err(ProofError::Target)?;
-    let cases = selection.cases();
-    said(&format!("recording {} cases without a mutant", cases.len()));
-    let baseline = Baseline::record(&target, &cases, jobs, || {}).await?;
-    if baseline.cases.is_empty() {
-        return Err(ProofError::NoCase);
-    }
-    let mut hunted = faults::hunt_all(selection, &target, &baseline, &launcher, said).await?;
-    let mut mutants = selection.mutants();
-    if selection.sample.is_some() {
-        // A sample of the cases says nothing about what no case comes by.
-        mutants.retain(|mutant| !baseline.chances(mutant).is_empty());
-    }
-    said(&format!("{} mutants of the wire", mutants.len()));
-    let hunts = mutants.iter().map(|mutant| hunt(&target, &baseline, mutant));
-    hunted.extend(all(hunts, mutants.len(), jobs, said).await?);
-    if !selection.is_partial() || selection.only.iter().any(|text| text.starts_with("own")) {
-        let reported = |id: &str| hunted.iter().any(|hunted| hunted.reported.contains(id));
-        let left: Vec<_> = (REQUIREMENTS.iter().copied())
-            .filter(|requirement| requirement.level != Level::May && !reported(requirement.id))
-            .filter(|requirement| selection.takes(&format!("own/{}", requirement.id)))
-            .collect();
-        said(&format!(
-            "{} requirements that none of them made the suite report",
-            left.len()
-        ));
-        let hunts = left
-            .iter()
-            .map(|requirement| own::hunt(&target, &baseline, requirement));
-        let own = all(hunts, left.len(), jobs, said).await?;
-        hunted.extend(own);
-    }
-    Ok(Proof {
-        hunted,
-        unusable: (baseline.unusable.iter())
-            .map(|(case, why)| (case.title(), why.clone()))
-            .collect(),
+    let mut proof = Proof {
+        hunted: Vec::new(),
+        unusable: Vec::new(),
         excuses: excuses()?,
         partial: selection.is_partial(),
         took: began.elapsed(),
-    })
+    };
+    let stacks: &[Stack] = match selection.stack {
+        Some(Stack::Sqlite) => &[Stack::Sqlite],
+        Some(Stack::Mongo) => &[Stack::Mongo],
+        Some(Stack::Cluster) => &[Stack::Cluster],
+        None => &[Stack::Sqlite, Stack::Cluster],
+    };
+    for stack in stacks {
+        let workshop = Workshop::open(*stack).await?;
+        stage(selection, &workshop, &mut proof, said).await?;
+    }
+    proof.took = began.elapsed();
+    Ok(proof)
+}
+
+/// One kind of deployment: one node for what one node can get wrong, several for what only several can.
+async fn stage(
+    selection: &Selection,
+    workshop: &Workshop,
+    proof: &mut Proof,
+    said: &(dyn Fn(&str) + Sync),
+) -> Result<(), ProofError> {
+    let jobs = selection.jobs.max(1);
+    let bench = workshop.start(None).await?;
+    let target = &bench.target;
+    let is_here = |profile: Profile| (profile == Profile::Cluster) == workshop.is_cluster();
+    let mut cases = selection.cases();
+    cases.retain(|case| case.profiles().iter().any(|profile| is_here(*profile)));
+    said(&format!("recording {} cases without a mutant", cases.len()));
+    let baseline = Baseline::record(target, &cases, jobs, || {}).await?;
+    if baseline.cases.is_empty() {
+        return Err(ProofError::NoCase);
+    }
+    let unusable = baseline.unusable.iter();
+    proof
+        .unusable
+        .extend(unusable.map(|(case, why)| (case.title(), why.clone())));
+    proof
+        .hunted
+        .extend(faults::hunt_all(selection, workshop, &baseline, said).await?);
+    if !workshop.is_cluster() {
+        let mut mutants = selection.mutants();
+        if selection.sample.is_some() {
+            // A sample of the cases says nothing about what no case comes by.
+            mutants.retain(|mutant| !baseline.chances(mutant).is_empty());
+        }
+        said(&format!("{} mutants of the wire", mutants.len()));
+        let hunts = mutants.iter().map(|mutant| hunt(target, &baseline, mutant));
+        proof.hunted.extend(all(hunts, mutants.len(), jobs, said).await?);
+    }
+    if selection.is_partial() && !selection.only.iter().any(|text| text.starts_with("own")) {
+        return Ok(());
+    }
+    let reported = |id: &str| proof.hunted.iter().any(|hunted| hunted.reported.contains(id));
+    let left: Vec<_> = (REQUIREMENTS.iter().copied())
+        .filter(|requirement| requirement.level != Level::May && !reported(requirement.id))
+        .filter(|requirement| is_here(requirement.profile))
+        .filter(|requirement| selection.takes(&format!("own/{}", requirement.id)))
+        .collect();
+    said(&format!(
+        "{} requirements that none of them made the suite report",
+        left.len()
+    ));
+    let hunts = left.iter().map(|requirement| own::hunt(target, &baseline, requirement));
+    let own = all(hunts, left.len(), jobs, said).await?;
+    proof.hunted.extend(own);
+    Ok(())
 }
 
 /// Waits for all, in their order.

@@ -54,7 +54,7 @@ pub(super) fn mutants() -> Vec<Mutant> {
             ),
         ] {
             all.push(Mutant {
-                name: format!("{what} {name}/Lose"),
+                name: format!("ack/{what} {name}/Lose"),
                 breaks: about.clone(),
                 at,
                 how: How::Lose,
