@@ -88,7 +88,6 @@ impl Error {
         self
     }
 
-    #[expect(dead_code, reason = "the REST calls are to come")]
     pub(crate) fn retry_in(mut self, wait: Option<Duration>) -> Self {
         self.0.retry_after = wait.or(self.0.retry_after);
         self
@@ -142,6 +141,11 @@ impl Error {
                 Retryability::Permanent
             }
         }
+    }
+
+    /// Whether other tokens may help.
+    pub(crate) fn is_about_token(&self) -> bool {
+        matches!(self.code(), Some(ErrorCode::TokenExpired | ErrorCode::TokenInvalid))
     }
 
     /// Whether the server refused with this code.

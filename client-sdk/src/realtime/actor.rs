@@ -207,11 +207,16 @@ impl Actor {
     fn give_up_on_late_answers(&mut self) {
         let (within, pending) = (self.answer_within, &self.status.pending);
         let late = self.waiting.extract_if(|_, (_, since)| since.elapsed() >= within);
-        for (_, (waiter, _)) in late {
+        let mut unanswered = Vec::new();
+        for (id, (waiter, _)) in late {
             pending.fetch_sub(1, Ordering::Relaxed);
-            if let Waiter::Future(reply) = waiter {
-                let _ = reply.send(None);
+            match waiter {
+                Waiter::Future(reply) => drop(reply.send(None)),
+                Waiter::Stream => unanswered.push(id),
             }
+        }
+        for id in unanswered {
+            self.hand_over(Incoming::Unanswered(id));
         }
         if self.waiting.is_empty() {
             self.waiting = HashMap::new(); // Idle again, it takes no memory.

@@ -159,7 +159,7 @@ impl Connection {
     /// Sends an event whose answer comes out of [`Events`](super::Events), as [`Incoming::Answer`](super::Incoming::Answer)
     /// with the id that this returns: the cheapest way, with one place where everything arrives.
     ///
-    /// When no answer comes in time, none comes; the caller knows what it waits for.
+    /// When none comes in time, [`Incoming::Unanswered`](super::Incoming::Unanswered) comes in its place.
     ///
     /// # Errors
     ///

@@ -24,7 +24,9 @@ pub enum Incoming {
     Event(RawEvent),
     /// The answer to a [`Connection::ask_in_stream`](super::Connection::ask_in_stream).
     Answer(RawAnswer),
-    /// So many of both were dropped at this place, for the stream was full.
+    /// No answer came in time to the [`Connection::ask_in_stream`](super::Connection::ask_in_stream) that returned this id.
+    Unanswered(u64),
+    /// So many of these were dropped at this place, for the stream was full.
     Missed(u64),
 }
 

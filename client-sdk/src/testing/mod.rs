@@ -7,7 +7,13 @@
 //! use chat_client::testing::Server;
 //!
 //! let server = Server::start().await?;
-//! println!("{}", server.url());
+//! let (ann, bob) = (server.client("ann").await?, server.client("bob").await?);
+//! let mut messages = bob.messages();
+//! server.cut(); // the network fails, for both
+//! let sent = ann.send(bob.user_id(), "hello").queue()?;
+//! server.heal();
+//! sent.await?;
+//! assert_eq!(messages.next().await.map(|message| message.content).as_deref(), Some("hello"));
 //! # Ok(())
 //! # }
 //! ```
@@ -16,4 +22,4 @@ mod network;
 mod node;
 mod server;
 
-pub use server::{Builder, Server};
+pub use server::{Builder, PASSWORD, Server};

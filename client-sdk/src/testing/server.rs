@@ -6,13 +6,17 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chat_protocol::ErrorCode;
 use chat_server::store::Store;
 use tempfile::TempDir;
 use tokio::sync::Mutex;
 
 use super::network::Network;
 use super::node::{Choices, Node, open_store};
-use crate::{Error, ErrorKind, Result};
+use crate::{Backoff, Builder as ClientBuilder, Client, Error, ErrorKind, Result};
+
+/// The password of every user that [`Server::client`] makes.
+pub const PASSWORD: &str = "correct horse battery staple";
 
 /// A real server with a store of its own, and a network in front of it that fails at will. Gone when dropped.
 pub struct Server {
@@ -98,6 +102,36 @@ impl Server {
             choices,
             dir,
         })
+    }
+
+    /// The user of this name, with a client: an account is made the first time. The same name again is another device.
+    ///
+    /// It reconnects sooner than clients do by default, so that tests of faults are quick.
+    ///
+    /// # Errors
+    ///
+    /// As [`register`](crate::Builder::register) and [`login`](crate::Builder::login).
+    pub async fn client(&self, name: &str) -> Result<Client> {
+        self.client_with(name, |builder| builder).await
+    }
+
+    /// As [`Self::client`], with settings.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::client`].
+    pub async fn client_with(&self, name: &str, settings: impl Fn(ClientBuilder) -> ClientBuilder) -> Result<Client> {
+        let soon = Backoff {
+            first: Duration::from_millis(5),
+            most: Duration::from_millis(200),
+            budget: None,
+        };
+        let builder = || settings(Client::builder(self.url()).reconnect(soon));
+        let email = format!("{}@example.org", name.to_lowercase());
+        match builder().register(name, email, PASSWORD).await {
+            Err(error) if error.is(&ErrorCode::UsernameTaken) => builder().login(name, PASSWORD).await,
+            made => made,
+        }
     }
 
     /// Its address, behind the network that fails at will. It stays the same when the server is killed and started again.

@@ -1,5 +1,4 @@
 //! One connection to the real server.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 use std::time::Duration;
 
@@ -11,8 +10,7 @@ use chat_client::testing::Server;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-/// How long anything may take that must happen. Only a failing test waits so long.
-const PATIENCE: Duration = Duration::from_secs(60);
+use crate::PATIENCE;
 
 struct Person {
     id: UserId,
