@@ -23,7 +23,7 @@ use crate::{Error, ErrorKind, Result};
 const BATCH: usize = 64;
 /// Messages of two senders may cross: so long a gap may close by itself before it is fetched.
 const GRACE: Duration = Duration::from_millis(50);
-/// After a catch-up that failed.
+/// After a catch-up that failed; longer when the server asks for it.
 const AGAIN_IN: Duration = Duration::from_secs(1);
 /// How long a renewal that failed waits.
 const RENEW_AGAIN_IN: Duration = Duration::from_secs(5);
@@ -117,7 +117,8 @@ impl<'a> Session<'a> {
                         Err(error) if is_final(&error) => return Over::Ended(error),
                         Err(error) => {
                             tracing::warn!(%error, "what was missed could not be fetched yet");
-                            self.catching_up = Some(Box::pin(again(parts.clone())));
+                            let wait = error.retry_after().unwrap_or_default().max(AGAIN_IN);
+                            self.catching_up = Some(Box::pin(again(parts.clone(), wait)));
                         }
                     }
                 }
@@ -239,8 +240,8 @@ impl<'a> Session<'a> {
     }
 }
 
-async fn again(parts: Arc<Parts>) -> Result<()> {
-    sleep(AGAIN_IN).await;
+async fn again(parts: Arc<Parts>, wait: Duration) -> Result<()> {
+    sleep(wait).await;
     catch_up(parts, true).await
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chat_server::app::App;
-use chat_server::config::{Config, CorsConfig, Environment, LimitConfig, LogLevel, Secret, TokenConfig};
+use chat_server::config::{Config, CorsConfig, Environment, LimitConfig, LogLevel, RedisConfig, Secret, TokenConfig};
 use chat_server::metrics::StoreMetrics;
 use chat_server::serve::{Listeners, serve};
 use chat_server::store::Store;
@@ -22,6 +22,9 @@ pub(super) struct Choices {
     pub(super) request_limit: u32,
     pub(super) login_limit: u32,
     pub(super) event_limit: u32,
+    pub(super) mongodb: Option<String>,
+    /// Its address, and the prefix of the deployment.
+    pub(super) redis: Option<(String, String)>,
 }
 
 pub(super) struct Node {
@@ -36,7 +39,7 @@ pub(super) fn open_store(dir: &Path) -> Result<Arc<dyn Store>> {
 }
 
 impl Node {
-    pub(super) async fn start(choices: &Choices, dir: &Path, store: Arc<dyn Store>) -> Result<Self> {
+    pub(super) async fn start(choices: &Choices, dir: &Path, store: Option<Arc<dyn Store>>) -> Result<Self> {
         let config = config(choices, dir);
         let runtime = Builder::new_multi_thread()
             .worker_threads(1)
@@ -45,9 +48,11 @@ impl Node {
             .build()
             .map_err(|error| unstartable("a runtime for the test server").because(error))?;
         let starting = runtime.spawn(async move {
-            let app = App::with_store(config, store)
-                .await
-                .map_err(|error| unstartable("the test server").because(error))?;
+            let built = match store {
+                Some(store) => App::with_store(config, store).await,
+                None => App::build(config).await,
+            };
+            let app = built.map_err(|error| unstartable("the test server").because(error))?;
             let listeners = Listeners::bind(&app.config)
                 .await
                 .map_err(|error| unstartable("the port of the test server").because(error))?;
@@ -113,8 +118,11 @@ fn config(choices: &Choices, dir: &Path) -> Config {
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
         environment: Environment::Test,
         data_dir: dir.to_owned(),
-        mongodb_uri: None,
-        redis: None,
+        mongodb_uri: choices.mongodb.clone().map(Secret),
+        redis: choices.redis.clone().map(|(url, prefix)| RedisConfig {
+            url: Secret(url),
+            prefix,
+        }),
         access: token("signs access tokens of a server for tests", choices.access_lifetime),
         refresh: token("signs refresh tokens of a server for tests", refresh_lifetime),
         request_limit: limit(choices.request_limit),

@@ -22,7 +22,8 @@ pub const PASSWORD: &str = "correct horse battery staple";
 pub struct Server {
     network: Network,
     node: Mutex<Option<Node>>,
-    store: Arc<dyn Store>,
+    /// The embedded one, which outlives the server.
+    store: Option<Arc<dyn Store>>,
     choices: Choices,
     dir: TempDir,
 }
@@ -58,6 +59,18 @@ impl Builder {
         self.choices.event_limit = events;
         self
     }
+
+    /// Keeps its data in this MongoDB (a replica set) instead of a directory of its own.
+    pub fn mongodb(mut self, uri: impl Into<String>) -> Self {
+        self.choices.mongodb = Some(uri.into());
+        self
+    }
+
+    /// Joins the servers that have this Redis and this prefix; they need one MongoDB.
+    pub fn redis(mut self, url: impl Into<String>, prefix: impl Into<String>) -> Self {
+        self.choices.redis = Some((url.into(), prefix.into()));
+        self
+    }
 }
 
 impl IntoFuture for Builder {
@@ -86,13 +99,18 @@ impl Server {
             request_limit: 0,
             login_limit: 0,
             event_limit: 0,
+            mongodb: None,
+            redis: None,
         };
         Builder { choices }
     }
 
     async fn with(choices: Choices) -> Result<Self> {
         let dir = TempDir::new().map_err(|error| no("directory", error))?;
-        let store = open_store(dir.path())?;
+        let store = match &choices.mongodb {
+            Some(_) => None,
+            None => Some(open_store(dir.path())?),
+        };
         let node = Node::start(&choices, dir.path(), store.clone()).await?;
         let network = Network::start(node.address).await.map_err(|error| no("port", error))?;
         Ok(Self {

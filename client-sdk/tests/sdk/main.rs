@@ -6,11 +6,15 @@
     reason = "a test fails by panicking and tells its numbers"
 )]
 
+mod chaos;
 mod connection;
+mod examples;
+mod nodes;
 mod receiving;
 mod requests;
 mod rubbish;
 mod sending;
+mod states;
 mod tokens;
 
 use std::time::Duration;

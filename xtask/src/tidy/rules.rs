@@ -109,7 +109,14 @@ pub const KEPT: &[Kept] = &[
     kept("jsonwebtoken", &["server/src/auth/"]),
     // The conformance suite knows the server only as a process to start.
     // The SDK has it in its test kit alone.
-    kept("chat_server", &["server/src/main.rs", "conformance/src/cli.rs", "client-sdk/src/testing/"]),
+    kept(
+        "chat_server",
+        &[
+            "server/src/main.rs",
+            "conformance/src/cli.rs",
+            "client-sdk/src/testing/",
+        ],
+    ),
 ];
 
 pub const TOLERATED: &[Tolerated] = &[];
