@@ -17,6 +17,9 @@ pub enum MessageType {
     File,
     /// A caption or link of a sound.
     Audio,
+    /// One that this version does not know, read from a newer server. Never sent.
+    #[serde(other)]
+    Unknown,
 }
 
 impl MessageType {
@@ -35,6 +38,7 @@ impl MessageType {
             MessageType::Image => "image",
             MessageType::File => "file",
             MessageType::Audio => "audio",
+            MessageType::Unknown => "unknown",
         }
     }
 }

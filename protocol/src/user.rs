@@ -16,6 +16,9 @@ pub enum Status {
     Busy,
     /// Not connected, or connected and invisible: others cannot tell which.
     Offline,
+    /// One that this version does not know, read from a newer server. Never sent.
+    #[serde(other)]
+    Unknown,
 }
 
 impl Status {
@@ -29,6 +32,7 @@ impl Status {
             Status::Away => "away",
             Status::Busy => "busy",
             Status::Offline => "offline",
+            Status::Unknown => "unknown",
         }
     }
 }

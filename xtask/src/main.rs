@@ -6,6 +6,7 @@ mod backends;
 mod deny;
 mod deploy;
 mod documents;
+mod semver;
 mod steps;
 mod tidy;
 
@@ -29,7 +30,7 @@ enum Task {
         #[arg(last = true)]
         args: Vec<String>,
     },
-    /// Format, tidy, the contract's validators, what deploys it, deny, clippy and docs: all that CI checks before the tests.
+    /// Format, tidy, the contract's validators, what deploys it, deny, clippy, docs and semver: all that CI checks before the tests.
     Lint,
     /// Check the floors, the length of files, names, and the picture in ARCHITECTURE.md.
     Tidy,

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::{backends, deny, deploy, documents, tidy};
+use crate::{backends, deny, deploy, documents, semver, tidy};
 
 pub enum Step {
     Format,
@@ -15,6 +15,8 @@ pub enum Step {
     Documents,
     /// What is in `deploy/`, by the tools of those who read it.
     Deploy,
+    /// What is published, against its last release.
+    Semver,
     /// The pages that rustdoc makes of our comments.
     Docs,
     /// The end-to-end figures of the server.
@@ -43,6 +45,7 @@ pub fn lints() -> Vec<Step> {
         Step::Deny,
         Step::Clippy,
         Step::Docs,
+        Step::Semver,
     ]
 }
 
@@ -81,6 +84,7 @@ impl Step {
             Self::Documents => "documents",
             Self::Deploy => "deploy",
             Self::Docs => "docs",
+            Self::Semver => "semver",
             Self::Figures => "figures",
             Self::Bench => "bench",
             Self::Test(_) => "test",
@@ -97,6 +101,7 @@ impl Step {
             Self::Tidy => tidy::run(root),
             Self::Documents => documents::run(root),
             Self::Deploy => deploy::run(root),
+            Self::Semver => semver::run(root),
             Self::Docs => finish(
                 cargo(root)
                     .args(["doc", "--workspace", "--no-deps"])

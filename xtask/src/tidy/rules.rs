@@ -37,8 +37,9 @@ pub const PACKAGES: &[Package] = &[
     package("chat-server", &["chat-protocol", "chat-spec"], &["chat-testcontainers"]),
     package(
         "chat-client",
-        &["chat-protocol"],
-        &["chat-server", "chat-testcontainers"],
+        // The server for its test kit alone, which is a feature; itself to have that feature in its own tests.
+        &["chat-protocol", "chat-server"],
+        &["chat-client", "chat-testcontainers"],
     ),
     // Never chat-protocol nor chat-client: a wrong field name on both sides would pass.
     package(
@@ -107,7 +108,11 @@ pub const KEPT: &[Kept] = &[
     kept("argon2", &["server/src/auth/"]),
     kept("jsonwebtoken", &["server/src/auth/"]),
     // The conformance suite knows the server only as a process to start.
-    kept("chat_server", &["server/src/main.rs", "conformance/src/cli/"]),
+    // The SDK has it in its test kit alone.
+    kept(
+        "chat_server",
+        &["server/src/main.rs", "conformance/src/cli/", "client-sdk/src/testing/"],
+    ),
 ];
 
 pub const TOLERATED: &[Tolerated] = &[];

@@ -1,0 +1,110 @@
+//! What was missed, from the history.
+
+use std::sync::Arc;
+
+use chat_protocol::{Chat, Message, Page, Timestamp, UserId};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::client::Parts;
+use crate::rest::Call;
+use crate::{Error, ErrorKind, Result};
+
+/// As many as a page may have.
+const PAGE: u32 = 100;
+
+/// Where every chat is now: what comes later is new.
+pub(crate) async fn baseline(parts: &Parts) -> Result<()> {
+    let mut cursor = None;
+    loop {
+        let page = chats(parts, cursor).await?;
+        for chat in &page.items {
+            parts.inbox.begin(&chat.last_message);
+        }
+        cursor = page.next_cursor;
+        if cursor.is_none() {
+            parts.inbox.begun();
+            return Ok(());
+        }
+    }
+}
+
+/// After a (re)connect: finds the chats in which something was missed, and fetches it. With `all` false, only what is known to
+/// be missing.
+pub(super) async fn catch_up(parts: Arc<Parts>, all: bool) -> Result<()> {
+    if all {
+        look_for_news(&parts).await?;
+    }
+    while let Some((chat, peer, after)) = parts.inbox.gap() {
+        let (page, is_last) = conversation(&parts, &peer, after).await?;
+        tracing::debug!(%chat, after, messages = page.len(), "caught up by a page");
+        parts.inbox.history(&chat, page, is_last);
+    }
+    Ok(())
+}
+
+/// Chats come with the liveliest first, so the rest has nothing new once they are older than what was surely seen.
+async fn look_for_news(parts: &Parts) -> Result<()> {
+    let seen: Option<Timestamp> = parts.inbox.surely_seen();
+    let mut cursor = None;
+    loop {
+        let page = chats(parts, cursor).await?;
+        for chat in &page.items {
+            parts.inbox.exists(&chat.last_message);
+        }
+        let is_old = |chat: &Chat| seen.is_some_and(|seen| chat.last_activity < seen);
+        cursor = page.next_cursor;
+        if cursor.is_none() || page.items.last().is_some_and(is_old) {
+            return Ok(());
+        }
+    }
+}
+
+async fn chats(parts: &Parts, cursor: Option<String>) -> Result<Page<Chat>> {
+    let mut call = Call::get("api/messages/chats").with("limit", PAGE);
+    if let Some(cursor) = cursor {
+        call = call.with("cursor", cursor);
+    }
+    let answer = parts.call(&call).await?;
+    let page: Raw<'_> = read(&answer)?;
+    Ok(Page {
+        items: page.readable(),
+        next_cursor: page.next_cursor,
+    })
+}
+
+/// A page of the history behind a number, ascending, and whether it is the last.
+pub(crate) async fn conversation(parts: &Parts, peer: &UserId, after: u64) -> Result<(Vec<Message>, bool)> {
+    let call = Call::get(format!("api/messages/conversation/{peer}"));
+    let answer = parts.call(&call.with("limit", PAGE).with("after", after)).await?;
+    let page: Raw<'_> = read(&answer)?;
+    let is_last = page.next_cursor.is_none();
+    Ok((page.readable(), is_last))
+}
+
+/// A page whose items are read one by one, so that one that makes no sense does not hold up the others.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Raw<'a> {
+    #[serde(borrow)]
+    items: Vec<&'a RawValue>,
+    next_cursor: Option<String>,
+}
+
+impl Raw<'_> {
+    fn readable<T: serde::de::DeserializeOwned>(&self) -> Vec<T> {
+        let items = self.items.iter().filter_map(|item| {
+            let read = serde_json::from_str(item.get());
+            if read.is_err() {
+                tracing::warn!("an item of a page makes no sense: passed over");
+            }
+            read.ok()
+        });
+        items.collect()
+    }
+}
+
+fn read(answer: &[u8]) -> Result<Raw<'_>> {
+    serde_json::from_slice(answer)
+        .map_err(|_| Error::new(ErrorKind::Protocol, "a page that is not what the contract says"))
+}

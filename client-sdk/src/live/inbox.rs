@@ -1,0 +1,369 @@
+//! The messages of all chats, each once and each chat in order, for any number of readers.
+//!
+//! A chat is a log that counts 1, 2, 3 … (promise 2 of the contract), so one number per chat says what was passed on. What
+//! follows it is passed on; what came before is a repeat; what comes later waits until the gap has been fetched from the
+//! history. So it is the same whether messages come live, late, twice, or from the history after a reconnect.
+//!
+//! Everything is bounded: what waits for a gap by [`MOST_HELD`], what waits for a reader by its capacity. A message beyond is
+//! not kept but fetched again: all that is remembered of it is its number.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use chat_protocol::{ChatId, Message, Timestamp, UserId};
+
+use crate::position::Position;
+
+/// Messages that wait for a gap, in all chats together.
+const MOST_HELD: usize = 1024;
+/// Clocks of the nodes of one deployment differ by less.
+const CLOCKS_DIFFER_BY: i64 = 60_000;
+
+pub(crate) type ReaderId = u64;
+
+pub(crate) struct Inbox {
+    me: UserId,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    chats: HashMap<ChatId, Log>,
+    /// All chats there were at the start are known, so that another one begins with its first message.
+    complete: bool,
+    /// Of the messages passed on.
+    newest: Option<Timestamp>,
+    held: usize,
+    readers: HashMap<ReaderId, Reader>,
+    next_reader: ReaderId,
+    closed: bool,
+}
+
+/// One chat.
+#[derive(Default)]
+struct Log {
+    peer: Option<UserId>,
+    /// Where the client began.
+    start: u64,
+    /// What was passed on, up to here.
+    seq: u64,
+    /// The last one that is known to exist.
+    target: u64,
+    /// Behind a gap.
+    held: BTreeMap<u64, Message>,
+}
+
+struct Reader {
+    queue: VecDeque<Message>,
+    capacity: usize,
+    /// Also one's own, and tombstones.
+    everything: bool,
+    /// Chats whose messages found no room, and the last that did.
+    behind: HashMap<ChatId, u64>,
+    lagged: u64,
+    waker: Option<Waker>,
+}
+
+/// What a reader is to do.
+pub(crate) enum Next {
+    Message(Message),
+    /// Nothing waits, but of this chat messages found no room: fetch them, from behind this number.
+    Fetch {
+        chat: ChatId,
+        peer: UserId,
+        after: u64,
+    },
+    End,
+}
+
+impl Inbox {
+    pub(crate) fn new(me: UserId, position: Option<&Position>) -> Self {
+        let mut state = State::default();
+        if let Some(position) = position {
+            state.complete = true;
+            state.newest = position.newest;
+            for (chat, seq) in &position.chats {
+                let log = Log {
+                    start: *seq,
+                    seq: *seq,
+                    target: *seq,
+                    ..Log::default()
+                };
+                state.chats.insert(chat.clone(), log);
+            }
+        }
+        Self {
+            me,
+            state: Mutex::new(state),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn peer_of(&self, message: &Message) -> UserId {
+        if message.sender == self.me {
+            message.receiver.clone()
+        } else {
+            message.sender.clone()
+        }
+    }
+
+    /// Where a chat was when the client began.
+    pub(crate) fn begin(&self, last: &Message) {
+        let (mut state, peer) = (self.state(), self.peer_of(last));
+        let seq = last.seq.unwrap_or(0);
+        let newest = state.newest.max(Some(last.timestamp));
+        state.newest = newest;
+        let log = Log {
+            peer: Some(peer),
+            start: seq,
+            seq,
+            target: seq,
+            held: BTreeMap::new(),
+        };
+        state.chats.insert(last.chat_id.clone(), log);
+    }
+
+    /// All chats there were have been told.
+    pub(crate) fn begun(&self) {
+        self.state().complete = true;
+    }
+
+    /// Before this moment nothing can have been missed.
+    pub(crate) fn surely_seen(&self) -> Option<Timestamp> {
+        let newest = self.state().newest?;
+        Some(Timestamp::from_millis(newest.as_millis() - CLOCKS_DIFFER_BY))
+    }
+
+    /// The last message of a chat. `true`: something before it was missed, or it itself.
+    pub(crate) fn exists(&self, last: &Message) -> bool {
+        let (mut state, peer) = (self.state(), self.peer_of(last));
+        let log = state.chats.entry(last.chat_id.clone()).or_default();
+        log.peer = Some(peer);
+        log.target = log.target.max(last.seq.unwrap_or(0));
+        log.target > log.seq
+    }
+
+    /// A message as it comes, of others or one's own. `true`: others before it are missing.
+    pub(crate) fn live(&self, message: Message) -> bool {
+        let peer = self.peer_of(&message);
+        let mut guard = self.state();
+        let state = &mut *guard;
+        let Some(seq) = message.seq else {
+            // A server that does not count gives no promise either.
+            state.pass_on(&self.me, &message);
+            return false;
+        };
+        let complete = state.complete;
+        let room = state.held < MOST_HELD;
+        let log = state.chats.entry(message.chat_id.clone()).or_insert_with(|| {
+            let begin = if complete { 0 } else { seq.saturating_sub(1) };
+            Log {
+                start: begin,
+                seq: begin,
+                target: begin,
+                ..Log::default()
+            }
+        });
+        log.peer = Some(peer);
+        log.target = log.target.max(seq);
+        if seq <= log.seq {
+            return false;
+        }
+        if seq > log.seq + 1 {
+            if room && log.held.insert(seq, message).is_none() {
+                state.held += 1;
+            }
+            return true;
+        }
+        log.seq = seq;
+        let chat = message.chat_id.clone();
+        state.pass_on(&self.me, &message);
+        state.release(&self.me, &chat)
+    }
+
+    /// A chat with a gap, its peer, and the number behind which it is.
+    pub(crate) fn gap(&self) -> Option<(ChatId, UserId, u64)> {
+        let state = self.state();
+        let mut logs = state.chats.iter();
+        logs.find_map(|(chat, log)| (log.target > log.seq).then(|| Some((chat.clone(), log.peer.clone()?, log.seq)))?)
+    }
+
+    /// What the history has behind a number, ascending. When it was the last page, nothing is missing any more.
+    pub(crate) fn history(&self, chat: &ChatId, page: Vec<Message>, is_last: bool) {
+        let mut state = self.state();
+        for message in page {
+            let (Some(seq), Some(log)) = (message.seq, state.chats.get_mut(chat)) else {
+                continue;
+            };
+            if seq <= log.seq {
+                continue;
+            }
+            // The history leaves nothing out; what cannot be read of it is lost to us anyway.
+            log.seq = seq;
+            log.target = log.target.max(seq);
+            if log.held.remove(&seq).is_some() {
+                state.held -= 1;
+            }
+            state.pass_on(&self.me, &message);
+        }
+        state.release(&self.me, chat);
+        if is_last
+            && let Some(log) = state.chats.get_mut(chat)
+            && log.target > log.seq
+        {
+            // The server told of messages that its history does not have. Whatever waits is passed on as it is.
+            tracing::warn!(chat = %chat, "the history has a hole: it is passed over");
+            log.seq = log.held.keys().next().map_or(log.target, |first| first - 1);
+            state.release(&self.me, chat);
+        }
+    }
+
+    /// A reader of what comes; when `from_start`, of all since the client began.
+    pub(crate) fn subscribe(&self, capacity: usize, everything: bool, from_start: bool) -> (ReaderId, Position) {
+        let mut state = self.state();
+        let id = state.next_reader;
+        state.next_reader += 1;
+        let (mut behind, mut position) = (HashMap::new(), Position::default());
+        position.newest = state.newest;
+        for (chat, log) in &state.chats {
+            let begin = if from_start { log.start } else { log.seq };
+            position.chats.insert(chat.clone(), begin);
+            if begin < log.seq {
+                behind.insert(chat.clone(), begin);
+            }
+        }
+        let reader = Reader {
+            queue: VecDeque::new(),
+            capacity: capacity.max(1),
+            everything,
+            behind,
+            lagged: 0,
+            waker: None,
+        };
+        state.readers.insert(id, reader);
+        (id, position)
+    }
+
+    pub(crate) fn unsubscribe(&self, reader: ReaderId) {
+        self.state().readers.remove(&reader);
+    }
+
+    pub(crate) fn poll(&self, reader: ReaderId, cx: &mut Context<'_>) -> Poll<Next> {
+        let mut state = self.state();
+        let closed = state.closed;
+        let State { readers, chats, .. } = &mut *state;
+        let Some(reader) = readers.get_mut(&reader) else {
+            return Poll::Ready(Next::End);
+        };
+        if let Some(message) = reader.queue.pop_front() {
+            return Poll::Ready(Next::Message(message));
+        }
+        if closed {
+            return Poll::Ready(Next::End);
+        }
+        let behind = reader.behind.iter().find_map(|(chat, after)| {
+            let peer = chats.get(chat)?.peer.clone()?;
+            Some((chat.clone(), peer, *after))
+        });
+        if let Some((chat, peer, after)) = behind {
+            return Poll::Ready(Next::Fetch { chat, peer, after });
+        }
+        reader.waker = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    /// What a reader fetched, ascending.
+    pub(crate) fn fetched(&self, reader: ReaderId, chat: &ChatId, page: Vec<Message>, is_last: bool) {
+        let mut state = self.state();
+        let State { readers, chats, .. } = &mut *state;
+        let (Some(reader), Some(log)) = (readers.get_mut(&reader), chats.get(chat)) else {
+            return;
+        };
+        let Some(after) = reader.behind.get_mut(chat) else {
+            return;
+        };
+        for message in page {
+            // What was not passed on yet comes live.
+            let Some(seq) = message.seq.filter(|seq| *seq > *after && *seq <= log.seq) else {
+                continue;
+            };
+            *after = seq;
+            if wants(reader.everything, &self.me, &message) {
+                reader.queue.push_back(message);
+            }
+        }
+        if *after >= log.seq || is_last {
+            reader.behind.remove(chat);
+        }
+    }
+
+    /// How many messages found no room at this reader, and were or will be fetched.
+    pub(crate) fn lagged(&self, reader: ReaderId) -> u64 {
+        self.state().readers.get(&reader).map_or(0, |reader| reader.lagged)
+    }
+
+    /// Nothing comes any more.
+    pub(crate) fn close(&self) {
+        let mut state = self.state();
+        state.closed = true;
+        for waker in state.readers.values_mut().filter_map(|reader| reader.waker.take()) {
+            waker.wake();
+        }
+    }
+}
+
+impl State {
+    fn pass_on(&mut self, me: &UserId, message: &Message) {
+        self.newest = self.newest.max(Some(message.timestamp));
+        for reader in self.readers.values_mut() {
+            if reader.behind.contains_key(&message.chat_id) {
+                reader.lagged += 1;
+                continue;
+            }
+            if !wants(reader.everything, me, message) {
+                continue;
+            }
+            match message.seq {
+                Some(seq) if reader.queue.len() >= reader.capacity => {
+                    reader.lagged += 1;
+                    reader.behind.insert(message.chat_id.clone(), seq - 1);
+                }
+                _ => reader.queue.push_back(message.clone()),
+            }
+            if let Some(waker) = reader.waker.take() {
+                waker.wake();
+            }
+        }
+    }
+
+    /// Passes on what no longer waits. `true`: there is another gap.
+    fn release(&mut self, me: &UserId, chat: &ChatId) -> bool {
+        loop {
+            let Some(log) = self.chats.get_mut(chat) else {
+                return false;
+            };
+            // Repeats that were held behind a gap.
+            let current = log.held.split_off(&(log.seq + 1));
+            self.held -= log.held.len();
+            log.held = current;
+            let Some(message) = log.held.remove(&(log.seq + 1)) else {
+                return log.target > log.seq;
+            };
+            self.held -= 1;
+            log.seq += 1;
+            self.pass_on(me, &message);
+        }
+    }
+}
+
+fn wants(everything: bool, me: &UserId, message: &Message) -> bool {
+    everything || (message.receiver == *me && message.deleted_at.is_none())
+}
+
+#[cfg(test)]
+#[path = "inbox_tests.rs"]
+mod tests;

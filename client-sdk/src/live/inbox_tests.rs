@@ -1,0 +1,157 @@
+use std::task::Waker;
+
+use chat_protocol::MessageType;
+
+use super::*;
+
+fn id<T: std::str::FromStr<Err = chat_protocol::InvalidId>>(text: &str) -> T {
+    text.parse().unwrap()
+}
+
+/// The `seq`-th message of the chat with Bob.
+fn message(seq: u64, from_bob: bool) -> Message {
+    let (sender, receiver) = if from_bob { ("bob", "ann") } else { ("ann", "bob") };
+    Message {
+        id: id(&format!("m{seq}")),
+        chat_id: id("chat"),
+        seq: Some(seq),
+        sender: id(sender),
+        receiver: id(receiver),
+        content: seq.to_string(),
+        message_type: MessageType::Text,
+        is_read: false,
+        read_at: None,
+        timestamp: Timestamp::from_millis(1_700_000_000_000),
+        edited_at: None,
+        deleted_at: None,
+        client_message_id: None,
+    }
+}
+
+fn inbox() -> Inbox {
+    let inbox = Inbox::new(id("ann"), None);
+    inbox.begun();
+    inbox
+}
+
+/// What is there for a reader.
+fn taken(inbox: &Inbox, reader: ReaderId) -> Vec<u64> {
+    let mut cx = Context::from_waker(Waker::noop());
+    let mut seqs = Vec::new();
+    while let Poll::Ready(Next::Message(message)) = inbox.poll(reader, &mut cx) {
+        seqs.extend(message.seq);
+    }
+    seqs
+}
+
+#[test]
+fn in_whatever_order_they_come_each_is_passed_on_once_and_in_order() {
+    let inbox = inbox();
+    let (reader, _) = inbox.subscribe(100, true, true);
+    let gaps: Vec<bool> = [2, 4, 1, 1, 3, 2, 5]
+        .into_iter()
+        .map(|seq| inbox.live(message(seq, true)))
+        .collect();
+    assert_eq!(taken(&inbox, reader), [1, 2, 3, 4, 5]);
+    assert_eq!(gaps, [true, true, true, false, false, false, false]);
+    assert_eq!(inbox.state().held, 0);
+}
+
+#[test]
+fn a_gap_is_filled_from_the_history_and_what_waited_follows() {
+    let inbox = inbox();
+    let (reader, _) = inbox.subscribe(100, true, true);
+    inbox.live(message(1, true));
+    inbox.live(message(4, true));
+    inbox.live(message(6, true));
+    let (chat, peer, after) = inbox.gap().unwrap();
+    assert_eq!((peer.as_str(), after), ("bob", 1));
+    inbox.history(
+        &chat,
+        vec![message(2, true), message(3, false), message(4, true)],
+        false,
+    );
+    assert_eq!(taken(&inbox, reader), [1, 2, 3, 4]);
+    let (chat, _, after) = inbox.gap().unwrap();
+    assert_eq!(after, 4);
+    inbox.history(&chat, vec![message(5, true), message(6, true), message(7, true)], true);
+    assert_eq!(taken(&inbox, reader), [5, 6, 7]);
+    assert_eq!(inbox.gap(), None);
+    // What the history told already comes live now.
+    assert!(!inbox.live(message(7, true)));
+    assert_eq!(taken(&inbox, reader), [0; 0]);
+    assert_eq!(inbox.state().held, 0);
+}
+
+#[test]
+fn a_hole_in_the_history_does_not_hold_up_for_ever() {
+    let inbox = inbox();
+    let (reader, _) = inbox.subscribe(100, true, true);
+    inbox.live(message(3, true));
+    inbox.history(&id("chat"), Vec::new(), true);
+    assert_eq!(taken(&inbox, reader), [3]);
+    assert_eq!(inbox.gap(), None);
+}
+
+#[test]
+fn a_slow_reader_loses_nothing_and_nothing_grows() {
+    let inbox = inbox();
+    let (slow, _) = inbox.subscribe(3, true, true);
+    let (quick, _) = inbox.subscribe(100, true, true);
+    for seq in 1..=10 {
+        inbox.live(message(seq, true));
+    }
+    assert_eq!(taken(&inbox, quick).len(), 10);
+    assert_eq!(inbox.state().readers[&slow].queue.len(), 3);
+    assert_eq!(inbox.lagged(slow), 7);
+    assert_eq!(taken(&inbox, slow), [1, 2, 3]);
+    let mut cx = Context::from_waker(Waker::noop());
+    let Poll::Ready(Next::Fetch { chat, after, .. }) = inbox.poll(slow, &mut cx) else {
+        panic!("it is to fetch what it missed");
+    };
+    assert_eq!(after, 3);
+    // The history is ahead of what was passed on: that comes live.
+    inbox.fetched(slow, &chat, (4..=12).map(|seq| message(seq, true)).collect(), true);
+    assert_eq!(taken(&inbox, slow), [4, 5, 6, 7, 8, 9, 10]);
+    for seq in 11..=13 {
+        inbox.live(message(seq, true));
+    }
+    assert_eq!(taken(&inbox, slow), [11, 12, 13]);
+}
+
+#[test]
+fn what_waits_for_a_gap_is_bounded() {
+    let inbox = inbox();
+    let (reader, _) = inbox.subscribe(10_000, true, true);
+    for seq in 2..5_000 {
+        assert!(inbox.live(message(seq, true)));
+    }
+    assert_eq!(inbox.state().held, MOST_HELD);
+    inbox.live(message(1, true));
+    let after = inbox.gap().unwrap().2;
+    assert_eq!(after, MOST_HELD as u64 + 1);
+    inbox.history(
+        &id("chat"),
+        (after..5_000).map(|seq| message(seq, true)).collect(),
+        true,
+    );
+    assert_eq!(taken(&inbox, reader), (1..5_000).collect::<Vec<_>>());
+    assert_eq!(inbox.state().held, 0);
+}
+
+#[test]
+fn readers_begin_where_the_client_did_or_now() {
+    let inbox = Inbox::new(id("ann"), None);
+    inbox.begin(&message(5, true));
+    inbox.begun();
+    inbox.live(message(6, true));
+    let (first, position) = inbox.subscribe(10, false, true);
+    let (second, _) = inbox.subscribe(10, false, false);
+    assert_eq!(position.chats[&id::<ChatId>("chat")], 5);
+    inbox.fetched(first, &id("chat"), vec![message(6, true)], true);
+    inbox.live(message(7, false));
+    inbox.live(message(8, true));
+    // One's own is for those who want everything.
+    assert_eq!(taken(&inbox, first), [6, 8]);
+    assert_eq!(taken(&inbox, second), [8]);
+}

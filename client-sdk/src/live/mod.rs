@@ -1,0 +1,15 @@
+//! What keeps a client alive: the connection and its successors, what arrives in order and once, what is still to be sent.
+
+mod catch_up;
+mod inbox;
+mod news;
+mod outbox;
+mod session;
+mod supervisor;
+
+pub(crate) use catch_up::{baseline, conversation};
+pub(crate) use inbox::{Inbox, Next, ReaderId};
+pub(crate) use news::{News, Subscription};
+pub use outbox::SendState;
+pub(crate) use outbox::{Outbox, Queued};
+pub(crate) use supervisor::run;

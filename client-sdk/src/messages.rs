@@ -1,0 +1,119 @@
+//! The stream of messages.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use chat_protocol::{ChatId, Message};
+use futures_util::{Stream, StreamExt};
+use tokio::time::sleep;
+
+use crate::Result;
+use crate::client::Parts;
+use crate::live::{Next, ReaderId, conversation};
+use crate::position::Position;
+use crate::rest::BoxFuture;
+use crate::retry::Backoff;
+
+/// Messages, each once and each chat in the order of its `seq`, through reconnects. A [`Stream`] that ends when the client has
+/// ended.
+///
+/// Messages of different chats come in no particular order. What finds no room because the reader is slow is fetched from the
+/// history when the reader comes to it; [`lagged`](Self::lagged) tells how much that was.
+#[must_use = "streams do nothing unless polled"]
+pub struct Messages {
+    parts: Arc<Parts>,
+    reader: ReaderId,
+    position: Position,
+    fetching: Option<(ChatId, Fetching)>,
+}
+
+/// A page of a history, and whether it is the last.
+type Fetching = BoxFuture<Result<(Vec<Message>, bool)>>;
+
+impl Messages {
+    pub(crate) fn new(parts: Arc<Parts>, everything: bool, from_start: bool) -> Self {
+        let capacity = parts.settings.message_buffer;
+        let (reader, position) = parts.inbox.subscribe(capacity, everything, from_start);
+        Self {
+            parts,
+            reader,
+            position,
+            fetching: None,
+        }
+    }
+
+    /// The next message; `None` once the client has ended.
+    pub async fn next(&mut self) -> Option<Message> {
+        StreamExt::next(self).await
+    }
+
+    /// How far this stream has been read: what was taken from it counts as dealt with.
+    ///
+    /// Keep it, and give it to [`Builder::position`](crate::Builder::position) after a restart.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        self.position.clone()
+    }
+
+    /// How many messages found no room here, and were or will be fetched from the history.
+    #[must_use]
+    pub fn lagged(&self) -> u64 {
+        self.parts.inbox.lagged(self.reader)
+    }
+}
+
+impl Stream for Messages {
+    type Item = Message;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Message>> {
+        let this = &mut *self;
+        loop {
+            if let Some((chat, fetching)) = &mut this.fetching {
+                let fetched = ready!(fetching.as_mut().poll(cx));
+                match fetched {
+                    Ok((page, is_last)) => this.parts.inbox.fetched(this.reader, chat, page, is_last),
+                    Err(error) => tracing::warn!(%error, "what a slow reader missed could not be fetched yet"),
+                }
+                this.fetching = None;
+            }
+            match ready!(this.parts.inbox.poll(this.reader, cx)) {
+                Next::Message(message) => {
+                    if let Some(seq) = message.seq {
+                        this.position.chats.insert(message.chat_id.clone(), seq);
+                    }
+                    this.position.newest = this.position.newest.max(Some(message.timestamp));
+                    return Poll::Ready(Some(message));
+                }
+                Next::Fetch { chat, peer, after } => {
+                    let parts = this.parts.clone();
+                    let fetch = async move {
+                        let page = conversation(&parts, &peer, after).await;
+                        if page.is_err() {
+                            // The requests' own budget is spent. The stream goes on as long as the client does.
+                            sleep(Backoff::REQUESTS.most).await;
+                        }
+                        page
+                    };
+                    this.fetching = Some((chat, Box::pin(fetch)));
+                }
+                Next::End => return Poll::Ready(None),
+            }
+        }
+    }
+}
+
+impl Drop for Messages {
+    fn drop(&mut self) {
+        self.parts.inbox.unsubscribe(self.reader);
+    }
+}
+
+impl fmt::Debug for Messages {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Messages")
+            .field("lagged", &self.lagged())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,227 @@
+//! Keeps the tokens of a session fresh: one refresh at a time, whoever asks.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use chat_protocol::{ErrorCode, Login, Refresh, Session, SignedIn, Tokens};
+use reqwest::Method;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::de::DeserializeOwned;
+use tokio::sync::{Mutex, watch};
+use tokio::time::{Instant, sleep};
+
+use super::store::{StoredTokens, TokenStore};
+use crate::rest::{Call, Http, Repeat};
+use crate::retry::Backoff;
+use crate::{Error, ErrorKind, Result, Retryability};
+
+/// A fresh token is fetched so long before the old one expires, or after four fifths of its life when that is later.
+const AHEAD: Duration = Duration::from_secs(60);
+
+/// The tokens that hold now.
+pub(crate) struct Held {
+    pub(crate) access: SecretString,
+    refresh: SecretString,
+    /// When to fetch new ones.
+    pub(crate) due: Instant,
+    /// Counts the tokens of this client, so that two who saw the same ones fail refresh them once.
+    pub(crate) number: u64,
+}
+
+/// What logs in again when the tokens are lost.
+pub(crate) struct Credentials {
+    pub(crate) identifier: String,
+    pub(crate) password: SecretString,
+}
+
+/// The session of one client.
+pub(crate) struct Keeper {
+    http: Http,
+    store: Arc<dyn TokenStore>,
+    backoff: Backoff,
+    /// `None`: the session has ended.
+    held: watch::Sender<Option<Arc<Held>>>,
+    /// Held by whoever changes the tokens. Inside: what to log in with.
+    turn: Mutex<Option<Credentials>>,
+}
+
+impl Keeper {
+    pub(crate) fn new(
+        http: Http,
+        store: Arc<dyn TokenStore>,
+        backoff: Backoff,
+        tokens: StoredTokens,
+        credentials: Option<Credentials>,
+    ) -> Arc<Self> {
+        let left = tokens.expires_at.duration_since(SystemTime::now()).unwrap_or_default();
+        let held = Held {
+            access: tokens.access,
+            refresh: tokens.refresh,
+            due: due(left),
+            number: 0,
+        };
+        Arc::new(Self {
+            http,
+            store,
+            backoff,
+            held: watch::Sender::new(Some(Arc::new(held))),
+            turn: Mutex::new(credentials),
+        })
+    }
+
+    /// Tokens that are fresh enough to be used.
+    pub(crate) async fn fresh(self: &Arc<Self>) -> Result<Arc<Held>> {
+        let held = self.held()?;
+        if held.due > Instant::now() {
+            return Ok(held);
+        }
+        match self.renew(held.number).await {
+            // It may still hold; whoever uses it will see.
+            Err(error) if error.retryability() != Retryability::Permanent => Ok(held),
+            renewed => renewed,
+        }
+    }
+
+    /// What holds now, fresh or not.
+    pub(crate) fn held(&self) -> Result<Arc<Held>> {
+        self.held.borrow().clone().ok_or_else(ended)
+    }
+
+    /// Other tokens than those of this number: new ones, unless somebody else has already fetched them.
+    ///
+    /// It goes on when the caller is gone: tokens that are spent and not kept would end the session.
+    pub(crate) async fn renew(self: &Arc<Self>, stale: u64) -> Result<Arc<Held>> {
+        let this = self.clone();
+        let renewing = tokio::spawn(async move { this.renew_in_turn(stale).await });
+        let renewed = renewing.await;
+        renewed.map_err(|error| Error::new(ErrorKind::Closed, "the runtime is shutting down").because(error))?
+    }
+
+    async fn renew_in_turn(&self, stale: u64) -> Result<Arc<Held>> {
+        let credentials = self.turn.lock().await;
+        let held = self.held()?;
+        if held.number != stale {
+            return Ok(held);
+        }
+        let body = Refresh {
+            refresh_token: held.refresh.expose_secret().to_owned(),
+        };
+        // When the answer is lost nobody knows whether the token is spent. Trying it again is the only way to know; when it was,
+        // the session has ended, and only a password helps.
+        let call = Call::new(Method::POST, "api/auth/refresh-token", Repeat::Freely).body(&body)?;
+        let refused = match self.without_token::<SignedIn>(&call).await {
+            Ok(answer) => {
+                tracing::debug!("tokens were refreshed");
+                return self.keep(answer.tokens).await;
+            }
+            Err(error) => error,
+        };
+        let has_ended = matches!(
+            refused.code(),
+            Some(ErrorCode::TokenInvalid | ErrorCode::TokenExpired | ErrorCode::RefreshReused)
+        );
+        if !has_ended {
+            return Err(refused);
+        }
+        let Some(credentials) = &*credentials else {
+            self.end().await;
+            return Err(ended().because(refused));
+        };
+        let body = Login {
+            identifier: credentials.identifier.clone(),
+            password: credentials.password.expose_secret().to_owned(),
+        };
+        let call = Call::new(Method::POST, "api/auth/login", Repeat::Freely).body(&body)?;
+        match self.without_token::<Session>(&call).await {
+            Ok(session) => {
+                tracing::info!("the session was lost; logged in again");
+                self.keep(session.tokens).await
+            }
+            Err(error) if error.kind() == ErrorKind::Refused && error.code() != Some(&ErrorCode::RateLimited) => {
+                self.end().await;
+                Err(ended().because(error))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Takes tokens that came by another call; the password, when it is a new one.
+    pub(crate) async fn replace(&self, tokens: Tokens, password: Option<SecretString>) -> Result<()> {
+        let mut credentials = self.turn.lock().await;
+        if let (Some(credentials), Some(password)) = (&mut *credentials, password) {
+            credentials.password = password;
+        }
+        self.keep(tokens).await.map(drop)
+    }
+
+    async fn keep(&self, tokens: Tokens) -> Result<Arc<Held>> {
+        let tokens = stored(tokens);
+        // First where it outlives us: the token before is spent.
+        let saved = self.store.save(&tokens).await;
+        let left = tokens.expires_at.duration_since(SystemTime::now()).unwrap_or_default();
+        let held = Arc::new(Held {
+            access: tokens.access,
+            refresh: tokens.refresh,
+            due: due(left),
+            number: self.held.borrow().as_ref().map_or(0, |held| held.number + 1),
+        });
+        self.held.send_replace(Some(held.clone()));
+        if let Err(error) = saved {
+            // They hold in this process all the same.
+            tracing::error!(%error, "new tokens could not be kept: a restart will need the password");
+        }
+        Ok(held)
+    }
+
+    /// From now on nobody is logged in.
+    pub(crate) async fn end(&self) {
+        self.held.send_replace(None);
+        if let Err(error) = self.store.clear().await {
+            tracing::error!(%error, "the tokens of a session that has ended could not be removed");
+        }
+    }
+
+    /// A call that needs no token, tried again while it may work.
+    async fn without_token<T: DeserializeOwned>(&self, call: &Call) -> Result<T> {
+        repeatedly(&self.http, self.backoff, call).await
+    }
+}
+
+/// Makes a call without a token until it works, is refused for good, or the budget is spent.
+pub(crate) async fn repeatedly<T: DeserializeOwned>(http: &Http, backoff: Backoff, call: &Call) -> Result<T> {
+    let mut pauses = backoff.pauses();
+    loop {
+        let error = match http.send(call, None).await {
+            Ok(answer) => {
+                let read = serde_json::from_slice(&answer);
+                return read
+                    .map_err(|_| Error::new(ErrorKind::Protocol, "an answer that is not what the contract says"));
+            }
+            Err(error) => error,
+        };
+        if !call.may_repeat_after(&error) {
+            return Err(error);
+        }
+        match pauses.next(error.retry_after()) {
+            Some(pause) => sleep(pause).await,
+            None => return Err(error),
+        }
+    }
+}
+
+/// From what the server gives, by this machine's clock.
+pub(crate) fn stored(tokens: Tokens) -> StoredTokens {
+    StoredTokens {
+        access: tokens.access_token.into(),
+        refresh: tokens.refresh_token.into(),
+        expires_at: SystemTime::now() + Duration::from_secs(tokens.expires_in),
+    }
+}
+
+fn due(left: Duration) -> Instant {
+    Instant::now() + left.saturating_sub(AHEAD).max(left.mul_f64(0.8))
+}
+
+fn ended() -> Error {
+    Error::new(ErrorKind::SessionEnded, "the session has ended: log in again")
+}

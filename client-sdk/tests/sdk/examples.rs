@@ -1,0 +1,137 @@
+//! Each example, run as its reader would run it, against the real server.
+
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use chat_client::testing::{PASSWORD, Server};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
+use tokio::time::timeout;
+
+use crate::{PATIENCE, contents, next};
+
+/// Where cargo puts it, beside this test.
+fn example(name: &str) -> Command {
+    let mut path = std::env::current_exe().unwrap();
+    path.pop();
+    path.pop();
+    let path: PathBuf = path.join("examples").join(name);
+    assert!(path.exists(), "build it first: cargo build -p chat-client --examples");
+    let mut command = Command::new(path);
+    command.kill_on_drop(true).stdin(Stdio::piped()).stdout(Stdio::piped());
+    command
+}
+
+/// An example that says when it is ready, and goes on.
+async fn ready(command: &mut Command) -> (Child, Lines<BufReader<ChildStdout>>) {
+    let mut child = command.spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let first = timeout(PATIENCE, lines.next_line()).await.unwrap().unwrap();
+    assert_eq!(first.as_deref(), Some("ready"));
+    (child, lines)
+}
+
+/// What an example that ends by itself prints.
+async fn printed(command: &mut Command, input: &str) -> String {
+    let mut child = command.spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(input.as_bytes()).await.unwrap();
+    drop(stdin);
+    let output = timeout(PATIENCE, child.wait_with_output())
+        .await
+        .expect("it never ended")
+        .unwrap();
+    assert!(output.status.success(), "{:?}", output.status);
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[tokio::test]
+async fn the_quick_start_prints_and_answers_in_fifteen_lines() {
+    let server = Server::start().await.unwrap();
+    let (ann, bob) = (server.client("ann").await.unwrap(), server.client("bob").await.unwrap());
+    let mut answers = ann.messages();
+    let (_child, mut lines) = ready(example("quick_start").args([&server.url(), "bob", PASSWORD])).await;
+    ann.send(bob.user_id(), "hello").await.unwrap();
+    let line = timeout(PATIENCE, lines.next_line()).await.unwrap().unwrap().unwrap();
+    assert_eq!(line, format!("{}: hello", ann.user_id()));
+    assert_eq!(next(&mut answers).await.content, "Thank you for your message.");
+
+    let source = include_str!("../../examples/quick_start.rs");
+    let body = source.split_once("async fn main").unwrap().1.lines().skip(1);
+    let written = body.take_while(|line| !line.starts_with('}')).count();
+    assert!(written <= 15, "{written} lines");
+}
+
+#[tokio::test]
+async fn the_echo_bot_misses_nothing_between_two_runs() {
+    let server = Server::start().await.unwrap();
+    let (ann, bot) = (server.client("ann").await.unwrap(), server.client("bot").await.unwrap());
+    let mut answers = ann.messages();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().to_str().unwrap().to_owned();
+    let address = server.url();
+    let mut run = example("echo_bot");
+    run.args([&address, "bot", PASSWORD, &path]);
+    let (child, _lines) = ready(&mut run).await;
+    for number in 0..3 {
+        ann.send(bot.user_id(), number.to_string()).await.unwrap();
+    }
+    assert_eq!(contents(&mut answers, 3).await, ["0", "1", "2"]);
+    // Its position is written after the answer, so the next answer may be one it gives twice; it must not be one it forgets.
+    drop(child);
+    ann.send(bot.user_id(), "while it was away").await.unwrap();
+    let mut again = example("echo_bot");
+    // From its tokens: the password is wrong.
+    again.args([&address, "bot", "no longer needed", &path]);
+    let (_child, _lines) = ready(&mut again).await;
+    while next(&mut answers).await.content != "while it was away" {}
+}
+
+#[tokio::test]
+async fn the_export_has_every_message() {
+    let server = Server::start().await.unwrap();
+    let (ann, bob) = (server.client("ann").await.unwrap(), server.client("bob").await.unwrap());
+    for number in 0..120 {
+        ann.send(bob.user_id(), number.to_string()).await.unwrap();
+    }
+    bob.send(ann.user_id(), "last").await.unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("history.jsonl");
+    let mut export = example("export");
+    export.args([&server.url(), "ann", PASSWORD]).arg(&file);
+    assert_eq!(printed(&mut export, "").await, "121 messages\n");
+    let written = std::fs::read_to_string(file).unwrap();
+    let messages: Vec<chat_client::protocol::Message> = written
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(messages.len(), 121);
+    assert_eq!(messages[120].content, "last");
+}
+
+#[tokio::test]
+async fn the_load_arrives_whole() {
+    let server = Server::start().await.unwrap();
+    let said = printed(example("load").args([&server.url(), "20", "10"]), "").await;
+    assert!(said.contains("200 messages stored and delivered"), "{said}");
+}
+
+#[tokio::test]
+async fn the_terminal_shows_a_chat() {
+    let server = Server::start().await.unwrap();
+    let (ann, bob) = (server.client("ann").await.unwrap(), server.client("bob").await.unwrap());
+    let mut messages = bob.messages();
+    bob.send(ann.user_id(), "are you there?").await.unwrap();
+    let mut terminal = example("terminal");
+    terminal.args([&server.url(), "ann", PASSWORD, "scripted"]);
+    let screen = printed(&mut terminal, "yes, here I am\n/chat nobody\n").await;
+    assert_eq!(next(&mut messages).await.content, "yes, here I am");
+    for shown in [
+        "bob: are you there?",
+        "me: yes, here I am",
+        "Chats",
+        "There is no user nobody.",
+    ] {
+        assert!(screen.contains(shown), "{shown:?} is not in\n{screen}");
+    }
+}
