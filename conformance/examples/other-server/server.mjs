@@ -122,6 +122,22 @@ function found(id) {
   return user;
 }
 
+/* Rate limits: so many requests of an address in a window; 0 is no limit. */
+
+const WINDOW = Number(process.env.RATE_LIMIT_WINDOW_MS || 900000);
+const LIMITS = { door: Number(process.env.AUTH_RATE_LIMIT_MAX_REQUESTS ?? 20), rest: Number(process.env.RATE_LIMIT_MAX_REQUESTS ?? 100) };
+const counted = new Map();
+
+function count(request, kind) {
+  const key = kind + request.socket.remoteAddress, now = Date.now();
+  let bucket = counted.get(key);
+  if (!bucket || bucket.until < now) counted.set(key, bucket = { used: 0, until: now + WINDOW });
+  bucket.used += 1;
+  const limit = LIMITS[kind] || 4294967295, left = Math.max(0, limit - bucket.used), seconds = Math.ceil((bucket.until - now) / 1000);
+  const headers = { 'RateLimit-Policy': `"${kind}";q=${limit};w=${Math.ceil(WINDOW / 1000)}`, RateLimit: `"${kind}";r=${left};t=${seconds}` };
+  return { headers, over: bucket.used > limit && seconds };
+}
+
 /* HTTP. */
 
 async function bodyOf(request) {
@@ -143,7 +159,7 @@ async function bodyOf(request) {
   return body && typeof body === 'object' && !Array.isArray(body) ? body : {};
 }
 
-async function answered(request, path) {
+async function answered(request, path, headers) {
   const fits = Object.keys(calls).map(name => {
     const [method, template] = name.split(' ');
     const match = path.match(new RegExp('^' + template.replace('{id}', '([^/]+)') + '$'));
@@ -153,6 +169,9 @@ async function answered(request, path) {
   const method = request.method === 'HEAD' ? 'GET' : request.method;
   const call = fits.find(fit => fit.method === method);
   if (!call) throw new Refusal(405, 'METHOD_NOT_ALLOWED', 'Not by this method', { allow: [...new Set(fits.map(fit => fit.method))].join(', ') });
+  const quota = count(request, OPEN.includes(call.name) ? 'door' : 'rest');
+  Object.assign(headers, quota.headers);
+  if (quota.over) throw new Refusal(429, 'RATE_LIMITED', 'Too many requests', { retryAfter: quota.over });
   let auth;
   if (!OPEN.includes(call.name)) {
     const [scheme, token] = (request.headers.authorization || '').split(' ');
@@ -168,15 +187,17 @@ const server = createServer(async (request, response) => {
   if (path.startsWith('/socket.io/')) return;
   const sent = request.headers['x-request-id'] || '';
   const requestId = /^[A-Za-z0-9._-]{1,128}$/.test(sent) ? sent : randomUUID();
-  let status, body, headers = {};
+  let status, body;
+  const headers = { 'RateLimit-Policy': '"none";q=4294967295;w=1', RateLimit: '"none";r=4294967295;t=1' };
   try {
-    [status, body] = await answered(request, path);
+    [status, body] = await answered(request, path, headers);
   } catch (error) {
     // What nobody foresaw is logged under the id that the client sees.
     if (!(error instanceof Refusal)) console.error(requestId, error);
     const refusal = error instanceof Refusal ? error : new Refusal(500, 'INTERNAL_ERROR', 'Something went wrong');
     status = refusal.status;
-    body = { message: refusal.message, code: refusal.code, requestId, ...(refusal.more?.details && { details: refusal.more.details }) };
+    body = { message: refusal.message, code: refusal.code, requestId, ...(refusal.more?.details && { details: refusal.more.details }), ...(refusal.more?.retryAfter && { retryAfter: refusal.more.retryAfter }) };
+    if (body.retryAfter) headers['Retry-After'] = String(body.retryAfter);
     if (refusal.more?.allow) headers.Allow = refusal.more.allow;
     if (status === 401) headers['WWW-Authenticate'] = 'Bearer';
   }

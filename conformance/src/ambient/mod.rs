@@ -9,13 +9,30 @@ mod values;
 
 use std::collections::BTreeMap;
 
-use chat_spec::Requirement;
+use chat_spec::{Requirement, req};
 use serde_json::Value;
 
 use crate::engine::Record;
 
 /// More failures of one requirement in one case say nothing new.
 const MOST_FAILURES: u32 = 3;
+
+/// What is judged wherever an answer or an event comes, so that no case needs to name it.
+pub const EVERYWHERE: [&Requirement; 13] = [
+    &req::JSON_RESPONSE_CONTENT_TYPE,
+    &req::ERRORS_SHAPE_REST,
+    &req::ERRORS_SHAPE_EVENT,
+    &req::ERRORS_CODE_KNOWN,
+    &req::ERRORS_SERVER_CODE,
+    &req::ERRORS_RETRY_AFTER_SECONDS,
+    &req::HEADERS_REQUEST_ID_ALWAYS,
+    &req::HEADERS_SECURITY_NOSNIFF,
+    &req::HEADERS_SECURITY_NO_POWERED_BY,
+    &req::HEADERS_SECURITY_NO_VERSION,
+    &req::LISTS_SHAPE_PAGE,
+    &req::TOKEN_CHALLENGE_BEARER,
+    &req::LIMITS_HEADERS_EVERYWHERE,
+];
 
 /// A judgement that no case made.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use chat_spec::req;
 use serde_json::{Value, json};
 
-use super::inconclusive;
+use super::{inconclusive, status_when};
 use crate::cases;
 use crate::engine::{Connection, Device, Outcome, Stop, Transport, User, World};
 
@@ -197,8 +197,8 @@ async fn a_status_shows_at_every_node(w: World) -> Outcome {
             .await?;
         }
         for viewer in [bob.clone(), across(&w, &bob)?] {
-            let shown = viewer.get(&format!("/api/users/{}/status", ann.id)).await?;
-            w.equal(requirement, "status", status, shown.body["status"].clone());
+            let shown = status_when(&w, &viewer, &ann, |shown| shown["status"] == status).await?;
+            w.equal(requirement, "status", status, shown["status"].clone());
             let online = viewer.get("/api/users/online?limit=100").await?;
             let listed = online.items().iter().any(|user| user["id"] == ann.id.as_str());
             // Of more than a page, absence says nothing.

@@ -206,7 +206,12 @@ async fn a_message_is_the_same_everywhere(w: World) -> Outcome {
 async fn a_user_is_the_same_everywhere(w: World) -> Outcome {
     let (ann, bob) = (w.user("ann").await?, w.user("bob").await?);
     ann.must_send(&bob.id, "hello").await?;
+    let watcher = bob.device().await?;
     let device = ann.device().await?;
+    // Then the node that Bob asks knows of it.
+    watcher
+        .take("user_online", |event| event["userId"] == ann.id.as_str())
+        .await;
     for (bio, picture) in [
         (json!("of ann"), json!("https://cdn.example/a.png")),
         (json!(null), json!(null)),
@@ -411,7 +416,6 @@ async fn a_page_costs_the_same_everywhere(w: World) -> Outcome {
     for answer in waiting {
         device.answer(answer).await;
     }
-    let first = quickest(&w, &ann, &bob, "?limit=10").await?;
     let mut query = "?limit=100".to_owned();
     for _ in 0..MESSAGES / 100 - 1 {
         let page = ann.conversation(&bob, &query).await?;
@@ -420,14 +424,20 @@ async fn a_page_costs_the_same_everywhere(w: World) -> Outcome {
         };
         query = format!("?limit=100&cursor={}", escaped(cursor));
     }
-    let last = quickest(&w, &ann, &bob, &query.replace("limit=100", "limit=10")).await?;
-    // An offset would read a hundred times as much; what a page takes anyway hides much of it.
-    let good = last < first * 6 + Duration::from_millis(5);
+    let last = query.replace("limit=100", "limit=10");
+    // In turns, so that a machine that is busy for a while is so for both.
+    let (mut at_first, mut at_last) = (Duration::MAX, Duration::MAX);
+    for _ in 0..5 {
+        at_first = at_first.min(quickest(&w, &ann, &bob, "?limit=10").await?);
+        at_last = at_last.min(quickest(&w, &ann, &bob, &last).await?);
+    }
+    // An offset would read a hundred times as much; what a page takes anyway hides some of it.
+    let good = at_last < at_first * 8 + Duration::from_millis(20);
     w.check(
         &req::LISTS_CURSOR_CONSTANT_COST,
         good,
-        format!("about {first:?} at the end too"),
-        format!("{last:?}"),
+        format!("about {at_first:?} at the end too"),
+        format!("{at_last:?}"),
     );
     Ok(())
 }
@@ -435,7 +445,7 @@ async fn a_page_costs_the_same_everywhere(w: World) -> Outcome {
 /// The quickest of several: what is slow now and then is the machine.
 async fn quickest(w: &World, one: &User, other: &User, query: &str) -> Result<Duration, Stop> {
     let mut best = Duration::MAX;
-    for _ in 0..7 {
+    for _ in 0..3 {
         let began = Instant::now();
         let page = one.conversation(other, query).await?;
         best = best.min(began.elapsed());

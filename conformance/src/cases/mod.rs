@@ -21,15 +21,20 @@ mod send;
 mod sessions;
 mod sockets;
 mod storm;
-mod tokens;
+pub(crate) mod tokens;
 mod transport;
 mod typing;
 mod unavailable;
 mod users;
 mod wire;
 
-use crate::engine::Case;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::engine::{Case, Stop, User, World};
 use crate::generated;
+use crate::launch::{LaunchError, Launched};
 
 /// Every case, written by hand or generated.
 pub fn all() -> impl Iterator<Item = Case> {
@@ -67,17 +72,79 @@ pub fn all() -> impl Iterator<Item = Case> {
         .chain(generated::all())
 }
 
-use crate::engine::{Stop, World};
-use crate::launch::{LaunchError, Launched};
-
 /// A further server of the same kind with settings of its own.
 pub(crate) async fn launch(w: &World, settings: &[(&str, &str)]) -> Result<Launched, Stop> {
     w.launcher()?.launch(settings).await.map_err(inconclusive)
+}
+
+/// How long other nodes may take until they know of a status.
+const NEWS_PATIENCE: Duration = Duration::from_secs(5);
+
+/// The answer to `getUserStatus` that fits, or the last one. One node knows at once; of several, others hear of it a moment later.
+async fn status_when(w: &World, viewer: &User, of: &User, fits: impl Fn(&Value) -> bool) -> Result<Value, Stop> {
+    let began = Instant::now();
+    loop {
+        let shown = viewer.get(&format!("/api/users/{}/status", of.id)).await?.body;
+        if fits(&shown) || w.target.nodes.len() == 1 || began.elapsed() > NEWS_PATIENCE {
+            return Ok(shown);
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 fn inconclusive(error: LaunchError) -> Stop {
     match error {
         LaunchError::Unsupported(why) => Stop::NotApplicable(why),
         other => Stop::Inconclusive(other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use chat_spec::{Level, REQUIREMENTS};
+
+    use super::*;
+    use crate::ambient::EVERYWHERE;
+
+    #[test]
+    fn every_case_names_a_requirement() {
+        let silent: Vec<String> = all()
+            .filter(|case| case.requirements.is_empty())
+            .map(|case| case.id())
+            .collect();
+        assert!(silent.is_empty(), "{silent:?}");
+    }
+
+    #[test]
+    fn no_two_cases_have_one_name() {
+        let mut names = BTreeSet::new();
+        let twice: Vec<String> = all()
+            .map(|case| case.id())
+            .filter(|id| !names.insert(id.clone()))
+            .collect();
+        assert!(twice.is_empty(), "{twice:?}");
+    }
+
+    #[test]
+    fn every_must_and_should_has_a_case_or_a_reason_why_not() {
+        let mut judged: BTreeSet<&str> = EVERYWHERE.iter().map(|requirement| requirement.id).collect();
+        for case in all() {
+            judged.extend(case.requirements.iter().map(|requirement| requirement.id));
+        }
+        for requirement in REQUIREMENTS
+            .iter()
+            .filter(|requirement| requirement.level != Level::May)
+        {
+            let has_case = judged.contains(requirement.id);
+            let has_reason = requirement.untestable.is_some();
+            assert!(has_case || has_reason, "{} has neither case nor reason", requirement.id);
+            assert!(
+                !(has_case && has_reason),
+                "{} has a case, and a reason why there is none",
+                requirement.id
+            );
+        }
     }
 }

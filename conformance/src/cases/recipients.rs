@@ -327,8 +327,8 @@ async fn what_events_do_rest_shows(w: World) -> Outcome {
     let stored = newest(ann.conversation(&bob, "?limit=1").await?);
     w.equal(requirement, "isRead", true, stored["isRead"].clone());
     a1.ask("update_status", json!({"status": "away"})).await?;
-    let status = bob.get(&format!("/api/users/{}/status", ann.id)).await?;
-    w.equal(requirement, "status", "away", status.body["status"].clone());
+    let status = super::status_when(&w, &bob, &ann, |shown| shown["status"] == "away").await?;
+    w.equal(requirement, "status", "away", status["status"].clone());
     Ok(())
 }
 

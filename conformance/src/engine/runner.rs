@@ -254,7 +254,7 @@ async fn pass(
         if plan.watch && troubled && course.cut.get().is_none() {
             if let Some(storm) = plan.target.pulse.storm() {
                 course.end(storm, true);
-            } else if let Err(death) = plan.target.examine().await {
+            } else if let Ok(Err(death)) = timeout_at(deadline, plan.target.examine()).await {
                 course.end(death, true);
             }
         }

@@ -137,3 +137,115 @@ impl Terms {
             .collect()
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use std::time::Duration;
+
+    use chat_spec::req;
+
+    use super::*;
+    use crate::engine::{Case, Failure, Record, Tally};
+
+    /// A MUST of core.
+    const MUST: &Requirement = &req::JSON_RESPONSE_CONTENT_TYPE;
+    /// A SHOULD.
+    const SHOULD: &Requirement = &req::SOCKET_HANDSHAKE_ERROR_DATA;
+
+    fn result(finding: Finding, failed: &[&'static Requirement]) -> CaseResult {
+        let failures = failed.iter().map(|requirement| Failure {
+            requirement,
+            expected: String::new(),
+            got: String::new(),
+            seen: 0,
+        });
+        CaseResult {
+            case: Case::made("area", "name", vec![MUST], |_| async { Ok(()) }),
+            finding,
+            tally: Tally {
+                passed: [(MUST.id, 1)].into(),
+                failures: failures.collect(),
+            },
+            transcript: Record::default(),
+            began: Duration::ZERO,
+            took: Duration::ZERO,
+            first: None,
+        }
+    }
+
+    fn terms(known: &str) -> Terms {
+        Terms {
+            claims: [Profile::Core].into(),
+            known: toml::from_str(known).unwrap(),
+        }
+    }
+
+    fn run_of(results: Vec<CaseResult>) -> Run {
+        Run {
+            results,
+            took: Duration::ZERO,
+            seed: 0,
+            cut: None,
+        }
+    }
+
+    #[test]
+    fn only_what_was_promised_fails() {
+        let terms = terms("");
+        let verdict = |finding, failed: &[&'static Requirement]| terms.verdict(&result(finding, failed), &[]);
+        assert_eq!(verdict(Finding::Judged, &[]), Verdict::Pass);
+        assert_eq!(verdict(Finding::Judged, &[MUST]), Verdict::Fail);
+        assert_eq!(verdict(Finding::Judged, &[SHOULD]), Verdict::Warn);
+        let unclaimed = Terms::default();
+        assert_eq!(unclaimed.verdict(&result(Finding::Judged, &[MUST]), &[]), Verdict::Warn);
+    }
+
+    #[test]
+    fn what_could_not_be_judged_never_passes() {
+        let terms = terms("");
+        let why = || "no user".to_owned();
+        assert_eq!(
+            terms.verdict(&result(Finding::Inconclusive(why()), &[]), &[]),
+            Verdict::Inconclusive
+        );
+        assert_eq!(
+            terms.verdict(&result(Finding::NotRun(why()), &[]), &[]),
+            Verdict::Inconclusive
+        );
+        assert_eq!(
+            terms.verdict(&result(Finding::Broken(why()), &[]), &[]),
+            Verdict::Harness
+        );
+        // A failure that was seen before it ended stays one.
+        assert_eq!(
+            terms.verdict(&result(Finding::Inconclusive(why()), &[MUST]), &[]),
+            Verdict::Fail
+        );
+    }
+
+    #[test]
+    fn a_second_try_that_passes_is_flaky_and_never_a_pass() {
+        let terms = terms("");
+        let mut second = result(Finding::Judged, &[]);
+        second.first = Some(Box::new(result(Finding::Judged, &[MUST])));
+        assert_eq!(terms.verdict(&second, &[]), Verdict::Flaky);
+        second.first = Some(Box::new(result(Finding::Inconclusive("late".into()), &[])));
+        assert_eq!(terms.verdict(&second, &[]), Verdict::Flaky);
+    }
+
+    #[test]
+    fn a_known_failure_is_known_until_it_does_not_come() {
+        let terms =
+            terms("[[known]]\nrequirement = \"json.response.content-type\"\nreason = \"r\"\nexpires = 2999-01-01\n");
+        let failing = run_of(vec![result(Finding::Judged, &[MUST])]);
+        assert!(terms.stale(&failing).is_empty());
+        assert_eq!(terms.verdict(&failing.results[0], &[]), Verdict::Known);
+        let mended = run_of(vec![result(Finding::Judged, &[])]);
+        let stale = terms.stale(&mended);
+        assert_eq!(stale.len(), 1);
+        assert_eq!(terms.verdict(&mended.results[0], &stale), Verdict::UnexpectedPass);
+        // What was not judged says nothing about the entry.
+        assert!(terms.stale(&run_of(Vec::new())).is_empty());
+    }
+}

@@ -8,6 +8,7 @@ use serde_json::json;
 use super::fixture::{Fixture, gentle_first, needs_token, success_of};
 use crate::cases;
 use crate::cases::launch;
+use crate::cases::tokens::with_brief_tokens;
 use crate::engine::{Connection, Outcome, PASSWORD, Stop, Transport, World};
 
 cases!("credentials":
@@ -19,9 +20,6 @@ cases!("credentials":
     every_call_refuses_an_old_token [SOCKET_AUTHENTICATE_BAD_TOKEN, TOKEN_EXPIRED_CODE],
     every_call_takes_the_token_of_any_session [LOGIN_SESSIONS_MANY],
 );
-
-/// Access tokens of such a server are old after two seconds.
-const BRIEF: &[(&str, &str)] = &[("--jwt-expires-in", "2s")];
 
 struct Credential {
     requirement: &'static Requirement,
@@ -137,10 +135,14 @@ async fn every_call_refuses_every_bad_token(w: World) -> Outcome {
 }
 
 async fn every_call_refuses_an_old_token(w: World) -> Outcome {
-    let server = launch(&w, BRIEF).await?;
+    with_brief_tokens(|life| old_tokens(w.clone(), life)).await
+}
+
+async fn old_tokens(w: World, life: Duration) -> Outcome {
+    let server = launch(&w, &[("--jwt-expires-in", &format!("{}s", life.as_secs()))]).await?;
     let f = Fixture::at(&w, &server.base).await?;
     // Time itself is what is judged here.
-    tokio::time::sleep(Duration::from_millis(2300)).await;
+    tokio::time::sleep(life + Duration::from_millis(300)).await;
     for operation in calls() {
         let answer = f.anonymous(operation).token(&f.ann.access).send().await?;
         w.refused(&req::TOKEN_EXPIRED_CODE, &answer, 401, "TOKEN_EXPIRED");

@@ -126,7 +126,7 @@ impl Recipe {
             all.push(*setting);
         }
         all.retain(|(_, value)| *value != BY_DEFAULT);
-        let program = match &self.kind {
+        Ok(match &self.kind {
             Kind::Reference { program } => {
                 let mut arguments: Vec<OsString> = vec![SERVE.into()];
                 arguments.extend(["--host", "127.0.0.1", "--port", "{port}", "--data-dir", "{data}"].map(Into::into));
@@ -136,7 +136,7 @@ impl Recipe {
                 for (name, value) in all.iter().copied().chain(always) {
                     arguments.extend([name.into(), value.into()]);
                 }
-                match most_kib {
+                let program = match most_kib {
                     None => Program::new(program).arguments(arguments),
                     Some(kib) => {
                         // The limit counts blocks of 512 bytes; with the signal ignored, the write itself fails.
@@ -145,20 +145,24 @@ impl Recipe {
                             .arguments(["-c".into(), OsString::from(script), program.clone().into()])
                             .arguments(arguments)
                     }
-                }
-                .bare()
+                };
+                self.led(program.bare(), database)
             }
             Kind::Exec { command } => {
                 let (program, arguments) = command
                     .split_first()
                     .ok_or_else(|| LaunchError::Unsupported("an empty command".into()))?;
                 let program = Program::new(program).arguments(arguments);
-                self.by_variables(program, &all)?
+                self.by_variables(self.led(program, database), &all)?
             }
-            Kind::Image { name } => self.by_variables(Program::of_image(name), &all)?,
-        };
+            Kind::Image { name } => self.by_variables(self.led(Program::of_image(name), database), &all)?,
+        })
+    }
+
+    /// The program with the variables that lead to its databases; what is set later wins.
+    fn led(&self, program: Program, database: Option<&str>) -> Program {
         let databases = self.variables(database).into_iter();
-        Ok(databases.fold(program, |program, (name, value)| program.variable(name, value)))
+        databases.fold(program, |program, (name, value)| program.variable(name, value))
     }
 
     fn by_variables(&self, program: Program, settings: &[(&str, &str)]) -> Result<Program, LaunchError> {

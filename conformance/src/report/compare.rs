@@ -43,19 +43,11 @@ pub fn difference(before: &Value, after: &Value) -> Difference {
     let mut is_worse = false;
     // Writing to a String cannot fail.
     let _ = writeln!(text, "{} → {}", before["conclusion"], after["conclusion"]);
-    let rank_of_case = |name: &str| {
-        Verdict::ALL
-            .iter()
-            .position(|verdict| verdict.name() == name)
-            .unwrap_or(0)
-    };
+    let verdicts = Verdict::ALL.map(Verdict::name);
+    // From the best to the worst.
     let states = ["holds", "noted", "known", "not-judged", "failed"];
-    let rank_of_state = |name: &str| states.iter().position(|state| *state == name).unwrap_or(0);
-    let kinds: [(&str, &str, &dyn Fn(&str) -> usize); 2] = [
-        ("requirements", "state", &rank_of_state),
-        ("cases", "verdict", &rank_of_case),
-    ];
-    for (list, value, rank) in kinds {
+    for (list, value, order) in [("requirements", "state", &states[..]), ("cases", "verdict", &verdicts)] {
+        let rank = |name: &str| order.iter().position(|known| *known == name).unwrap_or(0);
         let (old, new) = (by_id(before, list, value), by_id(after, list, value));
         let mut lines = Vec::new();
         for (id, now) in &new {

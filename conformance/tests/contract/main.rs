@@ -3,7 +3,7 @@
 //! Within one process, the cases of a stack run side by side as the program runs them, and each test waits for its own. Under
 //! nextest every test is a process of its own; all of a run share one server for each stack.
 
-mod shared;
+mod nextest;
 mod stacks;
 
 use std::process::ExitCode;

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use chat_conformance::engine::{Case, CaseResult, Plan, Target, Terms, Verdict, run};
+use chat_conformance::engine::{Case, CaseResult, Plan, Target, Terms, Verdict};
 use chat_conformance::launch::{Kind, Launched, Launcher, Recipe, Stack};
 use chat_conformance::report::reason;
 use chat_spec::Profile;
 use libtest_mimic::{Completion, Failed};
 
-use crate::shared;
+use crate::nextest;
 
 /// As the program does; under nextest there is one case in a process.
 const JOBS: usize = 12;
@@ -19,7 +19,7 @@ const DEADLINE: Duration = Duration::from_secs(600);
 const CONTEXT: usize = 12;
 
 /// The verdicts of one stack, as far as they are known.
-pub struct Judge {
+pub(crate) struct Judge {
     stack: Stack,
     chosen: Vec<Case>,
     terms: Terms,
@@ -36,7 +36,7 @@ struct State {
 }
 
 impl Judge {
-    pub fn new(stack: Stack, chosen: Vec<Case>) -> Self {
+    pub(crate) fn new(stack: Stack, chosen: Vec<Case>) -> Self {
         let all = Profile::ALL.iter().copied();
         let claims = all.filter(|profile| *profile != Profile::Cluster || stack == Stack::Cluster);
         Self {
@@ -52,7 +52,7 @@ impl Judge {
     }
 
     /// Waits for what comes of a case.
-    pub fn verdict_of(&self, id: &str) -> Result<Completion, Failed> {
+    pub(crate) fn verdict_of(&self, id: &str) -> Result<Completion, Failed> {
         let mut state = self.state();
         if !state.started {
             state.started = true;
@@ -82,6 +82,7 @@ impl Judge {
                 jobs: JOBS,
                 seed: rand_seed(),
                 deadline: DEADLINE,
+                watch: true,
                 fail_fast: false,
                 // A test that passes at the second try has found something.
                 confirm: false,
@@ -94,7 +95,7 @@ impl Judge {
                 },
                 fails: &|result| self.terms.fails(result),
             };
-            let done = run(&plan, |result| self.hear(result)).await;
+            let done = plan.run(|result| self.hear(result)).await;
             done.cut.map_or(Ok(()), |cut| Err(cut.why))
         })
     }
@@ -103,7 +104,7 @@ impl Judge {
         let databases = self.stack.shared_databases().await.map_err(|error| error.to_string())?;
         let kind = Kind::reference().map_err(|error| error.to_string())?;
         let launcher = Launcher::of(Recipe::new(kind, databases.clone()));
-        if let Some(nodes) = shared::nodes(self.stack, &databases).await? {
+        if let Some(nodes) = nextest::nodes(self.stack, &databases).await? {
             let nodes: Vec<&str> = nodes.iter().map(String::as_str).collect();
             return Ok((Target::of_nodes(&nodes, Some(launcher))?, Vec::new()));
         }

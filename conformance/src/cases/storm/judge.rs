@@ -9,12 +9,13 @@ use serde_json::Value;
 use super::play::{Actor, History, Sent, came};
 use super::script::By;
 use super::{Verdict, verdict};
-use crate::engine::{Device, Stop};
+use crate::cases::status_when;
+use crate::engine::{Device, Stop, World};
 
 /// How long events that are due may take.
 const PATIENCE: Duration = Duration::from_secs(8);
 
-pub(super) async fn judge(history: History) -> Result<Vec<Verdict>, Stop> {
+pub(super) async fn judge(w: &World, history: History) -> Result<Vec<Verdict>, Stop> {
     let users = &history.users;
     let mut verdicts = Vec::new();
     for user in users {
@@ -33,7 +34,7 @@ pub(super) async fn judge(history: History) -> Result<Vec<Verdict>, Stop> {
             conversation(one, other, &mut verdicts).await?;
         }
         lists(one, users, &mut verdicts).await?;
-        presence(one, users, &mut verdicts).await?;
+        presence(w, one, users, &mut verdicts).await?;
     }
     let leaks: Vec<String> = (LEAKS.iter())
         .flat_map(|event| {
@@ -379,12 +380,12 @@ async fn lists(user: &Actor, users: &[Actor], verdicts: &mut Vec<Verdict>) -> Re
 }
 
 /// Who stayed is shown as the last status says, and never seemed to come or go.
-async fn presence(user: &Actor, users: &[Actor], verdicts: &mut Vec<Verdict>) -> Result<(), Stop> {
+async fn presence(w: &World, user: &Actor, users: &[Actor], verdicts: &mut Vec<Verdict>) -> Result<(), Stop> {
     let Some(viewer) = users.iter().find(|other| other.number != user.number) else {
         return Ok(());
     };
-    let shown = viewer.user.get(&format!("/api/users/{}/status", user.user.id)).await?;
-    let got = &shown.body["status"];
+    let shown = status_when(w, &viewer.user, &user.user, |shown| shown["status"] == user.status).await?;
+    let got = &shown["status"];
     verdicts.push(verdict(
         &req::PRESENCE_STATUS_LAST_WINS,
         *got == user.status,

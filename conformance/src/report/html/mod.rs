@@ -166,6 +166,7 @@ fn case(judged: &Judged, result: &CaseResult, verdict: Verdict, number: usize) -
             summary {
                 span class={ "mark " (tone(verdict)) } { (verdict) }
                 span class="title" { small { (result.case.area) } " " (result.case.name.replace('_', " ")) }
+                @if let Some(failure) = result.tally.failures.first() { code class="about" { (failure.requirement.id) } }
                 span class="took" { (result.took.as_millis()) " ms" }
             }
             div class="inside" {

@@ -25,7 +25,7 @@ kill -9 "$server" 2>/dev/null
 "#;
 
 /// The nodes that all processes of this run share; none where each process is a run of its own.
-pub async fn nodes(stack: Stack, databases: &Databases) -> Result<Option<Vec<String>>, String> {
+pub(crate) async fn nodes(stack: Stack, databases: &Databases) -> Result<Option<Vec<String>>, String> {
     let Ok(run) = std::env::var("NEXTEST_RUN_ID") else {
         return Ok(None);
     };
