@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::{backends, deny, deploy, documents, tidy};
+use crate::{backends, deny, deploy, documents, proof, tidy};
 
 pub enum Step {
     Format,
@@ -21,6 +21,14 @@ pub enum Step {
     Figures,
     /// The hot pieces, by criterion.
     Bench,
+    /// The conformance suite before a server that breaks the contract on purpose.
+    Mutants(Vec<String>),
+    /// The conformance suite so often on a stack.
+    Flakes {
+        runs: usize,
+        stack: String,
+        slow: bool,
+    },
     /// With arguments for `cargo test`.
     Test(Vec<String>),
 }
@@ -83,6 +91,8 @@ impl Step {
             Self::Docs => "docs",
             Self::Figures => "figures",
             Self::Bench => "bench",
+            Self::Mutants(_) => "mutants",
+            Self::Flakes { .. } => "flakes",
             Self::Test(_) => "test",
         }
     }
@@ -120,6 +130,8 @@ impl Step {
                 }
             }
             Self::Bench => finish(cargo(root).args(["bench", "-p", "chat-server", "--bench", "hot"])),
+            Self::Mutants(args) => proof::mutants(root, args),
+            Self::Flakes { runs, stack, slow } => proof::flakes(root, *runs, stack, *slow),
             Self::Test(args) => test(root, args),
         }
     }

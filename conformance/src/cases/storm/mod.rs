@@ -7,6 +7,8 @@ mod judge;
 mod play;
 mod script;
 
+use std::time::{Duration, Instant};
+
 use chat_spec::{Requirement, req};
 
 use self::script::{Act, Mix};
@@ -45,6 +47,8 @@ cases!("storm":
 
 /// How often a script is played in parts.
 const SHRINKS: usize = 10;
+/// No part is played that would end later than this after the storm began: a case has no more than a minute.
+const LONGEST: Duration = Duration::from_secs(40);
 
 /// One judgement of a history.
 pub(super) struct Verdict {
@@ -81,11 +85,12 @@ async fn storm(w: World, users: usize, length: usize, mix: Mix) -> Outcome {
     let script = script::make(&mut w.rng(), users, length, mix);
     w.transcript
         .note(&format!("seed {}: {length} steps of {users} users", w.seed()));
+    let began = Instant::now();
     let verdicts = attempt(&w, users, &script).await?;
     if verdicts.iter().all(|verdict| verdict.pass) {
         return record(&w, verdicts, &[]);
     }
-    let (script, verdicts) = shrink(&w, users, script, verdicts).await;
+    let (script, verdicts) = shrink(&w, users, script, verdicts, began).await;
     record(&w, verdicts, &script)
 }
 
@@ -95,11 +100,19 @@ async fn attempt(w: &World, users: usize, script: &[Act]) -> Result<Vec<Verdict>
 }
 
 /// Leaves out parts of the script as long as something still goes wrong.
-async fn shrink(w: &World, users: usize, mut script: Vec<Act>, mut verdicts: Vec<Verdict>) -> (Vec<Act>, Vec<Verdict>) {
+async fn shrink(
+    w: &World,
+    users: usize,
+    mut script: Vec<Act>,
+    mut verdicts: Vec<Verdict>,
+    began: Instant,
+) -> (Vec<Act>, Vec<Verdict>) {
+    // What failed may have waited for what never came; a part of it waits as long.
+    let whole = began.elapsed();
     let mut part = script.len() / 2;
     let mut start = 0;
     for _ in 0..SHRINKS {
-        if part == 0 {
+        if part == 0 || began.elapsed() + whole > LONGEST {
             break;
         }
         let end = (start + part).min(script.len());
