@@ -84,7 +84,7 @@ fn the_page_needs_no_other_file_and_shows_no_secret() {
         "<script src",
         "<link",
         " src=",
-        "url(",
+        ": url(",
         "@import",
         "http-equiv=\"refresh",
     ] {

@@ -6,7 +6,9 @@ mod backends;
 mod deny;
 mod deploy;
 mod documents;
+mod proof;
 mod semver;
+mod slow;
 mod steps;
 mod tidy;
 
@@ -36,6 +38,25 @@ enum Task {
     Tidy,
     /// All that CI runs: lint, then test.
     Ci,
+    /// Break the contract on purpose, on the wire and in the server, and see whether the conformance suite notices. Takes
+    /// minutes.
+    Mutants {
+        /// Passed on to `chat-conformance prove mutants`: `cargo xtask mutants -- --mutant fault/`.
+        #[arg(last = true)]
+        args: Vec<String>,
+    },
+    /// Run the conformance suite again and again on the reference server: every failure is a false alarm.
+    Flakes {
+        /// How often on each stack.
+        #[arg(long, default_value_t = 50)]
+        runs: usize,
+        /// Only on this one: sqlite, mongo or cluster.
+        #[arg(long)]
+        stack: Option<String>,
+        /// On a machine of a quarter of the speed.
+        #[arg(long)]
+        slow: bool,
+    },
     /// Measure what the server costs, end to end and in its hot pieces, in a release build. Takes minutes.
     Bench {
         /// Only the end-to-end figures.
@@ -54,6 +75,14 @@ fn main() -> ExitCode {
         Task::Test { args } => steps::run(&root, &[steps::Step::Test(args)]),
         Task::Lint => steps::run(&root, &steps::lints()),
         Task::Tidy => steps::run(&root, &[steps::Step::Tidy]),
+        Task::Mutants { args } => steps::run(&root, &[steps::Step::Mutants(args)]),
+        Task::Flakes { runs, stack, slow } => {
+            let stacks = stack.map_or_else(|| proof::STACKS.map(str::to_owned).to_vec(), |stack| vec![stack]);
+            let flakes = stacks
+                .into_iter()
+                .map(|stack| steps::Step::Flakes { runs, stack, slow });
+            steps::run(&root, &flakes.collect::<Vec<_>>())
+        }
         Task::Bench { figures } => {
             let mut all = vec![steps::Step::Figures];
             if !figures {

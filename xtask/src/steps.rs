@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::{backends, deny, deploy, documents, semver, tidy};
+use crate::{backends, deny, deploy, documents, proof, semver, tidy};
 
 pub enum Step {
     Format,
@@ -23,6 +23,14 @@ pub enum Step {
     Figures,
     /// The hot pieces, by criterion.
     Bench,
+    /// The conformance suite before a server that breaks the contract on purpose.
+    Mutants(Vec<String>),
+    /// The conformance suite so often on a stack.
+    Flakes {
+        runs: usize,
+        stack: String,
+        slow: bool,
+    },
     /// With arguments for `cargo test`.
     Test(Vec<String>),
 }
@@ -87,6 +95,8 @@ impl Step {
             Self::Semver => "semver",
             Self::Figures => "figures",
             Self::Bench => "bench",
+            Self::Mutants(_) => "mutants",
+            Self::Flakes { .. } => "flakes",
             Self::Test(_) => "test",
         }
     }
@@ -125,6 +135,8 @@ impl Step {
                 }
             }
             Self::Bench => finish(cargo(root).args(["bench", "-p", "chat-server", "--bench", "hot"])),
+            Self::Mutants(args) => proof::mutants(root, args),
+            Self::Flakes { runs, stack, slow } => proof::flakes(root, *runs, stack, *slow),
             Self::Test(args) => test(root, args),
         }
     }

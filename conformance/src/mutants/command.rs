@@ -2,6 +2,7 @@
 
 use std::io::{self, Write as _};
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use clap::{Args, Subcommand};
 
@@ -32,6 +33,9 @@ pub struct Mutants {
     /// Only so many mutants, spread evenly over all.
     #[arg(long, value_name = "N")]
     sample: Option<usize>,
+    /// Begin no more after so many seconds.
+    #[arg(long, value_name = "SECONDS")]
+    within: Option<u64>,
     /// Mutants at the same time.
     #[arg(long, value_name = "N", default_value_t = 24)]
     at_once: usize,
@@ -88,6 +92,9 @@ async fn mutate(mutants: &Mutants, stack: Option<Stack>, said: &(dyn Fn(&str) + 
         cases: mutants.judge.clone(),
         sample: mutants.sample,
         stack,
+        until: mutants
+            .within
+            .map(|seconds| Instant::now() + Duration::from_secs(seconds)),
         jobs: mutants.at_once,
     };
     let proof = run(&selection, said).await?;

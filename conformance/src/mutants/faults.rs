@@ -224,7 +224,7 @@ pub(super) async fn hunt_all(
     said(&format!("{} faults of the server", selected.len()));
     let hunts = selected.iter().map(|fault| hunt(workshop, baseline, fault));
     // Each has processes of its own.
-    Ok(all(hunts, selected.len(), selection.jobs.clamp(1, 8), said).await?)
+    Ok(all(hunts, selected.len(), selection, selection.jobs.clamp(1, 8), said).await?)
 }
 
 async fn hunt(workshop: &Workshop, baseline: &Baseline, fault: &Fault) -> io::Result<Hunted> {

@@ -30,6 +30,8 @@ pub struct Selection {
     pub sample: Option<usize>,
     /// On this stack alone; otherwise on one node, and on several for what only they can get wrong.
     pub stack: Option<Stack>,
+    /// What has not begun by then is left out.
+    pub until: Option<Instant>,
     /// At the same time.
     pub jobs: usize,
 }
@@ -50,6 +52,10 @@ pub enum ProofError {
 }
 
 impl Selection {
+    pub(super) fn is_over(&self) -> bool {
+        self.until.is_some_and(|until| Instant::now() > until)
+    }
+
     fn is_partial(&self) -> bool {
         !self.only.is_empty() || !self.cases.is_empty() || self.sample.is_some()
     }
@@ -93,9 +99,21 @@ pub async fn run(selection: &Selection, said: &(dyn Fn(&str) + Sync)) -> Result<
         None => &[Stack::Sqlite, Stack::Cluster],
     };
     for stack in stacks {
-        let workshop = Workshop::open(*stack).await?;
-        stage(selection, &workshop, &mut proof, said).await?;
+        let staged = async {
+            let workshop = Workshop::open(*stack).await?;
+            stage(selection, &workshop, &mut proof, said).await
+        };
+        match staged.await {
+            // What was found out until then is worth being told; what is missing shows as never reported.
+            Err(error) if *stack == Stack::Cluster && selection.stack.is_none() => {
+                proof
+                    .unusable
+                    .push(("deployments of several nodes".into(), error.to_string()));
+            }
+            other => other?,
+        }
     }
+    proof.partial |= selection.is_over();
     proof.took = began.elapsed();
     Ok(proof)
 }
@@ -133,7 +151,9 @@ async fn stage(
         }
         said(&format!("{} mutants of the wire", mutants.len()));
         let hunts = mutants.iter().map(|mutant| hunt(target, &baseline, mutant));
-        proof.hunted.extend(all(hunts, mutants.len(), jobs, said).await?);
+        proof
+            .hunted
+            .extend(all(hunts, mutants.len(), selection, jobs, said).await?);
     }
     if selection.is_partial() && !selection.only.iter().any(|text| text.starts_with("own")) {
         return Ok(());
@@ -149,7 +169,7 @@ async fn stage(
         left.len()
     ));
     let hunts = left.iter().map(|requirement| own::hunt(target, &baseline, requirement));
-    let own = all(hunts, left.len(), jobs, said).await?;
+    let own = all(hunts, left.len(), selection, jobs, said).await?;
     proof.hunted.extend(own);
     Ok(())
 }
@@ -158,18 +178,23 @@ async fn stage(
 pub(super) async fn all<F>(
     hunts: impl Iterator<Item = F>,
     count: usize,
+    selection: &Selection,
     jobs: usize,
     said: &(dyn Fn(&str) + Sync),
 ) -> io::Result<Vec<Hunted>>
 where
     F: Future<Output = io::Result<Hunted>>,
 {
-    let numbered = hunts
-        .enumerate()
-        .map(|(number, hunt)| async move { (number, hunt.await) });
+    let numbered = hunts.enumerate().map(|(number, hunt)| async move {
+        match selection.is_over() {
+            true => None,
+            false => Some((number, hunt.await)),
+        }
+    });
     let mut hunts = stream::iter(numbered).buffer_unordered(jobs);
     let mut done = Vec::new();
-    while let Some((number, hunted)) = hunts.next().await {
+    while let Some(hunted) = hunts.next().await {
+        let Some((number, hunted)) = hunted else { continue };
         done.push((number, hunted?));
         if done.len() % 50 == 0 {
             said(&format!("  {} of {count}", done.len()));

@@ -15,13 +15,16 @@ use chat_conformance::launch::{Databases, SERVE, Stack};
 /// How long a server may take until it answers.
 const READY_WITHIN: Duration = Duration::from_secs(60);
 
-/// Runs a server ("$@") and ends it when the runner ($0) is gone.
+/// Runs a server ("$@") and ends it when the runner ($0) is gone; then removes what the run has left ($1).
 const WATCH: &str = r#"
 trap '' INT TERM HUP
+place=$1
+shift
 "$@" &
 server=$!
 while kill -0 "$0" 2>/dev/null && kill -0 "$server" 2>/dev/null; do sleep 1; done
 kill -9 "$server" 2>/dev/null
+rm -rf "$place"
 "#;
 
 /// The nodes that all processes of this run share; none where each process is a run of its own.
@@ -29,9 +32,8 @@ pub(crate) async fn nodes(stack: Stack, databases: &Databases) -> Result<Option<
     let Ok(run) = std::env::var("NEXTEST_RUN_ID") else {
         return Ok(None);
     };
-    let place = std::env::temp_dir()
-        .join(format!("chat-conformance-{run}"))
-        .join(stack.name());
+    let all = std::env::temp_dir().join(format!("chat-conformance-{run}"));
+    let place = all.join(stack.name());
     let failed = |error: std::io::Error| format!("{}: {error}", place.display());
     fs::create_dir_all(&place).map_err(failed)?;
     let lock = File::create(place.join("lock")).map_err(failed)?;
@@ -46,13 +48,13 @@ pub(crate) async fn nodes(stack: Stack, databases: &Databases) -> Result<Option<
     for number in 0..stack.nodes() {
         let data = place.join(format!("data-{number}"));
         fs::create_dir_all(&data).map_err(failed)?;
-        nodes.push(start(&data, &variables).await?);
+        nodes.push(start(&all, &data, &variables).await?);
     }
     fs::write(&file, nodes.join("\n")).map_err(failed)?;
     Ok(Some(nodes))
 }
 
-async fn start(data: &Path, variables: &[(&'static str, String)]) -> Result<String, String> {
+async fn start(place: &Path, data: &Path, variables: &[(&'static str, String)]) -> Result<String, String> {
     let failed = |error: std::io::Error| error.to_string();
     let port = TcpListener::bind("127.0.0.1:0")
         .and_then(|listener| listener.local_addr())
@@ -64,6 +66,7 @@ async fn start(data: &Path, variables: &[(&'static str, String)]) -> Result<Stri
         .arg("-c")
         .arg(WATCH)
         .arg(runner.to_string())
+        .arg(place)
         .arg(std::env::current_exe().map_err(failed)?)
         .args([
             SERVE,

@@ -37,6 +37,10 @@ fn check_one(tree: &Tree, file: &str, table: &[Package]) -> Result<Vec<Finding>,
         Finding::new(file, line, error.message(), "Write it as TOML.")
     })?;
     let manifest = manifest.get_ref();
+    // A workspace of its own is kept out of ours, with whatever it needs.
+    if manifest.get("workspace").is_some() {
+        return Ok(Vec::new());
+    }
     let package = manifest.get("package").and_then(|package| package.get_ref().as_table());
     let name = package
         .and_then(|package| package.get("name")?.get_ref().as_str())

@@ -52,6 +52,8 @@ pub const PACKAGES: &[Package] = &[
 
 /// From the ground up: a module names only modules above it in this list.
 pub const MODULES: &[Module] = &[
+    // A macro; what it switches is named by the command line alone.
+    module("fault", &[]),
     module("id", &[]),
     module("metrics", &[]),
     module("config", &[]),
@@ -79,7 +81,10 @@ pub const MODULES: &[Module] = &[
     module("router", &["app", "config", "error", "http", "socket"]),
     module("serve", &["app", "config", "router"]),
     // `chat-server user` works on the store, beside a running server.
-    module("cli", &["app", "config", "metrics", "serve", "store", "telemetry"]),
+    module(
+        "cli",
+        &["app", "config", "fault", "metrics", "serve", "store", "telemetry"],
+    ),
 ];
 
 /// What `lib.rs` hands on, and whose it is.

@@ -1,0 +1,50 @@
+//! The conformance suite, judged: it fails when it should, and only then.
+
+use std::path::Path;
+
+use crate::backends;
+use crate::slow;
+use crate::steps::{Outcome, cargo, finish};
+
+/// What the reference server runs on.
+pub const STACKS: [&str; 3] = ["sqlite", "mongo", "cluster"];
+
+/// Builds the suite with a server that can make mistakes, and lets it loose.
+pub fn mutants(root: &Path, args: &[String]) -> Outcome {
+    let run = ["run", "--quiet", "-p", "chat-conformance", "--features", "faults", "--"];
+    prove(root, &run, "mutants", args, false)
+}
+
+/// The suite as it is delivered, again and again.
+pub fn flakes(root: &Path, runs: usize, stack: &str, slow: bool) -> Outcome {
+    eprintln!("{runs} runs on {stack}");
+    let args = ["--runs", &runs.to_string(), "--stack", stack].map(str::to_owned);
+    prove(
+        root,
+        &["run", "--quiet", "-p", "chat-conformance", "--"],
+        "flakes",
+        &args,
+        slow,
+    )
+}
+
+fn prove(root: &Path, run: &[&str], what: &str, args: &[String], slowly: bool) -> Outcome {
+    // Several nodes need MongoDB and Redis.
+    let backends = match backends::provide(root) {
+        Ok(backends) => backends,
+        Err(why) => {
+            eprintln!("{why}");
+            return Outcome::Failed;
+        }
+    };
+    let mut command = cargo(root);
+    command
+        .args(run)
+        .args(["prove", what])
+        .args(args)
+        .envs(backends.variables());
+    match slowly {
+        true => slow::finish(&mut command),
+        false => finish(&mut command),
+    }
+}
