@@ -5,13 +5,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use chat_protocol::{ChatId, Message};
+use chat_protocol::Message;
 use futures_util::{Stream, StreamExt};
 use tokio::time::sleep;
 
 use crate::Result;
 use crate::client::Parts;
-use crate::live::{Next, ReaderId, conversation};
+use crate::live::{Gap, Next, ReaderId, conversation};
 use crate::position::Position;
 use crate::rest::BoxFuture;
 use crate::retry::Backoff;
@@ -26,7 +26,7 @@ pub struct Messages {
     parts: Arc<Parts>,
     reader: ReaderId,
     position: Position,
-    fetching: Option<(ChatId, Fetching)>,
+    fetching: Option<(Gap, Fetching)>,
 }
 
 /// A page of a history, and whether it is the last.
@@ -70,10 +70,10 @@ impl Stream for Messages {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Message>> {
         let this = &mut *self;
         loop {
-            if let Some((chat, fetching)) = &mut this.fetching {
+            if let Some((gap, fetching)) = &mut this.fetching {
                 let fetched = ready!(fetching.as_mut().poll(cx));
                 match fetched {
-                    Ok((page, is_last)) => this.parts.inbox.fetched(this.reader, chat, page, is_last),
+                    Ok((page, is_last)) => this.parts.inbox.fetched(this.reader, gap, page, is_last),
                     Err(error) => tracing::warn!(%error, "what a slow reader missed could not be fetched yet"),
                 }
                 this.fetching = None;
@@ -86,8 +86,8 @@ impl Stream for Messages {
                     this.position.newest = this.position.newest.max(Some(message.timestamp));
                     return Poll::Ready(Some(message));
                 }
-                Next::Fetch { chat, peer, after } => {
-                    let parts = this.parts.clone();
+                Next::Fetch(gap) => {
+                    let (parts, peer, after) = (this.parts.clone(), gap.peer.clone(), gap.after);
                     let fetch = async move {
                         let page = conversation(&parts, &peer, after).await;
                         if page.is_err() {
@@ -96,7 +96,7 @@ impl Stream for Messages {
                         }
                         page
                     };
-                    this.fetching = Some((chat, Box::pin(fetch)));
+                    this.fetching = Some((gap, Box::pin(fetch)));
                 }
                 Next::End => return Poll::Ready(None),
             }

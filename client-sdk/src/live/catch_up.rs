@@ -35,10 +35,10 @@ pub(super) async fn catch_up(parts: Arc<Parts>, all: bool) -> Result<()> {
     if all {
         look_for_news(&parts).await?;
     }
-    while let Some((chat, peer, after)) = parts.inbox.gap() {
-        let (page, is_last) = conversation(&parts, &peer, after).await?;
-        tracing::debug!(%chat, after, messages = page.len(), "caught up by a page");
-        parts.inbox.history(&chat, page, is_last);
+    while let Some(gap) = parts.inbox.gap() {
+        let (page, is_last) = conversation(&parts, &gap.peer, gap.after).await?;
+        tracing::debug!(chat = %gap.chat, after = gap.after, messages = page.len(), "caught up by a page");
+        parts.inbox.history(&gap, page, is_last);
     }
     Ok(())
 }

@@ -68,13 +68,21 @@ struct Reader {
 /// What a reader is to do.
 pub(crate) enum Next {
     Message(Message),
-    /// Nothing waits, but of this chat messages found no room: fetch them, from behind this number.
-    Fetch {
-        chat: ChatId,
-        peer: UserId,
-        after: u64,
-    },
+    /// Nothing waits, but of this chat messages found no room.
+    Fetch(Gap),
     End,
+}
+
+/// Messages of a chat that are to be fetched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Gap {
+    pub(crate) chat: ChatId,
+    pub(crate) peer: UserId,
+    /// They begin behind this number.
+    pub(crate) after: u64,
+    /// And exist up to this one, at least: a history that ends before has a hole. One that ends before a later number may just
+    /// have been read before that was written.
+    pub(crate) until: u64,
 }
 
 impl Inbox {
@@ -185,18 +193,26 @@ impl Inbox {
         state.release(&self.me, &chat)
     }
 
-    /// A chat with a gap, its peer, and the number behind which it is.
-    pub(crate) fn gap(&self) -> Option<(ChatId, UserId, u64)> {
+    /// A chat of which something is missing.
+    pub(crate) fn gap(&self) -> Option<Gap> {
         let state = self.state();
-        let mut logs = state.chats.iter();
-        logs.find_map(|(chat, log)| (log.target > log.seq).then(|| Some((chat.clone(), log.peer.clone()?, log.seq)))?)
+        let mut logs = state.chats.iter().filter(|(_, log)| log.target > log.seq);
+        logs.find_map(|(chat, log)| {
+            Some(Gap {
+                chat: chat.clone(),
+                peer: log.peer.clone()?,
+                after: log.seq,
+                until: log.target,
+            })
+        })
     }
 
-    /// What the history has behind a number, ascending. When it was the last page, nothing is missing any more.
-    pub(crate) fn history(&self, chat: &ChatId, page: Vec<Message>, is_last: bool) {
-        let mut state = self.state();
+    /// What the history has in a gap, ascending, and whether that is all.
+    pub(crate) fn history(&self, gap: &Gap, page: Vec<Message>, is_last: bool) {
+        let mut guard = self.state();
+        let state = &mut *guard;
         for message in page {
-            let (Some(seq), Some(log)) = (message.seq, state.chats.get_mut(chat)) else {
+            let (Some(seq), Some(log)) = (message.seq, state.chats.get_mut(&gap.chat)) else {
                 continue;
             };
             if seq <= log.seq {
@@ -210,15 +226,16 @@ impl Inbox {
             }
             state.pass_on(&self.me, &message);
         }
-        state.release(&self.me, chat);
+        state.release(&self.me, &gap.chat);
         if is_last
-            && let Some(log) = state.chats.get_mut(chat)
-            && log.target > log.seq
+            && let Some(log) = state.chats.get_mut(&gap.chat)
+            && log.seq < gap.until
         {
             // The server told of messages that its history does not have. Whatever waits is passed on as it is.
-            tracing::warn!(chat = %chat, "the history has a hole: it is passed over");
-            log.seq = log.held.keys().next().map_or(log.target, |first| first - 1);
-            state.release(&self.me, chat);
+            tracing::warn!(chat = %gap.chat, "the history has a hole: it is passed over");
+            let waits = log.held.keys().next().map_or(gap.until, |first| first - 1);
+            log.seq = waits.min(gap.until);
+            state.release(&self.me, &gap.chat);
         }
     }
 
@@ -266,24 +283,29 @@ impl Inbox {
             return Poll::Ready(Next::End);
         }
         let behind = reader.behind.iter().find_map(|(chat, after)| {
-            let peer = chats.get(chat)?.peer.clone()?;
-            Some((chat.clone(), peer, *after))
+            let log = chats.get(chat)?;
+            Some(Gap {
+                chat: chat.clone(),
+                peer: log.peer.clone()?,
+                after: *after,
+                until: log.seq,
+            })
         });
-        if let Some((chat, peer, after)) = behind {
-            return Poll::Ready(Next::Fetch { chat, peer, after });
+        if let Some(gap) = behind {
+            return Poll::Ready(Next::Fetch(gap));
         }
         reader.waker = Some(cx.waker().clone());
         Poll::Pending
     }
 
-    /// What a reader fetched, ascending.
-    pub(crate) fn fetched(&self, reader: ReaderId, chat: &ChatId, page: Vec<Message>, is_last: bool) {
+    /// What a reader fetched, ascending, and whether that is all.
+    pub(crate) fn fetched(&self, reader: ReaderId, gap: &Gap, page: Vec<Message>, is_last: bool) {
         let mut state = self.state();
         let State { readers, chats, .. } = &mut *state;
-        let (Some(reader), Some(log)) = (readers.get_mut(&reader), chats.get(chat)) else {
+        let (Some(reader), Some(log)) = (readers.get_mut(&reader), chats.get(&gap.chat)) else {
             return;
         };
-        let Some(after) = reader.behind.get_mut(chat) else {
+        let Some(after) = reader.behind.get_mut(&gap.chat) else {
             return;
         };
         for message in page {
@@ -296,8 +318,13 @@ impl Inbox {
                 reader.queue.push_back(message);
             }
         }
-        if *after >= log.seq || is_last {
-            reader.behind.remove(chat);
+        if is_last {
+            // What the history does not have is not asked for again.
+            *after = gap.until.max(*after);
+        }
+        // More was passed on meanwhile otherwise, and found no room either.
+        if *after >= log.seq {
+            reader.behind.remove(&gap.chat);
         }
     }
 

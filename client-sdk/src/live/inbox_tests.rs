@@ -64,17 +64,13 @@ fn a_gap_is_filled_from_the_history_and_what_waited_follows() {
     inbox.live(message(1, true));
     inbox.live(message(4, true));
     inbox.live(message(6, true));
-    let (chat, peer, after) = inbox.gap().unwrap();
-    assert_eq!((peer.as_str(), after), ("bob", 1));
-    inbox.history(
-        &chat,
-        vec![message(2, true), message(3, false), message(4, true)],
-        false,
-    );
+    let gap = inbox.gap().unwrap();
+    assert_eq!((gap.peer.as_str(), gap.after, gap.until), ("bob", 1, 6));
+    inbox.history(&gap, vec![message(2, true), message(3, false), message(4, true)], false);
     assert_eq!(taken(&inbox, reader), [1, 2, 3, 4]);
-    let (chat, _, after) = inbox.gap().unwrap();
-    assert_eq!(after, 4);
-    inbox.history(&chat, vec![message(5, true), message(6, true), message(7, true)], true);
+    let gap = inbox.gap().unwrap();
+    assert_eq!(gap.after, 4);
+    inbox.history(&gap, vec![message(5, true), message(6, true), message(7, true)], true);
     assert_eq!(taken(&inbox, reader), [5, 6, 7]);
     assert_eq!(inbox.gap(), None);
     // What the history told already comes live now.
@@ -88,9 +84,49 @@ fn a_hole_in_the_history_does_not_hold_up_for_ever() {
     let inbox = inbox();
     let (reader, _) = inbox.subscribe(100, true, true);
     inbox.live(message(3, true));
-    inbox.history(&id("chat"), Vec::new(), true);
+    inbox.history(&inbox.gap().unwrap(), Vec::new(), true);
     assert_eq!(taken(&inbox, reader), [3]);
     assert_eq!(inbox.gap(), None);
+}
+
+#[test]
+fn a_page_that_is_older_than_what_came_meanwhile_is_no_hole() {
+    let inbox = inbox();
+    let (reader, _) = inbox.subscribe(100, true, true);
+    inbox.live(message(2, true));
+    let gap = inbox.gap().unwrap();
+    // While the page is on its way, more is stored and told.
+    inbox.live(message(5, true));
+    inbox.history(&gap, vec![message(1, true), message(2, true)], true);
+    assert_eq!(taken(&inbox, reader), [1, 2]);
+    let gap = inbox.gap().unwrap();
+    assert_eq!((gap.after, gap.until), (2, 5));
+    inbox.history(&gap, (3..=5).map(|seq| message(seq, true)).collect(), true);
+    assert_eq!(taken(&inbox, reader), [3, 4, 5]);
+}
+
+#[test]
+fn a_slow_reader_misses_nothing_that_came_while_it_fetched() {
+    let inbox = inbox();
+    let (slow, _) = inbox.subscribe(1, true, true);
+    for seq in 1..=3 {
+        inbox.live(message(seq, true));
+    }
+    assert_eq!(taken(&inbox, slow), [1]);
+    let mut cx = Context::from_waker(Waker::noop());
+    let Poll::Ready(Next::Fetch(gap)) = inbox.poll(slow, &mut cx) else {
+        panic!("it is to fetch what it missed");
+    };
+    inbox.live(message(4, true));
+    inbox.fetched(slow, &gap, vec![message(2, true), message(3, true)], true);
+    assert_eq!(taken(&inbox, slow), [2, 3]);
+    let Poll::Ready(Next::Fetch(gap)) = inbox.poll(slow, &mut cx) else {
+        panic!("it is to fetch what came meanwhile");
+    };
+    inbox.fetched(slow, &gap, vec![message(4, true)], true);
+    assert_eq!(taken(&inbox, slow), [4]);
+    inbox.live(message(5, true));
+    assert_eq!(taken(&inbox, slow), [5]);
 }
 
 #[test]
@@ -106,12 +142,12 @@ fn a_slow_reader_loses_nothing_and_nothing_grows() {
     assert_eq!(inbox.lagged(slow), 7);
     assert_eq!(taken(&inbox, slow), [1, 2, 3]);
     let mut cx = Context::from_waker(Waker::noop());
-    let Poll::Ready(Next::Fetch { chat, after, .. }) = inbox.poll(slow, &mut cx) else {
+    let Poll::Ready(Next::Fetch(gap)) = inbox.poll(slow, &mut cx) else {
         panic!("it is to fetch what it missed");
     };
-    assert_eq!(after, 3);
+    assert_eq!((gap.after, gap.until), (3, 10));
     // The history is ahead of what was passed on: that comes live.
-    inbox.fetched(slow, &chat, (4..=12).map(|seq| message(seq, true)).collect(), true);
+    inbox.fetched(slow, &gap, (4..=12).map(|seq| message(seq, true)).collect(), true);
     assert_eq!(taken(&inbox, slow), [4, 5, 6, 7, 8, 9, 10]);
     for seq in 11..=13 {
         inbox.live(message(seq, true));
@@ -128,13 +164,10 @@ fn what_waits_for_a_gap_is_bounded() {
     }
     assert_eq!(inbox.state().held, MOST_HELD);
     inbox.live(message(1, true));
-    let after = inbox.gap().unwrap().2;
+    let gap = inbox.gap().unwrap();
+    let after = gap.after;
     assert_eq!(after, MOST_HELD as u64 + 1);
-    inbox.history(
-        &id("chat"),
-        (after..5_000).map(|seq| message(seq, true)).collect(),
-        true,
-    );
+    inbox.history(&gap, (after..5_000).map(|seq| message(seq, true)).collect(), true);
     assert_eq!(taken(&inbox, reader), (1..5_000).collect::<Vec<_>>());
     assert_eq!(inbox.state().held, 0);
 }
@@ -148,7 +181,11 @@ fn readers_begin_where_the_client_did_or_now() {
     let (first, position) = inbox.subscribe(10, false, true);
     let (second, _) = inbox.subscribe(10, false, false);
     assert_eq!(position.chats[&id::<ChatId>("chat")], 5);
-    inbox.fetched(first, &id("chat"), vec![message(6, true)], true);
+    let mut cx = Context::from_waker(Waker::noop());
+    let Poll::Ready(Next::Fetch(gap)) = inbox.poll(first, &mut cx) else {
+        panic!("it is to fetch what came before it");
+    };
+    inbox.fetched(first, &gap, vec![message(6, true)], true);
     inbox.live(message(7, false));
     inbox.live(message(8, true));
     // One's own is for those who want everything.

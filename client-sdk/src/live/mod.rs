@@ -8,7 +8,7 @@ mod session;
 mod supervisor;
 
 pub(crate) use catch_up::{baseline, conversation};
-pub(crate) use inbox::{Inbox, Next, ReaderId};
+pub(crate) use inbox::{Gap, Inbox, Next, ReaderId};
 pub(crate) use news::{News, Subscription};
 pub use outbox::SendState;
 pub(crate) use outbox::{Outbox, Queued};
