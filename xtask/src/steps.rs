@@ -119,7 +119,9 @@ impl Step {
                     failed => failed,
                 }
             }
-            Self::Bench => finish(cargo(root).args(["bench", "-p", "chat-server", "--bench", "hot"])),
+            Self::Bench => {
+                finish(cargo(root).args(["bench", "-p", "chat-server", "-p", "chat-loadtest", "--bench", "hot"]))
+            }
             Self::Test(args) => test(root, args),
         }
     }
