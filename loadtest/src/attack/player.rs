@@ -56,6 +56,8 @@ pub(crate) struct Player {
     tally: Tally,
     foreign: u64,
     late: u64,
+    /// Messages that became due while there was no connection: sent once there is one, and late by all of that.
+    waiting: Vec<Duration>,
     typing: bool,
     status: usize,
     left: bool,
@@ -167,6 +169,7 @@ impl Player {
             tally: Tally::default(),
             foreign: 0,
             late: 0,
+            waiting: Vec::new(),
             typing: false,
             status: 0,
             left: false,
@@ -242,6 +245,9 @@ impl Player {
     /// Hands in its book and goes.
     async fn leave(&mut self) {
         self.left = true;
+        for due in std::mem::take(&mut self.waiting) {
+            self.sample(Kind::Ack, due, Duration::ZERO, Some("CLIENT_DISCONNECTED".into()));
+        }
         if let Link::Up { connection, .. } = &self.link {
             connection.close().await;
         }

@@ -25,7 +25,7 @@ pub enum Outcome {
 pub struct Verdict {
     pub outcome: Outcome,
     pub reasons: Vec<String>,
-    /// The quantile that is asked for of delivery, in milliseconds, with its 95 % interval.
+    /// The quantile that is asked for of delivery, in milliseconds, with its 99 % interval.
     pub latency: Option<Interval>,
     /// The share of what was due that failed.
     pub errors: f64,

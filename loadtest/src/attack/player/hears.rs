@@ -228,6 +228,7 @@ impl Player {
                 self.inboxes.values_mut().for_each(|(_, inbox)| inbox.reconnected());
                 let due = self.since_start(began);
                 self.sample(Kind::Connect, due, at.saturating_duration_since(began), None);
+                self.send_waiting();
                 // Only now: what comes from here on comes live.
                 self.catch_up(since, Duration::ZERO);
             }

@@ -43,7 +43,21 @@ impl Player {
     }
 
     fn take_turn(&mut self, due: Duration) {
-        match self.stage.script.weights.draw(&mut self.chance) {
+        let action = self.stage.script.weights.draw(&mut self.chance);
+        if matches!(self.link, Link::Down { .. }) {
+            match action {
+                // Whoever has no network writes all the same, and it goes out when there is one.
+                Action::Send => {
+                    self.under_way(1);
+                    self.waiting.push(due);
+                    return;
+                }
+                // Nobody is told of it then.
+                Action::Typing | Action::Status | Action::Reconnect => return,
+                Action::History | Action::Chats | Action::Search | Action::Login => {}
+            }
+        }
+        match action {
             Action::Send => self.send(due),
             Action::Typing => self.type_on(due),
             Action::Status => self.change_status(due),
@@ -52,6 +66,14 @@ impl Player {
             Action::Chats => self.list_chats(due),
             Action::Search => self.search(due),
             Action::Login => self.log_in(due),
+        }
+    }
+
+    /// Sends what became due while there was no connection.
+    pub(super) fn send_waiting(&mut self) {
+        for due in std::mem::take(&mut self.waiting) {
+            self.under_way(-1);
+            self.send(due);
         }
     }
 

@@ -109,9 +109,9 @@ fn cards(result: &RunResult) -> Markup {
         div.cards {
             div.card { h3 { (name) ": median" } p.big { (millis(summary.p50)) } p.small { "from due to done" } }
             div.card { h3 { (name) ": p99" } p.big { (millis(summary.p99)) }
-                p.small { @if let Some(interval) = interval { (three(interval.low)) " to " (three(interval.high)) ", with 95 %" }
+                p.small { @if let Some(interval) = interval { (three(interval.low)) " to " (three(interval.high)) " (99 %)" }
                     @else { "p99.9 " (millis(summary.p999)) } } }
-            div.card { h3 { (name) ": slowest" } p.big { (millis(summary.max)) } p.small { "of " (thousands(summary.count as f64)) } }
+            div.card { h3 { "slowest" } p.big { (millis(summary.max)) } p.small { "of " (thousands(summary.count as f64)) } }
             div.card { h3 { "acknowledged" } p.big { (thousands(throughput(result))) span.unit { "/s" } }
                 p.small { (thousands(result.ledger.sent as f64)) " messages sent" } }
             div.card { h3 { "failed" } p.big { (percent(result.verdict.errors)) }
