@@ -58,7 +58,7 @@ pub(super) fn capacity(result: &RunResult, found: &Capacity) -> Markup {
     html! {
         section {
             h2 { "Capacity" }
-            p.lead { "Each point is a trial: its p" (three(objective.quantile * 100.0)) " of delivery, from the moment a message was due, with the interval it is known to. "
+            p.lead { "Each point is a trial: its " (percent(objective.quantile)) " quantile of delivery, from the moment a message was due, with the interval it is known to. "
                 "The shaded stretch is where the capacity lies." }
             p.legend { span.key.holds { "holds" } span.key.fails { "fails" } span.key.unsure { "unsure" } span.key.invalid { "invalid" } }
             (chart.draw("latency of delivery against the offered rate"))
