@@ -152,9 +152,18 @@ fn unit(root: &Path) -> io::Result<Option<Outcome>> {
 }
 
 fn manifests(root: &Path) -> io::Result<Vec<String>> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(root.join(MANIFESTS))? {
-        files.push(format!("{MANIFESTS}/{}", entry?.file_name().display()));
+    let (mut files, mut folders) = (Vec::new(), vec![MANIFESTS.to_owned()]);
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(root.join(&folder))? {
+            let entry = entry?;
+            let path = format!("{folder}/{}", entry.file_name().display());
+            let found = if entry.file_type()?.is_dir() {
+                &mut folders
+            } else {
+                &mut files
+            };
+            found.push(path);
+        }
     }
     files.sort();
     Ok(files)

@@ -134,7 +134,9 @@ impl Step {
                     failed => failed,
                 }
             }
-            Self::Bench => finish(cargo(root).args(["bench", "-p", "chat-server", "--bench", "hot"])),
+            Self::Bench => {
+                finish(cargo(root).args(["bench", "-p", "chat-server", "-p", "chat-loadtest", "--bench", "hot"]))
+            }
             Self::Mutants(args) => proof::mutants(root, args),
             Self::Flakes { runs, stack, slow } => proof::flakes(root, *runs, stack, *slow),
             Self::Test(args) => test(root, args),

@@ -47,7 +47,11 @@ pub const PACKAGES: &[Package] = &[
         &["chat-spec", "chat-testcontainers", "chat-server"],
         &[],
     ),
-    package("chat-loadtest", &["chat-protocol", "chat-client", "chat-server"], &[]),
+    package(
+        "chat-loadtest",
+        &["chat-protocol", "chat-client", "chat-server", "chat-testcontainers"],
+        &[],
+    ),
 ];
 
 /// From the ground up: a module names only modules above it in this list.
@@ -112,12 +116,18 @@ pub const KEPT: &[Kept] = &[
     kept("bcrypt", &["server/src/auth/"]),
     kept("argon2", &["server/src/auth/"]),
     kept("jsonwebtoken", &["server/src/auth/"]),
-    // The conformance suite knows the server only as a process to start.
+    // The conformance suite and the load tests know the server only as a process to start.
     // The SDK has it in its test kit alone.
     kept(
         "chat_server",
-        &["server/src/main.rs", "conformance/src/cli/", "client-sdk/src/testing/"],
+        &[
+            "server/src/main.rs",
+            "conformance/src/cli/",
+            "client-sdk/src/testing/",
+            "loadtest/src/cli/mod.rs",
+        ],
     ),
+    kept("goose", &["loadtest/src/attack/"]),
 ];
 
 pub const TOLERATED: &[Tolerated] = &[];

@@ -1,0 +1,116 @@
+//! The chats before and after a run: opened so that they exist, and read back so that the ledger can be settled.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+
+use super::stage::{Book, Stage};
+use crate::cast::Cast;
+use crate::ledger::{Balance, Checked, Conversation, Finding, Inbox, Stored, read_after, settle as settle_chat};
+use crate::people::Person;
+use crate::rest::{CallError, Rest};
+use crate::stamp::Stamp;
+
+/// Calls at the same time.
+const AT_ONCE: usize = 8;
+/// Of a run with more messages than this, not all are read back: only what is open, and what came last.
+const ALL: u64 = 100_000;
+/// So many messages at the end of each chat are read back in any case.
+const TAIL: u64 = 200;
+/// A server that is busy with the load is asked again.
+const TRIES: u32 = 5;
+
+/// Writes a first message into each chat, so that chats exist and their users are partners. Returns its place.
+pub(super) async fn open_chats(rest: &Rest, cast: &Cast, people: &[Person]) -> Result<Vec<u64>, CallError> {
+    let jobs: Vec<_> = cast
+        .chats
+        .iter()
+        .filter_map(|&(one, other)| people.get(one).zip(people.get(other)))
+        .collect();
+    stream::iter(jobs)
+        .map(|(one, other)| rest.send(&one.token, &other.id, "a chat to be loaded"))
+        .buffered(AT_ONCE)
+        .try_collect()
+        .await
+}
+
+/// Settles all chats of the run.
+pub(super) async fn settle(rest: &Rest, stage: &Stage, books: &[Book]) -> Result<Balance, CallError> {
+    let script = &stage.script;
+    let outboxes: HashMap<usize, _> = books
+        .iter()
+        .flat_map(|book| book.outboxes.iter().map(|(place, outbox)| (*place, outbox)))
+        .collect();
+    let inboxes: HashMap<(usize, usize), &Inbox> = books
+        .iter()
+        .flat_map(|book| book.inboxes.iter().map(|(place, inbox)| ((*place, book.device), inbox)))
+        .collect();
+    let mut by_chat: HashMap<(usize, usize), Vec<Checked<'_>>> = HashMap::new();
+    for (place, stream) in script.cast.streams.iter().enumerate() {
+        let Some(outbox) = outboxes.get(&place) else { continue };
+        let chat = (stream.from.min(stream.to), stream.from.max(stream.to));
+        by_chat.entry(chat).or_default().push(Checked {
+            outbox,
+            inboxes: stream
+                .hearers
+                .iter()
+                .filter_map(|device| inboxes.get(&(place, *device)).copied())
+                .collect(),
+        });
+    }
+    let sent: u64 = outboxes.values().map(|outbox| outbox.len() as u64).sum();
+    let tail = if sent <= ALL { u64::MAX } else { TAIL };
+    let jobs = script.cast.chats.iter().zip(&stage.bases).filter_map(|(chat, base)| {
+        let streams = by_chat.remove(chat)?;
+        let people = stage.people.get(chat.0).zip(stage.people.get(chat.1))?;
+        Some((streams, people, *base))
+    });
+    let jobs: Vec<_> = jobs.collect();
+    let balances: Vec<Balance> = stream::iter(jobs)
+        .map(|(streams, (one, other), base)| async move {
+            if streams
+                .iter()
+                .all(|stream| stream.outbox.is_empty() && stream.inboxes.iter().all(|inbox| inbox.told() == 0))
+            {
+                return Ok(Balance::default());
+            }
+            let after = read_after(&streams, base, tail);
+            let items = read(rest, one, other, after).await?;
+            let items = items.into_iter().map(|message| Stored {
+                seq: message.seq,
+                message: Stamp::read(&message.content, script.mark, script.length)
+                    .map(|stamp| (stamp.stream, stamp.number)),
+            });
+            let conversation = Conversation {
+                after,
+                items: items.collect(),
+            };
+            Ok(settle_chat(&streams, Some(&conversation)))
+        })
+        .buffer_unordered(AT_ONCE)
+        .try_collect()
+        .await?;
+    let mut all = Balance::default();
+    balances.iter().for_each(|balance| all.add(balance));
+    for book in books {
+        all.late += book.late;
+        for _ in 0..book.foreign {
+            all.find(Finding::Foreign, u32::MAX, None);
+        }
+    }
+    Ok(all)
+}
+
+async fn read(rest: &Rest, one: &Person, other: &Person, after: u64) -> Result<Vec<chat_protocol::Message>, CallError> {
+    let mut tries = 1;
+    loop {
+        match rest.history_after(&one.token, &other.id, after).await {
+            Err(_) if tries < TRIES => {
+                tokio::time::sleep(Duration::from_millis(300) * tries).await;
+                tries += 1;
+            }
+            done => return done,
+        }
+    }
+}

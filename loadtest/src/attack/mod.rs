@@ -1,0 +1,276 @@
+//! A run: goose starts and ends the users, each of whom is a device; a supervisor sees to the start, the drain and the end.
+
+mod audit;
+mod player;
+mod stage;
+mod supervise;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, SystemTime};
+
+use goose::GooseAttack;
+use goose::client::GooseClientBuilder;
+use goose::config::GooseConfiguration;
+use goose::goose::{GooseUser, Scenario, Transaction, TransactionError, TransactionFunction, TransactionResult};
+use tokio::sync::Mutex;
+
+use self::player::Player;
+pub(crate) use self::stage::{Load, Script, Stage};
+use crate::glance::Watch;
+use crate::latency::{Kind, Recorder};
+use crate::ledger::Balance;
+use crate::pace::Pacer;
+use crate::people::Person;
+use crate::rest::{CallError, Rest};
+use crate::tally::Tally;
+use crate::target::{Resources, Usage};
+
+/// What is to be played, and how.
+pub(crate) struct Order {
+    pub(crate) script: Script,
+    /// As the scenario is named in goose's reports.
+    pub(crate) name: &'static str,
+    /// One for each person of the cast.
+    pub(crate) people: Vec<Person>,
+    pub(crate) resources: Resources,
+    /// Devices that connect in a second.
+    pub(crate) connects_per_second: u32,
+    /// How long after the schedule what is under way may take.
+    pub(crate) drain_within: Duration,
+    /// The agreed start of several generators.
+    pub(crate) start_at: Option<SystemTime>,
+    /// For goose, as on its command line.
+    pub(crate) goose: Vec<String>,
+    /// What looks on while it runs.
+    pub(crate) watch: Option<Watch>,
+}
+
+/// What was played.
+pub(crate) struct Played {
+    pub(crate) recorder: Recorder,
+    pub(crate) tally: Tally,
+    pub(crate) ledger: Balance,
+    pub(crate) usage: Vec<Usage>,
+    /// From the start of the schedule to the end of the drain.
+    pub(crate) lasted: Duration,
+    /// Processor time of this process in it.
+    pub(crate) own_cpu: Duration,
+    /// Resident memory of this process in MiB, when everybody was connected.
+    pub(crate) own_memory: Option<f64>,
+    pub(crate) began: SystemTime,
+    pub(crate) connected: u64,
+    pub(crate) disconnects: u64,
+    /// Arrivals that this process was too slow to take.
+    pub(crate) overrun: u64,
+    /// Whether somebody ended it before its end.
+    pub(crate) cut_short: bool,
+    /// What goose's thresholds found.
+    pub(crate) thresholds: Vec<String>,
+}
+
+/// The run could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum AttackError {
+    #[error("goose cannot run: {0}")]
+    Goose(String),
+    #[error("a chat cannot be opened: {0}")]
+    Open(CallError),
+    #[error("only {connected} of {devices} devices could connect: {why}")]
+    Connect { connected: u64, devices: u64, why: String },
+    #[error("the start that was agreed on is over")]
+    TooLate,
+    #[error("the server's history cannot be read, so that the ledger cannot be settled: {0}")]
+    History(CallError),
+    #[error("no timer can be had: {0}")]
+    Timer(std::io::Error),
+    #[error("a server's address cannot be used")]
+    Address,
+}
+
+/// What is in a user's session: goose wants it to be clonable, and nobody clones it.
+#[derive(Clone)]
+struct Seat(Arc<Mutex<Option<Player>>>);
+
+/// Plays it from the first connection to the settled ledger.
+pub(crate) async fn play(order: Order) -> Result<Played, AttackError> {
+    let rest = order
+        .script
+        .nodes
+        .iter()
+        .map(|node| Rest::new(node.clone()).map_err(|_| AttackError::Address));
+    let rest: Vec<Rest> = rest.collect::<Result<_, _>>()?;
+    let first = rest.first().ok_or(AttackError::Address)?.clone();
+    let bases = audit::open_chats(&first, &order.script.cast, &order.people)
+        .await
+        .map_err(AttackError::Open)?;
+    let pacer = Pacer::start().map_err(AttackError::Timer)?;
+    let stage = Arc::new(Stage::new(order.script, order.people, rest, bases, pacer));
+    // Of the run before this one, in the same process.
+    goose::reset_killswitch();
+    let supervisor = tokio::spawn(supervise::supervise(
+        stage.clone(),
+        supervise::Times {
+            drain_within: order.drain_within,
+            start_at: order.start_at,
+            connects_per_second: order.connects_per_second,
+        },
+        order.resources,
+        order.watch,
+    ));
+    let ended = until_the_end(
+        run_goose(&stage, order.name, order.connects_per_second, &order.goose),
+        || supervisor.is_finished(),
+    )
+    .await;
+    // Goose may have ended for a reason of its own, such as Ctrl-C or a threshold.
+    stage.stop.send_replace(true);
+    let watched = supervisor
+        .await
+        .map_err(|error| AttackError::Goose(error.to_string()))??;
+    let thresholds = ended?;
+    let (recorder, tally, books) = stage.recorded(|recorded| {
+        (
+            std::mem::take(&mut recorded.recorder),
+            std::mem::take(&mut recorded.tally),
+            std::mem::take(&mut recorded.books),
+        )
+    });
+    let ledger = audit::settle(&first, &stage, &books)
+        .await
+        .map_err(AttackError::History)?;
+    let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+    Ok(Played {
+        recorder,
+        tally,
+        ledger,
+        usage: watched.usage,
+        lasted: watched.lasted,
+        own_cpu: watched.own_cpu,
+        own_memory: watched.own_memory,
+        began: watched.began,
+        connected: count(&stage.progress.seated),
+        disconnects: count(&stage.progress.disconnects),
+        overrun: count(&stage.progress.overrun),
+        cut_short: watched.cut_short,
+        thresholds,
+    })
+}
+
+/// Ends goose when the supervisor has ended: again and again, for goose forgets it when it is only just starting.
+async fn until_the_end<T>(goose: impl Future<Output = T>, is_over: impl Fn() -> bool) -> T {
+    tokio::pin!(goose);
+    loop {
+        tokio::select! {
+            ended = &mut goose => return ended,
+            () = tokio::time::sleep(Duration::from_millis(100)) => {
+                if is_over() {
+                    goose::trigger_killswitch("the schedule has ended");
+                }
+            }
+        }
+    }
+}
+
+/// Runs goose until its end; returns the thresholds that failed.
+async fn run_goose(
+    stage: &Arc<Stage>,
+    name: &str,
+    connects_per_second: u32,
+    more: &[String],
+) -> Result<Vec<String>, AttackError> {
+    let failed = |error: goose::GooseError| AttackError::Goose(error.to_string());
+    let host = stage.script.nodes.first().ok_or(AttackError::Address)?.to_string();
+    let users = stage.script.cast.devices.len().to_string();
+    let rate = connects_per_second.max(1).to_string();
+    let mut arguments: Vec<&str> = vec![
+        "--host",
+        &host,
+        "--users",
+        &users,
+        "--increase-rate",
+        &rate,
+        // What is measured before everybody is there is a connection, which counts.
+        "--no-reset-metrics",
+        "--no-scenario-metrics",
+        "--no-transaction-metrics",
+        "--no-print-metrics",
+        // Nobody but the dashboard, where it is asked for, steers a run.
+        "--no-telnet",
+        "--quiet",
+    ];
+    arguments.extend(more.iter().map(String::as_str));
+    let configuration = GooseConfiguration::parse_args_default(&arguments).map_err(failed)?;
+    let client = GooseClientBuilder::new().without_cookies();
+    let attack = GooseAttack::initialize_with_config(configuration)
+        .and_then(|attack| attack.set_client_builder_without_cookies(client))
+        .map_err(failed)?;
+    let scenario = Scenario::new(name)
+        .register_transaction(
+            Transaction::new(enter(stage.clone()))
+                .set_name("connect")
+                .set_on_start(),
+        )
+        .register_transaction(Transaction::new(act()).set_name("play"));
+    match attack.register_scenario(scenario).execute().await {
+        Ok(_) => Ok(Vec::new()),
+        Err(goose::GooseError::ThresholdsFailed { failed, .. }) => {
+            let lines = failed
+                .iter()
+                .map(|failed| format!("{} (was {})", failed.rule, failed.observed));
+            Ok(lines.collect())
+        }
+        Err(error) => Err(failed(error)),
+    }
+}
+
+type Acting<'r> = Pin<Box<dyn Future<Output = TransactionResult> + Send + 'r>>;
+
+/// Connects a device and gives it to the user.
+fn enter(stage: Arc<Stage>) -> TransactionFunction {
+    let next = Arc::new(AtomicUsize::new(0));
+    Arc::new(move |user: &mut GooseUser| -> Acting<'_> {
+        let (stage, number) = (stage.clone(), next.fetch_add(1, Ordering::Relaxed));
+        Box::pin(async move {
+            let player = match Player::enter(&stage, number).await {
+                Ok(player) => player,
+                Err(code) => {
+                    stage.note_failure(code.clone());
+                    return Err(Box::new(TransactionError::Custom(code.into())));
+                }
+            };
+            user.set_session_data(Seat(Arc::new(Mutex::new(Some(player)))));
+            stage.progress.seated.fetch_add(1, Ordering::Relaxed);
+            Ok(())
+        })
+    })
+}
+
+/// Lets the user's device play for a while and tells goose what was measured.
+fn act() -> TransactionFunction {
+    Arc::new(|user: &mut GooseUser| -> Acting<'_> {
+        Box::pin(async move {
+            // A user whose `connect` failed has none, and goose runs it all the same.
+            let Some(Seat(seat)) = user.get_session_data::<Seat>().cloned() else {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                return Ok(());
+            };
+            let samples = match seat.lock().await.as_mut() {
+                Some(player) => {
+                    player.play().await;
+                    player.take_samples()
+                }
+                None => Vec::new(),
+            };
+            for sample in samples.iter().filter(|sample| sample.kind != Kind::Turn) {
+                let (method, name) = (sample.kind.method(), sample.kind.name());
+                let error = sample.error.as_deref();
+                user.record_custom_request_duration(method, name, sample.took, error.is_none(), None, error)
+                    .await?;
+            }
+            Ok(())
+        })
+    })
+}

@@ -1,0 +1,351 @@
+//! One device: does what is due when it is due, and notes what comes.
+//!
+//! Nothing that is due ever waits for an answer. What is sent is sent, and its answer is one of the things that come.
+
+mod hears;
+mod plays;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use chat_client::realtime::{Connection, Events, Incoming};
+use chat_protocol::{ChatId, MessageId};
+use rand::rngs::Xoshiro256PlusPlus;
+use tokio::sync::{mpsc, watch};
+
+use super::stage::{Book, Stage};
+use crate::cast::Device;
+use crate::latency::{Kind, Sample};
+use crate::ledger::{Inbox, Outbox};
+use crate::pace::Alarm;
+use crate::people::Person;
+use crate::schedule::{Arrivals, chance};
+use crate::tally::Tally;
+
+/// A device that takes part.
+pub(crate) struct Player {
+    stage: Arc<Stage>,
+    number: usize,
+    role: Device,
+    link: Link,
+    /// The start of the run, once it is known.
+    go: Option<Instant>,
+    stop: watch::Receiver<bool>,
+    turns: Option<Arrivals>,
+    /// The turn that comes next.
+    next: Option<Duration>,
+    alarm: Alarm,
+    chance: Xoshiro256PlusPlus,
+    outboxes: Vec<(usize, Outbox)>,
+    inboxes: HashMap<u32, (usize, Inbox)>,
+    /// Which outbox has its turn.
+    turn: usize,
+    /// What an answer is the answer to.
+    asked: HashMap<u64, Asked>,
+    /// Own messages of which news is to come that they were read: when they were due.
+    unread: HashMap<MessageId, Duration>,
+    /// Own messages that were read before their ack came.
+    read_early: HashMap<MessageId, Instant>,
+    /// The last place of each conversation that this device knows of, by peer.
+    known: HashMap<usize, u64>,
+    reports: mpsc::UnboundedSender<Report>,
+    reported: mpsc::UnboundedReceiver<Report>,
+    samples: Vec<Sample>,
+    tally: Tally,
+    foreign: u64,
+    late: u64,
+    /// Messages that became due while there was no connection: sent once there is one, and late by all of that.
+    waiting: Vec<Duration>,
+    typing: bool,
+    status: usize,
+    left: bool,
+}
+
+/// What an answer is the answer to.
+enum Asked {
+    Message {
+        outbox: usize,
+        number: u32,
+        due: Duration,
+    },
+    /// Whose failure alone is of interest.
+    Other {
+        kind: Kind,
+        due: Duration,
+    },
+}
+
+enum Link {
+    Up {
+        connection: Connection,
+        events: Events,
+    },
+    /// Lost at this time; a new one is on its way.
+    Down {
+        since: Instant,
+    },
+}
+
+/// What a task beside has to tell.
+enum Report {
+    Done {
+        kind: Kind,
+        due: Duration,
+        at: Instant,
+        error: Option<Box<str>>,
+    },
+    Connected {
+        link: Box<(Connection, Events)>,
+        began: Instant,
+        at: Instant,
+    },
+    NotConnected {
+        error: Box<str>,
+    },
+    CaughtUp {
+        peer: usize,
+        messages: Vec<(u64, String)>,
+        since: Instant,
+        at: Instant,
+        error: Option<Box<str>>,
+    },
+}
+
+/// How long a device plays before it hands in what it has: goose looks in between whether the run is over.
+const SLICE: Duration = Duration::from_millis(500);
+/// One that only listens wakes up for less.
+const SILENT_SLICE: Duration = Duration::from_secs(10);
+/// Arrivals that are taken at once.
+const BATCH: usize = 128;
+/// Of a connection: beyond it the server has not read for very long.
+const PACKETS: usize = 4096;
+const EVENTS: usize = 65_536;
+const PENDING: usize = 1 << 20;
+
+impl Player {
+    /// Connects a device.
+    ///
+    /// # Errors
+    ///
+    /// The code of what went wrong.
+    pub(crate) async fn enter(stage: &Arc<Stage>, number: usize) -> Result<Self, Box<str>> {
+        let role = stage.script.cast.devices.get(number).ok_or("NO_SUCH_DEVICE")?.clone();
+        let began = Instant::now();
+        let (connection, events) = connect(stage, number, &role).await?;
+        let took = began.elapsed();
+        let streams = &stage.script.cast.streams;
+        let outboxes = role
+            .sends
+            .iter()
+            .filter_map(|&place| Some((place, Outbox::new(streams.get(place)?.id))));
+        let inboxes = role.hears.iter().filter_map(|&place| {
+            streams
+                .get(place)
+                .map(|stream| (stream.id, (place, Inbox::new(stream.id))))
+        });
+        let (reports, reported) = mpsc::unbounded_channel();
+        let mut turns = stage.arrivals(role.share);
+        let next = turns.as_mut().and_then(Iterator::next);
+        let mut player = Self {
+            outboxes: outboxes.collect(),
+            inboxes: inboxes.collect(),
+            link: Link::Up { connection, events },
+            go: None,
+            stop: stage.stop.subscribe(),
+            next,
+            turns,
+            alarm: stage.pacer.alarm(),
+            chance: chance(stage.script.seed ^ 0xac71_0000, role.share.unwrap_or(usize::MAX)),
+            turn: role.share.unwrap_or(0),
+            asked: HashMap::new(),
+            unread: HashMap::new(),
+            read_early: HashMap::new(),
+            known: stage.bases_of(&role),
+            reports,
+            reported,
+            samples: Vec::new(),
+            tally: Tally::default(),
+            foreign: 0,
+            late: 0,
+            waiting: Vec::new(),
+            typing: false,
+            status: 0,
+            left: false,
+            stage: stage.clone(),
+            number,
+            role,
+        };
+        player.sample(Kind::Connect, Duration::ZERO, took, None);
+        Ok(player)
+    }
+
+    /// Plays for a while; in it, does all that is due and notes all that comes.
+    pub(crate) async fn play(&mut self) {
+        if self.left {
+            // Until goose ends the run.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            return;
+        }
+        if !self.begin().await {
+            self.leave().await;
+            return;
+        }
+        let slice = if self.turns.is_some() { SLICE } else { SILENT_SLICE };
+        let until = tokio::time::sleep(slice);
+        tokio::pin!(until);
+        let mut batch = Vec::new();
+        loop {
+            self.take_turns();
+            let came = tokio::select! {
+                biased;
+                _ = self.stop.changed() => Came::Stop,
+                () = self.alarm.rings() => Came::Turn,
+                count = hear(&mut self.link, &mut batch) => Came::Events(count),
+                Some(report) = self.reported.recv() => Came::Report(report),
+                () = &mut until => Came::Pause,
+            };
+            match came {
+                Came::Stop => {
+                    self.leave().await;
+                    break;
+                }
+                Came::Turn => {}
+                Came::Events(0) => self.lost(),
+                Came::Events(_) => batch.drain(..).for_each(|incoming| self.hear(incoming)),
+                Came::Report(report) => self.note(report),
+                Came::Pause => break,
+            }
+        }
+        self.stage.hand_in(&self.samples, &mut self.tally);
+    }
+
+    /// What was measured since this was last asked, for goose's own reports.
+    pub(crate) fn take_samples(&mut self) -> Vec<Sample> {
+        std::mem::take(&mut self.samples)
+    }
+
+    /// Waits for the start. Returns whether there is one.
+    async fn begin(&mut self) -> bool {
+        if self.go.is_some() {
+            return true;
+        }
+        let mut go = self.stage.go.subscribe();
+        let waited = tokio::select! {
+            _ = self.stop.changed() => None,
+            go = go.wait_for(Option::is_some) => go.ok().and_then(|go| *go),
+        };
+        let Some(go) = waited else { return false };
+        self.go = Some(go);
+        self.alarm.set(self.next.map(|next| go + next));
+        true
+    }
+
+    /// Hands in its book and goes.
+    async fn leave(&mut self) {
+        self.left = true;
+        for due in std::mem::take(&mut self.waiting) {
+            self.sample(Kind::Ack, due, Duration::ZERO, Some("CLIENT_DISCONNECTED".into()));
+        }
+        if let Link::Up { connection, .. } = &self.link {
+            connection.close().await;
+        }
+        self.stage.hand_in_book(Book {
+            device: self.number,
+            outboxes: std::mem::take(&mut self.outboxes),
+            inboxes: std::mem::take(&mut self.inboxes).into_values().collect(),
+            foreign: self.foreign,
+            late: self.late,
+        });
+    }
+
+    /// Since the start; nothing before it.
+    fn now(&self) -> Duration {
+        self.since_start(Instant::now())
+    }
+
+    fn since_start(&self, at: Instant) -> Duration {
+        self.go.map_or(Duration::ZERO, |go| at.saturating_duration_since(go))
+    }
+
+    fn sample(&mut self, kind: Kind, due: Duration, took: Duration, error: Option<Box<str>>) {
+        if error.is_some() {
+            self.stage.progress.errors.fetch_add(1, Ordering::Relaxed);
+            let second = self.now().as_secs();
+            self.tally.at(second).errors += 1;
+        }
+        self.samples.push(Sample {
+            kind,
+            due,
+            took,
+            error,
+            // A connection belongs to no phase: all of them count.
+            measured: matches!(kind, Kind::Connect | Kind::CatchUp) || self.stage.script.measures(due),
+        });
+    }
+
+    fn under_way(&self, more: i64) {
+        self.stage.progress.under_way.fetch_add(more, Ordering::Relaxed);
+    }
+
+    fn person(&self) -> Option<&Person> {
+        self.stage.people.get(self.role.person)
+    }
+
+    /// Somebody with whom this device's person talks.
+    fn peer(&self, place: usize) -> Option<(usize, &Person)> {
+        let stream = self.stage.script.cast.streams.get(place)?;
+        let peer = if stream.from == self.role.person {
+            stream.to
+        } else {
+            stream.from
+        };
+        Some((peer, self.stage.people.get(peer)?))
+    }
+}
+
+enum Came {
+    Stop,
+    Turn,
+    Events(usize),
+    Report(Report),
+    Pause,
+}
+
+/// Up to a batch of what has come; 0 when the connection has ended.
+async fn hear(link: &mut Link, batch: &mut Vec<Incoming>) -> usize {
+    match link {
+        Link::Up { events, .. } => events.recv_many(batch, BATCH).await,
+        Link::Down { .. } => std::future::pending().await,
+    }
+}
+
+async fn connect(stage: &Stage, number: usize, role: &Device) -> Result<(Connection, Events), Box<str>> {
+    let node = stage.node(number).ok_or("NO_NODE")?;
+    let person = stage.people.get(role.person).ok_or("NO_PERSON")?;
+    let silent = role.hears.is_empty();
+    let (packets, events) = if silent { (8, 64) } else { (PACKETS, EVENTS) };
+    Connection::to(node.as_str())
+        .token(person.token.as_str())
+        .packet_capacity(packets)
+        .event_capacity(events)
+        .most_pending(PENDING)
+        .await
+        .map_err(|error| code_of(&error))
+}
+
+/// As it is counted: the server's code, or what sort of failure it is.
+fn code_of(error: &chat_client::Error) -> Box<str> {
+    match error.code() {
+        Some(code) => code.as_str().into(),
+        None => format!("CLIENT_{:?}", error.kind()).to_uppercase().into(),
+    }
+}
+
+/// The chat of a message that is to be read.
+struct ToRead {
+    message: MessageId,
+    chat: ChatId,
+    due: Duration,
+}

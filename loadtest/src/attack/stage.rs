@@ -1,0 +1,245 @@
+//! What all who take part share: the time, the recorder, and what is still under way.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use chat_protocol::Status;
+use tokio::sync::watch;
+use url::Url;
+
+use crate::action::Weights;
+use crate::cast::{Cast, Device};
+use crate::latency::{Recorder, Sample};
+use crate::ledger::{Inbox, Outbox};
+use crate::pace::Pacer;
+use crate::people::Person;
+use crate::rest::Rest;
+use crate::schedule::{Arrivals, Curve, Pattern, Share, Trace};
+use crate::stamp::RunMark;
+use crate::tally::Tally;
+
+/// What does not change during a run.
+#[derive(Debug)]
+pub(crate) struct Stage {
+    pub(crate) script: Script,
+    pub(crate) people: Vec<Person>,
+    pub(crate) rest: Vec<Rest>,
+    /// The last place of each chat before the run, in the order of the cast's chats.
+    pub(crate) bases: Vec<u64>,
+    pub(crate) pacer: Pacer,
+    /// When the schedule begins; none until everybody is there.
+    pub(crate) go: watch::Sender<Option<Instant>>,
+    pub(crate) stop: watch::Sender<bool>,
+    pub(crate) progress: Progress,
+    recorded: Mutex<Recorded>,
+    first_failure: OnceLock<Box<str>>,
+    /// For each person, what others are to see of them soon: since when it is due, and what.
+    whispers: Vec<Mutex<VecDeque<Whisper>>>,
+}
+
+/// What is played.
+#[derive(Debug, Clone)]
+pub(crate) struct Script {
+    pub(crate) cast: Arc<Cast>,
+    pub(crate) weights: Weights,
+    pub(crate) load: Load,
+    pub(crate) seed: u64,
+    pub(crate) mark: RunMark,
+    /// Characters of a message.
+    pub(crate) length: usize,
+    /// Every so many messages are read at once by their receiver; 0: none.
+    pub(crate) read_every: u32,
+    /// What arrives later than this after it was due counts as late.
+    pub(crate) late_after: Duration,
+    pub(crate) nodes: Vec<Url>,
+}
+
+/// When what is due.
+#[derive(Debug, Clone)]
+pub(crate) enum Load {
+    Curve(Arc<Curve>, Pattern),
+    Trace(Arc<Trace>),
+}
+
+/// Something that others are to see.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Whisper {
+    pub(crate) what: Seen,
+    pub(crate) due: Duration,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Seen {
+    Typing(bool),
+    Status(Status),
+}
+
+/// Counters that change all the time; only sums are read.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    pub(crate) seated: AtomicU64,
+    pub(crate) failed_to_connect: AtomicU64,
+    /// Acks, deliveries and answers that are still to come.
+    pub(crate) under_way: AtomicI64,
+    pub(crate) sent: AtomicU64,
+    pub(crate) acked: AtomicU64,
+    pub(crate) delivered: AtomicU64,
+    pub(crate) errors: AtomicU64,
+    pub(crate) disconnects: AtomicU64,
+    /// Arrivals that this generator was too slow to take.
+    pub(crate) overrun: AtomicU64,
+    pub(crate) left: AtomicU64,
+}
+
+/// What has been handed in.
+#[derive(Debug, Default)]
+pub(crate) struct Recorded {
+    pub(crate) recorder: Recorder,
+    pub(crate) tally: Tally,
+    pub(crate) books: Vec<Book>,
+}
+
+/// One device's part of the ledger.
+#[derive(Debug)]
+pub(crate) struct Book {
+    pub(crate) device: usize,
+    pub(crate) outboxes: Vec<(usize, Outbox)>,
+    pub(crate) inboxes: Vec<(usize, Inbox)>,
+    pub(crate) foreign: u64,
+    pub(crate) late: u64,
+}
+
+impl Stage {
+    pub(crate) fn new(script: Script, people: Vec<Person>, rest: Vec<Rest>, bases: Vec<u64>, pacer: Pacer) -> Self {
+        let whispers = people.iter().map(|_| Mutex::default()).collect();
+        Self {
+            script,
+            people,
+            rest,
+            bases,
+            pacer,
+            go: watch::Sender::new(None),
+            stop: watch::Sender::new(false),
+            progress: Progress::default(),
+            recorded: Mutex::default(),
+            first_failure: OnceLock::new(),
+            whispers,
+        }
+    }
+
+    /// The moments at which the device's turn comes; none for one that only listens.
+    pub(crate) fn arrivals(&self, share: Option<usize>) -> Option<Arrivals> {
+        let share = Share {
+            user: share?,
+            users: self.script.cast.shares,
+        };
+        Some(match &self.script.load {
+            Load::Curve(curve, pattern) => Arrivals::along(curve.clone(), *pattern, share, self.script.seed),
+            Load::Trace(trace) => Arrivals::traced(trace.clone(), share),
+        })
+    }
+
+    /// Nodes take the devices in turn.
+    pub(crate) fn node(&self, device: usize) -> Option<&Url> {
+        self.script.nodes.get(device % self.script.nodes.len().max(1))
+    }
+
+    /// Where each conversation of a device stood before the run, by peer.
+    pub(crate) fn bases_of(&self, device: &Device) -> HashMap<usize, u64> {
+        let chats = self.script.cast.chats.iter().zip(&self.bases);
+        chats
+            .filter_map(|(&(one, other), base)| match device.person {
+                person if person == one => Some((other, *base)),
+                person if person == other => Some((one, *base)),
+                _ => None,
+            })
+            .collect()
+    }
+
+    pub(crate) fn rest(&self, device: usize) -> Option<&Rest> {
+        self.rest.get(device % self.rest.len().max(1))
+    }
+
+    /// Hands in what a device has measured since it last did.
+    pub(crate) fn hand_in(&self, samples: &[Sample], tally: &mut Tally) {
+        if samples.is_empty() && tally.is_empty() {
+            return;
+        }
+        let mut recorded = self.recorded.lock().unwrap_or_else(PoisonError::into_inner);
+        samples.iter().for_each(|sample| recorded.recorder.record(sample));
+        recorded.tally.add(tally);
+        tally.clear();
+    }
+
+    pub(crate) fn hand_in_book(&self, book: Book) {
+        let mut recorded = self.recorded.lock().unwrap_or_else(PoisonError::into_inner);
+        recorded.books.push(book);
+        drop(recorded);
+        self.progress.left.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Looks at what is recorded so far.
+    pub(crate) fn recorded<T>(&self, look: impl FnOnce(&mut Recorded) -> T) -> T {
+        look(&mut self.recorded.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Notes why a device could not connect.
+    pub(crate) fn note_failure(&self, code: Box<str>) {
+        self.first_failure.get_or_init(|| code);
+        self.progress.failed_to_connect.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn first_failure(&self) -> String {
+        self.first_failure
+            .get()
+            .map_or("no answer in time".into(), |code| code.to_string())
+    }
+
+    /// Notes that others are to see this of a person.
+    pub(crate) fn whisper(&self, person: usize, whisper: Whisper) {
+        if let Some(whispers) = self.whispers.get(person) {
+            whispers
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push_back(whisper);
+        }
+    }
+
+    /// Somebody saw this of a person: since when was it due? What was to be seen before it has been overtaken.
+    pub(crate) fn heard(&self, person: usize, seen: Seen) -> Option<Duration> {
+        let mut whispers = self
+            .whispers
+            .get(person)?
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let place = whispers.iter().position(|whisper| whisper.what == seen)?;
+        let same_kind = |what: &Seen| std::mem::discriminant(what) == std::mem::discriminant(&seen);
+        let due = whispers.get(place)?.due;
+        let mut index = 0;
+        whispers.retain(|whisper| {
+            let overtaken = index <= place && same_kind(&whisper.what);
+            index += 1;
+            !overtaken
+        });
+        Some(due)
+    }
+}
+
+impl Script {
+    pub(crate) fn lasts(&self) -> Duration {
+        match &self.load {
+            Load::Curve(curve, _) => curve.lasts(),
+            Load::Trace(trace) => trace.lasts(),
+        }
+    }
+
+    /// Whether what is due at this time counts.
+    pub(crate) fn measures(&self, due: Duration) -> bool {
+        match &self.load {
+            Load::Curve(curve, _) => curve.measures(due),
+            Load::Trace(_) => true,
+        }
+    }
+}

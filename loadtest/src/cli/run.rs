@@ -1,0 +1,76 @@
+//! `chat-loadtest run`.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::options::{Options, duration};
+use super::shown::{Bar, live};
+use super::{Failed, code, print};
+use crate::profile::Profile;
+use crate::report;
+use crate::run::{Session, What, profile};
+use crate::schedule::Trace;
+
+#[derive(Args)]
+pub(super) struct RunOptions {
+    #[command(flatten)]
+    options: Options,
+    /// How the rate goes over time.
+    #[arg(long, value_enum, default_value = "steady")]
+    profile: Profile,
+    /// Things that are done in a second, by all users together; of most scenarios, messages.
+    #[arg(long, default_value_t = 200.0, value_name = "PER SECOND")]
+    rate: f64,
+    /// How long the profile is stretched: 90s, 5m, 2h.
+    #[arg(long = "for", value_name = "TIME", value_parser = duration)]
+    lasts: Option<Duration>,
+    /// Recorded moments instead of a rate: lines of SECONDS or SECONDS,USER.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["rate", "lasts"])]
+    trace: Option<PathBuf>,
+}
+
+pub(super) async fn run(given: RunOptions) -> Result<ExitCode, Failed> {
+    let options = &given.options;
+    let settings = options.settings()?;
+    if !(given.rate.is_finite() && given.rate > 0.0) {
+        return Err(Failed::usage("--rate must be above 0"));
+    }
+    let trace = given.trace.as_deref().map(read).transpose()?;
+    let lasts = match &trace {
+        Some(trace) => trace.lasts(),
+        None => given.lasts.unwrap_or(given.profile.lasts()),
+    };
+    let sockets = settings.scenario.cast(&settings.size, settings.shard).devices.len();
+    let target = options.target().await?;
+    options.preflight(&target, sockets).await?;
+    let bar = Bar::users(Session::accounts(&settings), options.quiet);
+    let session = Session::prepare(settings, target, lasts, || bar.one()).await;
+    bar.end();
+    let session = session.map_err(Failed::harness)?;
+    let mut play = profile(given.profile, given.rate, lasts);
+    if let Some(trace) = trace {
+        play.name = "trace";
+        play.load = What::Trace(trace);
+    }
+    report::prepare(&options.report).map_err(Failed::harness)?;
+    play.goose = report::goose_files(&options.report);
+    play.goose.extend(options.goose.iter().cloned());
+    play.watch = live(options.quiet);
+    let result = session.play(play).await.map_err(Failed::harness)?;
+    report::write(&result, &options.report).map_err(Failed::harness)?;
+    print(&report::terminal(&result, &options.report))?;
+    Ok(code(result.verdict.outcome))
+}
+
+fn read(path: &Path) -> Result<Trace, Failed> {
+    let failed = |error: &dyn std::fmt::Display| Failed::usage(format!("{}: {error}", path.display()));
+    let text = std::fs::read_to_string(path).map_err(|error| failed(&error))?;
+    let trace: Trace = text.parse().map_err(|error| failed(&error))?;
+    if trace.is_empty() {
+        return Err(failed(&"there is no moment in it"));
+    }
+    Ok(trace)
+}

@@ -1,0 +1,48 @@
+//! The commands that make no run: they read results.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use super::{Failed, code, print};
+use crate::compare::{self, Judgement};
+use crate::report;
+use crate::result::{self, RunResult};
+
+pub(super) fn compare(base: &Path, new: &Path, tolerance: f64, markdown: Option<&Path>) -> Result<ExitCode, Failed> {
+    if !(tolerance.is_finite() && tolerance >= 0.0) {
+        return Err(Failed::usage("--tolerance is a part, such as 0.05"));
+    }
+    let (base, new) = (read(base)?, read(new)?);
+    let comparison = compare::compare(&base, &new, tolerance).map_err(Failed::harness)?;
+    let text = report::compared(&comparison);
+    print(&text)?;
+    if let Some(path) = markdown {
+        std::fs::write(path, format!("```\n{text}```\n")).map_err(Failed::harness)?;
+    }
+    Ok(ExitCode::from(match comparison.outcome {
+        Judgement::Better | Judgement::Same => 0,
+        Judgement::Worse => 1,
+        Judgement::Unsure => 5,
+    }))
+}
+
+pub(super) fn merge(parts: &[PathBuf], directory: &Path) -> Result<ExitCode, Failed> {
+    let parts: Vec<RunResult> = parts.iter().map(|path| read(path)).collect::<Result<_, _>>()?;
+    let whole = result::merge(&parts).map_err(Failed::usage)?;
+    report::write(&whole, directory).map_err(Failed::harness)?;
+    print(&report::terminal(&whole, directory))?;
+    Ok(code(whole.verdict.outcome))
+}
+
+pub(super) fn report(path: &Path, directory: Option<&Path>) -> Result<ExitCode, Failed> {
+    let result = read(path)?;
+    let beside = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let directory = directory.or(beside).unwrap_or(Path::new("."));
+    report::write(&result, directory).map_err(Failed::harness)?;
+    print(&report::terminal(&result, directory))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn read(path: &Path) -> Result<RunResult, Failed> {
+    RunResult::read(path).map_err(Failed::usage)
+}

@@ -1,0 +1,219 @@
+//! Holds a new result against an older one. "It cannot be told" is an answer.
+
+use crate::bootstrap::{self, Interval};
+use crate::latency::Kind;
+use crate::result::{Outcome, RunResult};
+
+/// What became of one figure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Judgement {
+    Better,
+    /// The intervals overlap, and so narrowly that a change beyond the tolerance would show.
+    Same,
+    Worse,
+    /// The intervals overlap, and are so wide that a change beyond the tolerance may hide in them.
+    Unsure,
+}
+
+/// One figure of both.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Line {
+    pub what: String,
+    pub base: Interval,
+    pub new: Interval,
+    /// By which part of the base it grew.
+    pub change: f64,
+    pub judgement: Judgement,
+}
+
+/// All figures.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Comparison {
+    pub lines: Vec<Line>,
+    /// What makes the two hard to compare, or decides by itself.
+    pub remarks: Vec<String>,
+    pub outcome: Judgement,
+}
+
+/// The two cannot be compared.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CompareError {
+    #[error("the two are of different runs: their {0} differs")]
+    Different(&'static str),
+    #[error("the {0} result is invalid: {1}")]
+    Invalid(&'static str, String),
+}
+
+/// Compares latencies, and the capacity where both have one. `tolerance` is the part by which the new one may be worse.
+///
+/// # Errors
+///
+/// When the two did not do the same, or one says nothing about its server.
+pub fn compare(base: &RunResult, new: &RunResult, tolerance: f64) -> Result<Comparison, CompareError> {
+    for (equal, what) in [
+        (base.scenario == new.scenario, "scenario"),
+        (base.profile == new.profile, "profile"),
+        (base.weights == new.weights, "weights"),
+        (base.size == new.size, "size"),
+    ] {
+        if !equal {
+            return Err(CompareError::Different(what));
+        }
+    }
+    let searches = base.capacity.is_some() && new.capacity.is_some();
+    if !searches {
+        if base.phases != new.phases {
+            return Err(CompareError::Different("load"));
+        }
+        for (name, result) in [("base", base), ("new", new)] {
+            if result.verdict.outcome == Outcome::Invalid {
+                return Err(CompareError::Invalid(name, result.verdict.reasons.join("; ")));
+            }
+        }
+    }
+    let mut lines = capacity(base, new, tolerance);
+    // At capacity both are as slow as they may be: what each bears is the answer.
+    if lines.is_empty() {
+        for kind in Kind::ALL.into_iter().filter(|kind| *kind != Kind::Turn) {
+            for quantile in [0.5, 0.99] {
+                lines.extend(line(base, new, kind, quantile, tolerance));
+            }
+        }
+    }
+    let mut remarks = Vec::new();
+    if base.environment.processor != new.environment.processor || base.environment.cores != new.environment.cores {
+        remarks.push("they were made on different machines".into());
+    }
+    if base.environment.debug_build != new.environment.debug_build {
+        remarks.push("one was made by a build without optimization".into());
+    }
+    let lost = !new.ledger.is_clean();
+    if lost {
+        remarks.push("the new ledger does not balance".into());
+    }
+    let has = |judgement| lines.iter().any(|line| line.judgement == judgement);
+    let outcome = if lost || has(Judgement::Worse) {
+        Judgement::Worse
+    } else if lines.is_empty() || has(Judgement::Unsure) {
+        Judgement::Unsure
+    } else if has(Judgement::Better) {
+        Judgement::Better
+    } else {
+        Judgement::Same
+    };
+    Ok(Comparison {
+        lines,
+        remarks,
+        outcome,
+    })
+}
+
+impl Comparison {
+    /// The outcome in words.
+    #[must_use]
+    pub fn sentence(&self) -> &'static str {
+        match self.outcome {
+            Judgement::Better => "The new one is better.",
+            Judgement::Same => "There is no difference beyond the tolerance.",
+            Judgement::Worse => "The new one is WORSE.",
+            Judgement::Unsure => "It cannot be told: make longer runs, or both on a quiet machine.",
+        }
+    }
+}
+
+fn line(base: &RunResult, new: &RunResult, kind: Kind, quantile: f64, tolerance: f64) -> Option<Line> {
+    let of = |result: &RunResult| {
+        let measured = result.latencies.get(&kind)?;
+        let seconds = measured.seconds.iter().filter(|(second, _)| result.measures(**second));
+        let blocks = seconds.map(|(_, second)| &second.histogram.0);
+        // Two intervals of 95 % that do not meet are apart with more than 99 %.
+        let micros = bootstrap::quantile(blocks, quantile, 0.95, 1)?;
+        Some(Interval {
+            low: micros.low / 1000.0,
+            estimate: micros.estimate / 1000.0,
+            high: micros.high / 1000.0,
+        })
+    };
+    let (base, new) = (of(base)?, of(new)?);
+    let what = format!("{} p{:.0} in ms", kind.name(), quantile * 100.0);
+    Some(judged(what, base, new, tolerance, false))
+}
+
+fn capacity(base: &RunResult, new: &RunResult, tolerance: f64) -> Vec<Line> {
+    let of = |result: &RunResult| {
+        let found = result.capacity.as_ref()?;
+        let upper = found.upper?;
+        Some(Interval {
+            low: found.lower,
+            estimate: (found.lower * upper).sqrt(),
+            high: upper,
+        })
+    };
+    match of(base).zip(of(new)) {
+        Some((base, new)) => vec![judged("capacity per second".into(), base, new, tolerance, true)],
+        None => Vec::new(),
+    }
+}
+
+/// `more_is_better` for a capacity; for latencies less is.
+fn judged(what: String, base: Interval, new: Interval, tolerance: f64, more_is_better: bool) -> Line {
+    let change = new.estimate / base.estimate.max(1e-9) - 1.0;
+    let apart = base.is_apart_from(&new);
+    let worse = if more_is_better { change < 0.0 } else { change > 0.0 };
+    // The worst that the two intervals leave possible.
+    let possible = match more_is_better {
+        true => 1.0 - new.low / base.high.max(1e-9),
+        false => new.high / base.low.max(1e-9) - 1.0,
+    };
+    let judgement = match (apart, worse) {
+        (true, true) if change.abs() > tolerance => Judgement::Worse,
+        (true, false) if change.abs() > tolerance => Judgement::Better,
+        (true, _) => Judgement::Same,
+        (false, _) if possible <= tolerance.max(0.2) => Judgement::Same,
+        (false, _) => Judgement::Unsure,
+    };
+    Line {
+        what,
+        base,
+        new,
+        change,
+        judgement,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judged_as(base: [f64; 3], new: [f64; 3], more_is_better: bool) -> Judgement {
+        let interval = |[low, estimate, high]: [f64; 3]| Interval { low, estimate, high };
+        judged(String::new(), interval(base), interval(new), 0.05, more_is_better).judgement
+    }
+
+    #[test]
+    fn only_intervals_that_are_apart_decide() {
+        assert_eq!(
+            judged_as([9.0, 10.0, 11.0], [12.0, 13.0, 14.0], false),
+            Judgement::Worse
+        );
+        assert_eq!(judged_as([9.0, 10.0, 11.0], [7.0, 8.0, 8.5], false), Judgement::Better);
+        assert_eq!(
+            judged_as([9.9, 10.0, 10.1], [10.2, 10.3, 10.4], false),
+            Judgement::Same,
+            "3 %"
+        );
+        assert_eq!(judged_as([9.8, 10.0, 10.2], [9.9, 10.1, 10.3], false), Judgement::Same);
+        assert_eq!(
+            judged_as([5.0, 10.0, 15.0], [6.0, 14.0, 20.0], false),
+            Judgement::Unsure
+        );
+        assert_eq!(
+            judged_as([900.0, 950.0, 1000.0], [500.0, 550.0, 600.0], true),
+            Judgement::Worse
+        );
+        assert_eq!(
+            judged_as([500.0, 550.0, 600.0], [900.0, 950.0, 1000.0], true),
+            Judgement::Better
+        );
+    }
+}

@@ -1,0 +1,183 @@
+//! The generator watches itself: a run in which it was the bottleneck says nothing about the server, and is invalid.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::capacity::Objective;
+use crate::latency::{Kind, Recorder, Summary};
+use crate::tally::Tally;
+
+/// How the generator itself did.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Generator {
+    /// How late it did what was due, in milliseconds.
+    pub lateness: Summary,
+    /// Things that were due while it was measured.
+    pub offered: u64,
+    /// Of these, what was done in the same time.
+    pub done: u64,
+    /// Seconds of processor time, and how many cores there are for it and for a server that runs beside it.
+    pub cpu_seconds: f64,
+    pub cores: usize,
+    /// Over which time.
+    pub lasted_seconds: f64,
+    /// Resident memory in MiB once everybody was connected.
+    pub memory: Option<f64>,
+    pub connected: u64,
+    /// Connections that broke, on purpose or not.
+    pub disconnects: u64,
+    /// Arrivals that it was too slow to take.
+    pub overrun: u64,
+    /// Why the run is invalid; empty when it is not.
+    pub faults: Vec<String>,
+}
+
+/// What was seen of it beside what the recorder has.
+#[derive(Debug, Clone, Copy)]
+pub struct Seen {
+    pub lasted: Duration,
+    pub cpu: Duration,
+    pub memory: Option<f64>,
+    pub connected: u64,
+    pub disconnects: u64,
+    pub overrun: u64,
+    pub cores: usize,
+}
+
+/// It may be late by this part of what the server is allowed.
+const LATENESS: f64 = 0.2;
+/// What must have been done of what was due.
+const DONE: f64 = 0.99;
+/// Of all cores, what it may take: beyond, it waits for itself.
+const CPU: f64 = 0.9;
+
+impl Generator {
+    /// Judges it by what the run asked of the server: whoever measures 100 ms may be late by 20.
+    #[must_use]
+    pub fn judge(
+        recorder: &Recorder,
+        tally: &Tally,
+        seen: Seen,
+        measured: impl Fn(u32) -> bool,
+        asked: &Objective,
+    ) -> Self {
+        let lateness = recorder
+            .row(Kind::Turn)
+            .map(|row| Summary::of(&row.total))
+            .unwrap_or_default();
+        let counts = tally.sum(measured);
+        let mut generator = Self {
+            lateness,
+            offered: counts.offered,
+            done: counts.done,
+            cpu_seconds: seen.cpu.as_secs_f64(),
+            cores: seen.cores,
+            lasted_seconds: seen.lasted.as_secs_f64(),
+            memory: seen.memory,
+            connected: seen.connected,
+            disconnects: seen.disconnects,
+            overrun: seen.overrun,
+            faults: Vec::new(),
+        };
+        generator.faults = generator.find_faults(asked);
+        generator
+    }
+
+    /// The part of all cores that it took.
+    #[must_use]
+    pub fn cpu_share(&self) -> f64 {
+        self.cpu_seconds / self.lasted_seconds.max(1e-9) / self.cores.max(1) as f64
+    }
+
+    fn find_faults(&self, asked: &Objective) -> Vec<String> {
+        let mut faults = Vec::new();
+        let allowed = asked.below_ms * LATENESS;
+        if self.lateness.p99 > allowed {
+            faults.push(format!(
+                "it was late by {:.1} ms at the 99th percentile, and {allowed:.1} ms are allowed",
+                self.lateness.p99
+            ));
+        }
+        if self.offered > 0 && (self.done as f64) < DONE * self.offered as f64 {
+            faults.push(format!(
+                "it did {} of {} things that were due in time",
+                self.done, self.offered
+            ));
+        }
+        if self.cpu_share() > CPU {
+            faults.push(format!(
+                "it took {:.0} % of all {} cores itself",
+                self.cpu_share() * 100.0,
+                self.cores
+            ));
+        }
+        if self.overrun > 0 {
+            faults.push(format!("it was too slow to take {} arrivals", self.overrun));
+        }
+        faults
+    }
+
+    /// Adds another generator of the same run.
+    pub fn add(&mut self, other: &Self, lateness: Summary) {
+        self.lateness = lateness;
+        self.offered += other.offered;
+        self.done += other.done;
+        self.cpu_seconds += other.cpu_seconds;
+        self.cores = self.cores.max(other.cores);
+        self.lasted_seconds = self.lasted_seconds.max(other.lasted_seconds);
+        self.memory = self.memory.zip(other.memory).map(|(one, two)| one + two);
+        self.connected += other.connected;
+        self.disconnects += other.disconnects;
+        self.overrun += other.overrun;
+        self.faults.extend(other.faults.iter().cloned());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::latency::Sample;
+
+    fn judged(late_ms: u64, done: u64, cpu: u64, overrun: u64) -> Generator {
+        let mut recorder = Recorder::default();
+        for _ in 0..1000 {
+            recorder.record(&Sample {
+                kind: Kind::Turn,
+                due: Duration::ZERO,
+                took: Duration::from_millis(late_ms),
+                error: None,
+                measured: true,
+            });
+        }
+        let mut tally = Tally::default();
+        tally.at(0).offered = 1000;
+        tally.at(0).done = done;
+        tally.at(9).offered = 5000;
+        let seen = Seen {
+            lasted: Duration::from_secs(10),
+            cpu: Duration::from_secs(cpu),
+            memory: None,
+            connected: 2,
+            disconnects: 0,
+            overrun,
+            cores: 2,
+        };
+        Generator::judge(&recorder, &tally, seen, |second| second < 5, &Objective::default())
+    }
+
+    #[test]
+    fn a_generator_in_time_has_no_faults_and_one_that_is_not_says_why() {
+        assert!(judged(15, 1000, 10, 0).faults.is_empty());
+        for (faulty, word) in [
+            (judged(25, 1000, 10, 0), "late"),
+            (judged(1, 980, 10, 0), "980 of 1000"),
+            (judged(1, 1000, 19, 0), "cores"),
+            (judged(1, 1000, 1, 3), "arrivals"),
+        ] {
+            assert_eq!(faulty.faults.len(), 1, "{:?}", faulty.faults);
+            assert!(faulty.faults[0].contains(word), "{:?}", faulty.faults);
+        }
+    }
+}

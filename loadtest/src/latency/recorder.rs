@@ -1,0 +1,205 @@
+//! Collects samples. Who measures keeps some back and hands them over many at a time.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+
+use super::Kind;
+
+/// One thing that was waited for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sample {
+    pub kind: Kind,
+    /// When it was due, since the start of the run.
+    pub due: Duration,
+    pub took: Duration,
+    /// The code of the error when it failed; its time is then none of an answer and counts among the errors alone.
+    pub error: Option<Box<str>>,
+    /// Whether it counts for the totals; all count for the series.
+    pub measured: bool,
+}
+
+/// What is known of one kind.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Row {
+    /// Microseconds, to three digits.
+    pub total: Histogram<u64>,
+    /// Of what is measured, by code.
+    pub errors: BTreeMap<Box<str>, u64>,
+    /// By the second in which it was due.
+    pub seconds: Seconds,
+}
+
+/// Seconds of the run, with their histograms to two digits and the number of errors.
+pub type Seconds = BTreeMap<u32, (Histogram<u32>, u64)>;
+
+/// Samples by kind.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Recorder {
+    rows: BTreeMap<Kind, Row>,
+}
+
+/// More codes than a server has: a server that makes them up does not fill our memory.
+const MOST_CODES: usize = 64;
+
+impl Default for Row {
+    fn default() -> Self {
+        Self {
+            total: digits(3),
+            errors: BTreeMap::new(),
+            seconds: Seconds::new(),
+        }
+    }
+}
+
+impl Recorder {
+    pub fn record(&mut self, sample: &Sample) {
+        let row = self.rows.entry(sample.kind).or_default();
+        let second = u32::try_from(sample.due.as_secs()).unwrap_or(u32::MAX);
+        let (histogram, failed) = row.seconds.entry(second).or_insert_with(|| (digits(2), 0));
+        if let Some(code) = &sample.error {
+            *failed += 1;
+            if sample.measured {
+                count(&mut row.errors, code, 1);
+            }
+            return;
+        }
+        let micros = u64::try_from(sample.took.as_micros()).unwrap_or(u64::MAX);
+        // Both grow as they need to: nothing is cut off.
+        let _ = histogram.record(micros);
+        if sample.measured {
+            let _ = row.total.record(micros);
+        }
+    }
+
+    /// Adds what another part of the run recorded.
+    pub fn add(&mut self, other: &Self) {
+        for (kind, theirs) in &other.rows {
+            self.rows.entry(*kind).or_default().add(theirs);
+        }
+    }
+
+    #[must_use]
+    pub fn row(&self, kind: Kind) -> Option<&Row> {
+        self.rows.get(&kind)
+    }
+
+    pub fn rows(&self) -> impl Iterator<Item = (Kind, &Row)> {
+        self.rows.iter().map(|(kind, row)| (*kind, row))
+    }
+}
+
+impl FromIterator<(Kind, Row)> for Recorder {
+    fn from_iter<I: IntoIterator<Item = (Kind, Row)>>(rows: I) -> Self {
+        Self {
+            rows: rows.into_iter().collect(),
+        }
+    }
+}
+
+impl Row {
+    pub fn add(&mut self, other: &Self) {
+        // Both grow as they need to.
+        let _ = self.total.add(&other.total);
+        for (code, times) in &other.errors {
+            count(&mut self.errors, code, *times);
+        }
+        for (second, (histogram, failed)) in &other.seconds {
+            let (sum, sum_failed) = self.seconds.entry(*second).or_insert_with(|| (digits(2), 0));
+            let _ = sum.add(histogram);
+            *sum_failed += failed;
+        }
+    }
+
+    /// Measured ones that failed.
+    #[must_use]
+    pub fn failed(&self) -> u64 {
+        self.errors.values().sum()
+    }
+}
+
+fn count(errors: &mut BTreeMap<Box<str>, u64>, code: &str, times: u64) {
+    let known = errors.len() < MOST_CODES || errors.contains_key(code);
+    let code = if known { code } else { "OTHER" };
+    *errors.entry(code.into()).or_default() += times;
+}
+
+/// An empty histogram of so many digits that grows as it needs to.
+fn digits<C: hdrhistogram::Counter>(digits: u8) -> Histogram<C> {
+    #[expect(clippy::expect_used, reason = "up to five digits can be had")]
+    Histogram::new(digits).expect("a histogram")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::latency::Summary;
+
+    fn sample(due: u64, took: u64) -> Sample {
+        Sample {
+            kind: Kind::Deliver,
+            due: Duration::from_millis(due),
+            took: Duration::from_millis(took),
+            error: None,
+            measured: true,
+        }
+    }
+
+    #[test]
+    fn what_is_due_in_a_freeze_counts_with_all_it_waited() {
+        let mut recorder = Recorder::default();
+        // One message a millisecond for ten seconds; the server stands still from 4.0 s to 4.8 s.
+        for due in 0..10_000u64 {
+            let took = if (4000..4800).contains(&due) { 4800 - due } else { 1 };
+            recorder.record(&sample(due, took));
+        }
+        let row = recorder.row(Kind::Deliver).unwrap();
+        let all = Summary::of(&row.total);
+        assert_eq!(all.count, 10_000);
+        assert!((all.p50 - 1.0).abs() < 0.01 && (all.max - 800.0).abs() < 1.0, "{all:?}");
+        // 800 of 10,000 waited; the 99th percentile is 100 from the longest.
+        assert!((all.p99 - 700.0).abs() < 700.0 * 0.01, "{all:?}");
+        let in_second = |second: u32| Summary::of(&row.seconds[&second].0);
+        assert!((in_second(4).p50 - 300.0).abs() < 10.0, "{:?}", in_second(4));
+        assert!(in_second(5).max < 1.1);
+    }
+
+    #[test]
+    fn errors_count_beside_and_only_measured_ones_in_all() {
+        let mut recorder = Recorder::default();
+        let failed = |code: &str, measured| Sample {
+            error: Some(code.into()),
+            measured,
+            ..sample(0, 5)
+        };
+        recorder.record(&failed("SERVICE_UNAVAILABLE", true));
+        recorder.record(&failed("SERVICE_UNAVAILABLE", false));
+        recorder.record(&Sample {
+            measured: false,
+            ..sample(0, 5)
+        });
+        (0..500).for_each(|number| recorder.record(&failed(&format!("MADE_UP_{number}"), true)));
+        let row = recorder.row(Kind::Deliver).unwrap();
+        assert_eq!((row.total.len(), row.failed()), (0, 501));
+        assert_eq!(row.errors["SERVICE_UNAVAILABLE"], 1);
+        assert_eq!(row.errors.len(), MOST_CODES + 1);
+        assert_eq!((row.seconds[&0].0.len(), row.seconds[&0].1), (1, 502));
+    }
+
+    #[test]
+    fn parts_add_up_to_the_whole() {
+        let samples: Vec<Sample> = (0..3000)
+            .map(|number| sample(number * 7 % 5000, number * number % 977))
+            .collect();
+        let mut whole = Recorder::default();
+        samples.iter().for_each(|sample| whole.record(sample));
+        let mut sum = Recorder::default();
+        for part in samples.chunks(700) {
+            let mut recorder = Recorder::default();
+            part.iter().for_each(|sample| recorder.record(sample));
+            sum.add(&recorder);
+        }
+        assert_eq!(sum, whole);
+    }
+}

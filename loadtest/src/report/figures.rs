@@ -1,0 +1,120 @@
+//! Numbers as people read them.
+
+use crate::capacity::{End, Limit};
+use crate::result::{Outcome, RunResult};
+
+/// Milliseconds, to three digits, with the unit: `0.42 ms`, `12.3 ms`, `1,240 ms`.
+#[must_use]
+pub fn millis(value: f64) -> String {
+    format!("{} ms", three(value))
+}
+
+/// To three digits, or to one where there are more before the point.
+#[must_use]
+pub(super) fn three(value: f64) -> String {
+    match value.abs() {
+        0.0 => "0".into(),
+        size if size < 1.0 => format!("{value:.2}"),
+        size if size < 10.0 => format!("{value:.2}"),
+        size if size < 100.0 => format!("{value:.1}"),
+        _ => thousands(value),
+    }
+}
+
+/// A whole number with commas: `1,234,567`.
+#[must_use]
+pub fn thousands(value: f64) -> String {
+    let digits = format!("{:.0}", value.abs());
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    if value < 0.0 && text != "0" {
+        format!("-{text}")
+    } else {
+        text
+    }
+}
+
+/// A share as per cent, with as many digits as it takes to see it.
+#[must_use]
+pub(super) fn percent(share: f64) -> String {
+    match share * 100.0 {
+        0.0 => "0 %".into(),
+        part if part < 0.01 => "< 0.01 %".into(),
+        part if part < 10.0 => format!("{part:.2} %"),
+        part if (part - 100.0).abs() < 1e-9 => "100 %".into(),
+        part => format!("{part:.1} %"),
+    }
+}
+
+pub(super) fn verdict(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Passed => "passed",
+        Outcome::Failed => "failed",
+        Outcome::Invalid => "invalid",
+        Outcome::Unsure => "cannot be told",
+    }
+}
+
+pub(super) fn limit(limit: Limit) -> &'static str {
+    match limit {
+        Limit::Latency => "latency",
+        Limit::Errors => "errors",
+        Limit::Ledger => "the ledger",
+    }
+}
+
+pub(super) fn end(end: End) -> String {
+    match end {
+        End::Found(by) => format!("above it, {} fails", limit(by)),
+        End::Noise => "trials at the same rate disagree: it cannot be told more narrowly".into(),
+        End::Generator => "the generator could not go higher: the server may bear more".into(),
+        End::Nothing(by) => format!("not even the lowest rate holds, for {}", limit(by)),
+        End::Time => "the time was used up".into(),
+    }
+}
+
+/// The capacity in one sentence.
+pub(super) fn capacity(result: &RunResult) -> Option<String> {
+    let found = result.capacity.as_ref()?;
+    let per_second = "per second";
+    let interval = match found.upper {
+        Some(upper) => format!(
+            "between {} and {} {per_second}",
+            thousands(found.lower),
+            thousands(upper)
+        ),
+        None => format!("at least {} {per_second}", thousands(found.lower)),
+    };
+    let confirmed = if found.confirmed { "confirmed" } else { "not confirmed" };
+    Some(format!("{interval}, {confirmed}; {}", end(found.end)))
+}
+
+/// Messages per second that were acknowledged while it was measured.
+pub(super) fn throughput(result: &RunResult) -> f64 {
+    let counted = (0..result.lasts().ceil() as u32)
+        .filter(|second| result.measures(*second))
+        .count();
+    result.tally.sum(|second| result.measures(second)).acked as f64 / counted.max(1) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_short_and_true() {
+        assert_eq!(thousands(1_234_567.4), "1,234,567");
+        assert_eq!(thousands(999.0), "999");
+        assert_eq!(thousands(-1000.0), "-1,000");
+        assert_eq!(millis(0.4249), "0.42 ms");
+        assert_eq!(millis(12.34), "12.3 ms");
+        assert_eq!(millis(1240.0), "1,240 ms");
+        assert_eq!(percent(0.000_01), "< 0.01 %");
+        assert_eq!(percent(0.0123), "1.23 %");
+    }
+}

@@ -1,0 +1,365 @@
+//! The pictures.
+
+use hdrhistogram::Histogram;
+use maud::{Markup, html};
+
+use super::chart::{Chart, Scale};
+use crate::capacity::{Capacity, Outcome};
+use crate::latency::{Kind, Summary};
+use crate::report::figures::{limit, millis, percent, thousands, three};
+use crate::result::RunResult;
+use crate::target::Usage;
+
+/// Latency against rate, with the interval that the capacity is in.
+pub(super) fn capacity(result: &RunResult, found: &Capacity) -> Markup {
+    let objective = &result.objective;
+    let shown: Vec<_> = found
+        .trials
+        .iter()
+        .filter_map(|trial| Some((trial, trial.latency?)))
+        .collect();
+    let rates = shown.iter().map(|(trial, _)| trial.rate);
+    let values = shown
+        .iter()
+        .flat_map(|(_, latency)| [latency.low, latency.high])
+        .chain([objective.below_ms]);
+    let mut chart = Chart::new(
+        380.0,
+        (
+            "offered per second",
+            Scale::decades(rates.clone().chain(rates.clone().map(|rate| rate * 1.1))),
+        ),
+        ("delivery in ms", Scale::decades(values)),
+    );
+    let upper = found.upper.unwrap_or_else(|| rates.fold(found.lower, f64::max));
+    chart.stretch(found.lower, upper, "interval", "");
+    for (trial, latency) in &shown {
+        let (class, how) = match trial.outcome {
+            Outcome::Holds => ("holds", "holds".to_owned()),
+            Outcome::Fails(by) => ("fails", format!("fails by {}", limit(by))),
+            Outcome::Unsure => ("unsure", "unsure".to_owned()),
+            Outcome::Invalid => ("invalid", "invalid: the generator was the bottleneck".to_owned()),
+        };
+        let tip = format!(
+            "{}/s: {} ({} to {}), {} failed, {}/s acknowledged: {how}",
+            thousands(trial.rate),
+            millis(latency.estimate),
+            three(latency.low),
+            three(latency.high),
+            percent(trial.errors),
+            thousands(trial.achieved)
+        );
+        chart.point(trial.rate, (latency.low, latency.estimate, latency.high), class, &tip);
+    }
+    chart.level(
+        objective.below_ms,
+        &format!("objective: {}", millis(objective.below_ms)),
+    );
+    html! {
+        section {
+            h2 { "Capacity" }
+            p.lead { "Each point is a trial: its " (percent(objective.quantile)) " quantile of delivery, from the moment a message was due, with the interval it is known to. "
+                "The shaded stretch is where the capacity lies." }
+            p.legend { span.key.holds { "holds" } span.key.fails { "fails" } span.key.unsure { "unsure" } span.key.invalid { "invalid" } }
+            (chart.draw("latency of delivery against the offered rate"))
+        }
+    }
+}
+
+/// Bands of the percentiles of delivery, by the second in which messages were due.
+pub(super) fn latency_over_time(result: &RunResult) -> Markup {
+    // What the scenario is about: the kind that came most often, delivery before all.
+    let kind = if result.latencies.contains_key(&Kind::Deliver) {
+        Some(Kind::Deliver)
+    } else {
+        let kinds = result
+            .latencies
+            .iter()
+            .filter(|(kind, _)| !matches!(kind, Kind::Turn | Kind::Connect));
+        kinds
+            .max_by_key(|(_, measured)| measured.summary.count)
+            .map(|(kind, _)| *kind)
+    };
+    let Some((kind, measured)) = kind.and_then(|kind| Some((kind, result.latencies.get(&kind)?))) else {
+        return html! {};
+    };
+    let seconds: Vec<(f64, Summary)> = measured
+        .seconds
+        .iter()
+        .filter(|(_, second)| !second.histogram.0.is_empty())
+        .map(|(second, measured)| (f64::from(*second) + 0.5, Summary::of(&measured.histogram.0)))
+        .collect();
+    let values = seconds.iter().flat_map(|(_, summary)| [summary.p50, summary.max]);
+    let mut chart = Chart::new(
+        340.0,
+        ("seconds since the start", time_axis(result)),
+        (
+            if kind == Kind::Deliver { "delivery in ms" } else { "ms" },
+            Scale::decades(values),
+        ),
+    );
+    phases(&mut chart, result);
+    let between = |low: fn(&Summary) -> f64, high: fn(&Summary) -> f64| {
+        seconds
+            .iter()
+            .map(|(at, summary)| (*at, low(summary), high(summary)))
+            .collect::<Vec<_>>()
+    };
+    chart.band(&between(|summary| summary.p99, |summary| summary.max), "b4");
+    chart.band(&between(|summary| summary.p90, |summary| summary.p99), "b3");
+    chart.band(&between(|summary| summary.p50, |summary| summary.p90), "b2");
+    chart.band(&between(|summary| summary.min, |summary| summary.p50), "b1");
+    let median: Vec<_> = seconds.iter().map(|(at, summary)| (*at, summary.p50)).collect();
+    chart.line(&median, "median");
+    for (at, summary) in &seconds {
+        let tip = format!(
+            "second {:.0}: {} · p50 {} · p90 {} · p99 {} · max {}",
+            at - 0.5,
+            thousands(summary.count as f64),
+            millis(summary.p50),
+            millis(summary.p90),
+            millis(summary.p99),
+            millis(summary.max)
+        );
+        chart.tip(at - 0.5, at + 0.5, &tip);
+    }
+    html! {
+        section {
+            h2 { "Latency over time" }
+            p.lead { "Of " (kind.name()) ", from the moment it was due, in the second in which it was due: whatever the server made wait is in there with all of its wait." }
+            p.legend { span.key.b1 { "up to the median" } span.key.b2 { "to p90" } span.key.b3 { "to p99" } span.key.b4 { "to the slowest" } }
+            (chart.draw("percentiles of the latency by second"))
+        }
+    }
+}
+
+/// The latency of every quantile, stretched towards the slowest.
+pub(super) fn percentiles(result: &RunResult) -> Markup {
+    const SHOWN: [(Kind, &str); 4] = [
+        (Kind::Ack, "c1"),
+        (Kind::Deliver, "c2"),
+        (Kind::Read, "c3"),
+        (Kind::History, "c4"),
+    ];
+    const OTHERS: [(Kind, &str); 5] = [
+        (Kind::Typing, "c1"),
+        (Kind::Status, "c2"),
+        (Kind::Chats, "c5"),
+        (Kind::Search, "c6"),
+        (Kind::Login, "c3"),
+    ];
+    let known = |(kind, class): (Kind, &'static str)| {
+        let histogram = &result.latencies.get(&kind)?.histogram.0;
+        (!histogram.is_empty()).then_some((kind, class, histogram))
+    };
+    let messages = result
+        .latencies
+        .get(&Kind::Ack)
+        .is_some_and(|measured| measured.summary.count > 0);
+    let shown: Vec<_> = if messages {
+        SHOWN.into_iter().filter_map(known).collect()
+    } else {
+        OTHERS
+            .into_iter()
+            .filter_map(known)
+            .chain(known((Kind::History, "c4")))
+            .collect()
+    };
+    let most = shown.iter().map(|(_, _, histogram)| histogram.len()).max().unwrap_or(0);
+    if most == 0 {
+        return html! {};
+    }
+    // As many nines as there are values for: what is beyond is the slowest one alone.
+    let nines = (most as f64).log10().clamp(2.0, 6.0);
+    let curves: Vec<_> = shown
+        .iter()
+        .map(|(kind, class, histogram)| (kind, class, curve(histogram, nines)))
+        .collect();
+    let values = curves
+        .iter()
+        .flat_map(|(_, _, curve)| curve.iter().map(|(_, value)| *value));
+    let mut chart = Chart::new(
+        340.0,
+        ("share of all that was at least as quick", Scale::Quantile { nines }),
+        ("ms", Scale::decades(values)),
+    );
+    for (_, class, curve) in &curves {
+        chart.line(curve, class);
+    }
+    if messages {
+        chart.level(
+            result.objective.below_ms,
+            &format!("objective: {}", millis(result.objective.below_ms)),
+        );
+    }
+    html! {
+        section {
+            h2 { "Percentiles" }
+            p.lead { "How long what share took at most. To the right, each step is ten times rarer." }
+            p.legend { @for (kind, class, _) in &curves { span class={ "key " (class) } { (kind.name()) } } }
+            (chart.draw("latency by quantile"))
+        }
+    }
+}
+
+fn curve(histogram: &Histogram<u64>, nines: f64) -> Vec<(f64, f64)> {
+    let steps = 160;
+    let most = 1.0 - 1.0 / histogram.len() as f64;
+    (0..=steps)
+        .map(|step| 1.0 - 10f64.powf(-nines * f64::from(step) / f64::from(steps)))
+        // Beyond its last value a curve would be a lie.
+        .filter(|quantile| *quantile <= most + 1e-12)
+        .map(|quantile| (quantile, histogram.value_at_quantile(quantile) as f64 / 1000.0))
+        .collect()
+}
+
+/// What was due, and what became of it.
+pub(super) fn throughput(result: &RunResult) -> Markup {
+    let all: Vec<_> = result
+        .tally
+        .seconds()
+        .filter(|(second, _)| f64::from(*second) < result.lasts())
+        .collect();
+    if all.is_empty() {
+        return html! {};
+    }
+    // The last second may be no whole one.
+    let length = |second: u32| (result.lasts() - f64::from(second)).clamp(0.05, 1.0);
+    let per_second = |of: fn(&crate::tally::Second) -> u64| {
+        let points = all
+            .iter()
+            .map(|(second, counts)| (f64::from(*second) + 0.5, of(counts) as f64 / length(*second)));
+        points.collect::<Vec<_>>()
+    };
+    let offered = per_second(|counts| counts.offered);
+    let lines = [
+        ("done", "c4", per_second(|counts| counts.done)),
+        ("acknowledged", "c1", per_second(|counts| counts.acked)),
+        ("delivered", "c2", per_second(|counts| counts.delivered)),
+    ];
+    let values = lines
+        .iter()
+        .flat_map(|(_, _, points)| points.iter().map(|(_, value)| *value))
+        .chain(offered.iter().map(|(_, value)| *value));
+    let mut chart = Chart::new(
+        280.0,
+        ("seconds since the start", time_axis(result)),
+        ("per second", Scale::from_zero(values)),
+    );
+    phases(&mut chart, result);
+    let below: Vec<_> = offered.iter().map(|(at, value)| (*at, 0.0, *value)).collect();
+    chart.band(&below, "offered");
+    for (_, class, points) in lines
+        .iter()
+        .filter(|(_, _, points)| points.iter().any(|(_, value)| *value > 0.0))
+    {
+        chart.line(points, class);
+    }
+    for (second, counts) in &all {
+        let tip = format!(
+            "second {second}: {} due, {} done, {} sent, {} acknowledged, {} delivered",
+            counts.offered, counts.done, counts.sent, counts.acked, counts.delivered
+        );
+        chart.tip(f64::from(*second), f64::from(*second) + 1.0, &tip);
+    }
+    html! {
+        section {
+            h2 { "Offered and achieved" }
+            p.lead { "The schedule does not wait for the server: what is due is done, or the generator is to blame. "
+                "An event that goes to several devices counts for each." }
+            p.legend { span.key.offered { "due" } @for (name, class, _) in &lines { span class={ "key " (class) } { (name) } } }
+            (chart.draw("rates over time"))
+        }
+    }
+}
+
+/// When things failed.
+pub(super) fn errors_over_time(result: &RunResult) -> Markup {
+    let all: Vec<_> = result.tally.seconds().filter(|(_, counts)| counts.errors > 0).collect();
+    let values = all.iter().map(|(_, counts)| counts.errors as f64);
+    let mut chart = Chart::new(
+        170.0,
+        ("", time_axis(result)),
+        ("errors per second", Scale::from_zero(values)),
+    );
+    for (second, counts) in all {
+        chart.bar(f64::from(second), 1.0, counts.errors as f64, "errors");
+        let tip = format!("second {second}: {} errors", thousands(counts.errors as f64));
+        chart.tip(f64::from(second), f64::from(second) + 1.0, &tip);
+    }
+    chart.draw("errors by second")
+}
+
+/// What the server used.
+pub(super) fn resources(result: &RunResult) -> Markup {
+    type Of = fn(&Usage) -> Option<f64>;
+    let pictures: [(&'static str, &str, Of); 4] = [
+        ("cores", "c1", |usage| usage.cores),
+        ("MiB", "c2", |usage| usage.memory),
+        ("sockets", "c3", |usage| usage.sockets.map(|sockets| sockets as f64)),
+        ("writes waiting", "c4", |usage| usage.queue.map(|queue| queue as f64)),
+    ];
+    let drawn: Vec<_> = pictures
+        .into_iter()
+        .filter_map(|(name, class, of)| {
+            let points: Vec<_> = result
+                .usage
+                .iter()
+                .filter_map(|usage| Some((f64::from(usage.second), of(usage)?)))
+                .collect();
+            (!points.is_empty()).then_some((name, class, points))
+        })
+        .collect();
+    if drawn.is_empty() {
+        return html! {
+            section { h2 { "The server" } p.lead { "Nothing is known of what it used: its processes are elsewhere, and no --metrics-url was given." } }
+        };
+    }
+    html! {
+        section {
+            h2 { "The server" }
+            p.lead { "What its " @if result.target.nodes.len() > 1 { (result.target.nodes.len()) " nodes" } @else { "process" } " used, by the second. "
+                @if result.environment.cores > 0 { "This machine has " (result.environment.cores) " cores, for the generator too." } }
+            div.smalls { @for (name, class, points) in drawn { (small(result, name, class, &points)) } }
+        }
+    }
+}
+
+fn small(result: &RunResult, name: &'static str, class: &str, points: &[(f64, f64)]) -> Markup {
+    let values = points.iter().map(|(_, value)| *value);
+    let mut chart = Chart::narrow(170.0, ("", time_axis(result)), (name, Scale::from_zero(values)));
+    let below: Vec<_> = points.iter().map(|(at, value)| (*at, 0.0, *value)).collect();
+    chart.band(&below, class);
+    chart.line(points, class);
+    for (at, value) in points {
+        chart.tip(at - 0.5, at + 0.5, &format!("second {at:.0}: {} {name}", three(*value)));
+    }
+    chart.draw(name)
+}
+
+fn time_axis(result: &RunResult) -> Scale {
+    Scale::Linear {
+        from: 0.0,
+        to: result.lasts().max(1.0),
+    }
+}
+
+/// Names the phases behind everything else, those that do not count greyed.
+fn phases(chart: &mut Chart, result: &RunResult) {
+    let mut began = 0.0;
+    for (number, phase) in result.phases.iter().enumerate() {
+        let ends = began + phase.lasts.as_secs_f64();
+        let class = match (phase.measured, number % 2) {
+            (false, _) => "unmeasured",
+            (true, 0) => "even",
+            (true, _) => "odd",
+        };
+        let name = if result.phases.len() > 1 {
+            phase.name.as_str()
+        } else {
+            ""
+        };
+        chart.stretch(began, ends, class, name);
+        began = ends;
+    }
+}

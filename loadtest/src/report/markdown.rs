@@ -1,0 +1,76 @@
+//! A summary in Markdown, for a pull request or a job's page.
+
+use std::fmt::Write as _;
+
+use super::figures::{capacity, millis, percent, thousands, throughput, verdict};
+use crate::latency::Kind;
+use crate::result::{Outcome, RunResult};
+
+/// The document.
+#[must_use]
+pub fn render(result: &RunResult) -> String {
+    let mut text = String::new();
+    let sign = match result.verdict.outcome {
+        Outcome::Passed => "✅",
+        Outcome::Failed => "❌",
+        Outcome::Invalid => "⚠️",
+        Outcome::Unsure => "❔",
+    };
+    // Writing to a text does not fail.
+    let _ = writeln!(
+        text,
+        "## {sign} {} · {}: {}\n",
+        result.scenario,
+        result.profile,
+        verdict(result.verdict.outcome)
+    );
+    for reason in &result.verdict.reasons {
+        let _ = writeln!(text, "- {reason}");
+    }
+    if let Some(capacity) = capacity(result) {
+        let _ = writeln!(text, "\n**Capacity:** {capacity}.");
+    }
+    let _ = writeln!(
+        text,
+        "\n{} on {}, {} users with {} devices; {} messages, {} per second.\n",
+        result.target.kind,
+        result.environment.processor,
+        thousands(result.size.users as f64),
+        thousands(result.size.devices as f64),
+        thousands(result.ledger.sent as f64),
+        thousands(throughput(result)),
+    );
+    let _ = writeln!(text, "| | count | p50 | p90 | p99 | p99.9 | max | failed |");
+    let _ = writeln!(text, "|---|---:|---:|---:|---:|---:|---:|---:|");
+    for (kind, measured) in result.latencies.iter().filter(|(kind, _)| **kind != Kind::Turn) {
+        let summary = &measured.summary;
+        let _ = writeln!(
+            text,
+            "| {} | {} | {} | {} | {} | {} | {} | {} |",
+            kind.name(),
+            thousands(summary.count as f64),
+            millis(summary.p50),
+            millis(summary.p90),
+            millis(summary.p99),
+            millis(summary.p999),
+            millis(summary.max),
+            thousands(measured.failed() as f64),
+        );
+    }
+    let found: Vec<String> = result
+        .ledger
+        .findings()
+        .iter()
+        .map(|(name, count)| format!("{count} {name}"))
+        .collect();
+    let _ = writeln!(text, "\n**Ledger:** {}.", found.join(", "));
+    let generator = &result.generator;
+    let _ = writeln!(
+        text,
+        "**Generator:** late by {} at p99, did {} of what was due, {} of all cores.",
+        millis(generator.lateness.p99),
+        percent(generator.done as f64 / generator.offered.max(1) as f64),
+        percent(generator.cpu_share()),
+    );
+    text
+}

@@ -1,0 +1,162 @@
+//! What is printed in the end.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use super::figures::{capacity, limit, millis, percent, thousands, three, throughput, verdict};
+use crate::capacity::{Outcome as Held, Step, Trial};
+use crate::compare::{Comparison, Judgement};
+use crate::latency::Kind;
+use crate::result::RunResult;
+
+/// The table, with the verdict first.
+#[must_use]
+pub fn render(result: &RunResult, directory: &Path) -> String {
+    let mut text = String::new();
+    // Writing to a text does not fail.
+    let _ = writeln!(
+        text,
+        "\n{} · {} · {}: {}",
+        result.scenario,
+        result.profile,
+        result.target.kind,
+        verdict(result.verdict.outcome).to_uppercase()
+    );
+    for reason in &result.verdict.reasons {
+        let _ = writeln!(text, "  ! {reason}");
+    }
+    if let Some(capacity) = capacity(result) {
+        let _ = writeln!(text, "  capacity: {capacity}");
+    }
+    let _ = writeln!(
+        text,
+        "\n{:>10} {:>10} {:>10} {:>10} {:>10} {:>10} {:>10} {:>8}",
+        "", "count", "p50", "p90", "p99", "p99.9", "max", "failed"
+    );
+    for (kind, measured) in result.latencies.iter().filter(|(kind, _)| **kind != Kind::Turn) {
+        let summary = &measured.summary;
+        let _ = writeln!(
+            text,
+            "{:>10} {:>10} {:>10} {:>10} {:>10} {:>10} {:>10} {:>8}",
+            kind.name(),
+            thousands(summary.count as f64),
+            millis(summary.p50),
+            millis(summary.p90),
+            millis(summary.p99),
+            millis(summary.p999),
+            millis(summary.max),
+            thousands(measured.failed() as f64)
+        );
+    }
+    let ledger = &result.ledger;
+    let found: Vec<String> = ledger
+        .findings()
+        .iter()
+        .filter(|(_, count)| *count > 0)
+        .map(|(name, count)| format!("{} {name}", thousands(*count as f64)))
+        .collect();
+    let _ = writeln!(
+        text,
+        "\nledger     {} sent, {} stored, {} of {} events told, {} read back: {}",
+        thousands(ledger.sent as f64),
+        thousands(ledger.acked as f64),
+        thousands(ledger.told as f64),
+        thousands(ledger.owed as f64),
+        thousands(ledger.read_back as f64),
+        match (ledger.is_clean(), found.is_empty()) {
+            (true, _) => "it balances".into(),
+            (false, true) => "the sums do not fit".into(),
+            (false, false) => found.join(", "),
+        }
+    );
+    let generator = &result.generator;
+    let _ = writeln!(
+        text,
+        "generator  late by {} at p99, did {} of what was due, {:.2} CPU-s per 100,000 messages, {} of all cores",
+        millis(generator.lateness.p99),
+        percent(generator.done as f64 / generator.offered.max(1) as f64),
+        generator.cpu_seconds / (ledger.sent.max(1) as f64) * 100_000.0,
+        percent(generator.cpu_share()),
+    );
+    let most = |value: fn(&crate::target::Usage) -> Option<f64>| {
+        result
+            .usage
+            .iter()
+            .filter_map(value)
+            .fold(None, |most: Option<f64>, one| {
+                Some(most.map_or(one, |most| most.max(one)))
+            })
+    };
+    if let (Some(cores), Some(memory)) = (most(|usage| usage.cores), most(|usage| usage.memory)) {
+        let _ = writeln!(
+            text,
+            "server     at most {cores:.2} cores, {} MiB, {} sockets",
+            three(memory),
+            most(|usage| usage.sockets.map(|sockets| sockets as f64)).map_or("?".into(), thousands)
+        );
+    }
+    let _ = writeln!(
+        text,
+        "load       {} messages per second acknowledged, seed {}",
+        thousands(throughput(result)),
+        result.seed
+    );
+    let _ = writeln!(text, "report     {}", directory.join("report.html").display());
+    text
+}
+
+/// One trial of a search, as it is said when it is over.
+#[must_use]
+pub fn trial_line(trial: &Trial) -> String {
+    let step = match trial.step {
+        Step::Bracket => "bracket",
+        Step::Narrow => "narrow",
+        Step::Confirm => "confirm",
+    };
+    let outcome = match trial.outcome {
+        Held::Holds => "holds".into(),
+        Held::Fails(by) => format!("fails by {}", limit(by)),
+        Held::Unsure => "unsure".into(),
+        Held::Invalid => "invalid: the generator was the bottleneck".into(),
+    };
+    let latency = trial.latency.map_or("nothing delivered".into(), |latency| {
+        format!(
+            "{} ({} to {})",
+            millis(latency.estimate),
+            three(latency.low),
+            three(latency.high)
+        )
+    });
+    format!("{step:>8} {:>9}/s  {latency:<32} {outcome}", thousands(trial.rate))
+}
+
+/// A comparison.
+#[must_use]
+pub fn compared(comparison: &Comparison) -> String {
+    let mut text = String::new();
+    let _ = writeln!(text, "{:<28} {:>26} {:>26} {:>9}", "", "base", "new", "change");
+    for line in &comparison.lines {
+        let interval = |of: &crate::bootstrap::Interval| {
+            format!("{} ({} to {})", three(of.estimate), three(of.low), three(of.high))
+        };
+        let _ = writeln!(
+            text,
+            "{:<28} {:>26} {:>26} {:>+8.1}%  {}",
+            line.what,
+            interval(&line.base),
+            interval(&line.new),
+            line.change * 100.0,
+            match line.judgement {
+                Judgement::Better => "better",
+                Judgement::Same => "same",
+                Judgement::Worse => "WORSE",
+                Judgement::Unsure => "cannot be told",
+            }
+        );
+    }
+    for remark in &comparison.remarks {
+        let _ = writeln!(text, "! {remark}");
+    }
+    let _ = writeln!(text, "{}", comparison.sentence());
+    text
+}

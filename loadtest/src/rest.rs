@@ -1,0 +1,178 @@
+//! The REST calls that the load tests make, each by one shared client without cookies.
+
+use std::time::Duration;
+
+use chat_protocol::{ApiError, ChatHistory, ErrorCode, MessageEnvelope, SendMessage, UserId};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use url::Url;
+
+/// One node.
+#[derive(Debug, Clone)]
+pub struct Rest {
+    client: reqwest::Client,
+    base: Url,
+}
+
+/// Why a call failed. Never shows what was sent.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum CallError {
+    #[error("the server refused: {code} (HTTP {status})")]
+    Refused { status: u16, code: ErrorCode },
+    #[error("no answer within {} s", PATIENCE.as_secs())]
+    Late,
+    #[error("the server cannot be reached, or the connection broke")]
+    Network,
+    #[error("the answer is none of this API (HTTP {0})")]
+    Unknown(u16),
+}
+
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Of one page of history: the contract's most.
+const PAGE: usize = 100;
+
+impl Rest {
+    /// # Errors
+    ///
+    /// When no client can be made on this system.
+    pub fn new(base: Url) -> Result<Self, CallError> {
+        let client = reqwest::Client::builder()
+            .timeout(PATIENCE)
+            .tcp_nodelay(true)
+            .build()
+            .map_err(|_| CallError::Network)?;
+        Ok(Self { client, base })
+    }
+
+    #[must_use]
+    pub fn base(&self) -> &Url {
+        &self.base
+    }
+
+    /// Any call that takes a body.
+    ///
+    /// # Errors
+    ///
+    /// As [`CallError`] says.
+    pub async fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        token: Option<&str>,
+        body: &impl Serialize,
+    ) -> Result<T, CallError> {
+        let mut request = self.client.post(self.url(path)).json(body);
+        if let Some(token) = token {
+            request = request.bearer_auth(token);
+        }
+        answer(request).await
+    }
+
+    /// Any call that takes none.
+    ///
+    /// # Errors
+    ///
+    /// As [`CallError`] says.
+    pub async fn get<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+        token: &str,
+    ) -> Result<T, CallError> {
+        let mut url = self.url(path);
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        answer(self.client.get(url).bearer_auth(token)).await
+    }
+
+    /// Sends a message by REST; returns its place in the chat, 0 on a server that does not count.
+    ///
+    /// # Errors
+    ///
+    /// As [`CallError`] says.
+    pub async fn send(&self, token: &str, to: &UserId, content: &str) -> Result<u64, CallError> {
+        let body = SendMessage {
+            to: to.clone(),
+            content: content.into(),
+            message_type: None,
+            chat_id: None,
+            client_message_id: None,
+        };
+        let sent: MessageEnvelope = self.post("/api/messages/send", Some(token), &body).await?;
+        Ok(sent.message.seq.unwrap_or(0))
+    }
+
+    /// All of a conversation behind a place, in order.
+    ///
+    /// # Errors
+    ///
+    /// As [`CallError`] says.
+    pub async fn history_after(
+        &self,
+        token: &str,
+        peer: &UserId,
+        after: u64,
+    ) -> Result<Vec<chat_protocol::Message>, CallError> {
+        let path = format!("/api/messages/conversation/{peer}");
+        let limit = PAGE.to_string();
+        let mut items = Vec::new();
+        let mut cursor: Option<String> = None;
+        loop {
+            let after = after.to_string();
+            let mut query = vec![("limit", limit.as_str())];
+            match &cursor {
+                Some(cursor) => query.push(("cursor", cursor)),
+                None => query.push(("after", &after)),
+            }
+            let page: ChatHistory = self.get(&path, &query, token).await?;
+            items.extend(page.items);
+            match page.next_cursor {
+                Some(next) => cursor = Some(next),
+                None => return Ok(items),
+            }
+        }
+    }
+
+    fn url(&self, path: &str) -> Url {
+        let mut url = self.base.clone();
+        let base = url.path().trim_end_matches('/').to_owned();
+        url.set_path(&format!("{base}{path}"));
+        url
+    }
+}
+
+impl CallError {
+    /// As it is counted.
+    #[must_use]
+    pub fn code(&self) -> Box<str> {
+        match self {
+            Self::Refused { code, .. } => code.as_str().into(),
+            Self::Late => "NO_ANSWER".into(),
+            Self::Network => "NETWORK".into(),
+            Self::Unknown(status) => format!("HTTP_{status}").into(),
+        }
+    }
+}
+
+async fn answer<T: DeserializeOwned>(request: reqwest::RequestBuilder) -> Result<T, CallError> {
+    let network = |error: reqwest::Error| {
+        if error.is_timeout() {
+            CallError::Late
+        } else {
+            CallError::Network
+        }
+    };
+    let response = request.send().await.map_err(network)?;
+    let status = response.status();
+    let body = response.bytes().await.map_err(network)?;
+    if status.is_success() {
+        return serde_json::from_slice(&body).map_err(|_| CallError::Unknown(status.as_u16()));
+    }
+    match serde_json::from_slice::<ApiError>(&body) {
+        Ok(error) => Err(CallError::Refused {
+            status: status.as_u16(),
+            code: error.code,
+        }),
+        Err(_) => Err(CallError::Unknown(status.as_u16())),
+    }
+}

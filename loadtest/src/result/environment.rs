@@ -1,0 +1,51 @@
+//! The machine that a run was made on.
+
+use serde::{Deserialize, Serialize};
+
+/// What figures depend on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Environment {
+    pub system: String,
+    pub processor: String,
+    pub cores: usize,
+    /// In GiB.
+    pub memory: f64,
+    /// Whether this program was built without optimization: then its own cost is several times what it should be.
+    pub debug_build: bool,
+    /// What else the machine had to do before the run: the load average of the last minute.
+    pub load_before: f64,
+}
+
+impl Environment {
+    /// This machine.
+    #[must_use]
+    pub fn here() -> Self {
+        let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+        let field = |text: &str, name: &str| {
+            let line = text.lines().find(|line| line.starts_with(name))?;
+            Some(line.split_once(':')?.1.trim().to_owned())
+        };
+        let kib =
+            field(&read("/proc/meminfo"), "MemTotal").and_then(|text| text.split(' ').next()?.parse::<f64>().ok());
+        let kernel = read("/proc/sys/kernel/osrelease");
+        Self {
+            system: format!("{} {} {}", std::env::consts::OS, kernel.trim(), std::env::consts::ARCH),
+            processor: field(&read("/proc/cpuinfo"), "model name").unwrap_or_else(|| "unknown".into()),
+            cores: cores(),
+            memory: kib.map_or(0.0, |kib| (kib / 1024.0 / 1024.0 * 10.0).round() / 10.0),
+            debug_build: cfg!(debug_assertions),
+            load_before: read("/proc/loadavg")
+                .split(' ')
+                .next()
+                .and_then(|load| load.parse().ok())
+                .unwrap_or(0.0),
+        }
+    }
+}
+
+/// That this process may use.
+#[must_use]
+pub fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}

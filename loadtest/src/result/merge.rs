@@ -1,0 +1,122 @@
+//! Parts of a run, made one: nothing is lost by it, and nothing averaged.
+
+use super::verdict::judge;
+use super::{Measured, RunResult};
+use crate::latency::{Kind, Recorder, Summary};
+use crate::target::Usage;
+
+/// The parts are not parts of one run.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MergeError {
+    #[error("there is nothing to merge")]
+    Nothing,
+    #[error("the parts are of different runs: their {0} differs")]
+    Different(&'static str),
+    #[error("shard {0} is there twice")]
+    Twice(usize),
+    #[error("of {count} shards, {} missing", .missing.iter().map(|index| format!("{}/{}", index + 1, .count)).collect::<Vec<_>>().join(", "))]
+    Missing { count: usize, missing: Vec<usize> },
+}
+
+/// Makes one result of all shards of a run.
+///
+/// # Errors
+///
+/// When they are not all the shards of one run.
+pub fn merge(parts: &[RunResult]) -> Result<RunResult, MergeError> {
+    let (first, others) = parts.split_first().ok_or(MergeError::Nothing)?;
+    let mut whole = first.clone();
+    let mut recorder = first.recorder();
+    for part in others {
+        same(first, part)?;
+        recorder.add(&part.recorder());
+        whole.tally.add(&part.tally);
+        whole.ledger.add(&part.ledger);
+        whole.shards.extend(part.shards.iter().copied());
+        whole.judges_latency &= part.judges_latency;
+        whole.cut_short |= part.cut_short;
+        whole.size.users += part.size.users;
+        whole.size.devices += part.size.devices;
+        whole.size.silent += part.size.silent;
+        whole.thresholds.extend(part.thresholds.iter().cloned());
+        // All look at the same server: who saw more saw better.
+        if seen(&part.usage) > seen(&whole.usage) {
+            whole.usage = part.usage.clone();
+            whole.drift = part.drift.clone();
+        }
+        if part.began < whole.began {
+            whole.began.clone_from(&part.began);
+        }
+        whole.generator.add(&part.generator, Summary::default());
+    }
+    whole.shards.sort_unstable_by_key(|shard| shard.index);
+    complete(&whole)?;
+    whole.generator.lateness = lateness(&recorder);
+    whole.latencies = recorder.rows().map(|(kind, row)| (kind, Measured::from(row))).collect();
+    whole.capacity = None;
+    whole.verdict = judge(&whole);
+    Ok(whole)
+}
+
+fn lateness(recorder: &Recorder) -> Summary {
+    recorder
+        .row(Kind::Turn)
+        .map(|row| Summary::of(&row.total))
+        .unwrap_or_default()
+}
+
+fn same(one: &RunResult, other: &RunResult) -> Result<(), MergeError> {
+    for (equal, what) in [
+        (one.format == other.format, "format"),
+        (one.scenario == other.scenario, "scenario"),
+        (one.profile == other.profile, "profile"),
+        (one.weights == other.weights, "weights"),
+        (one.phases == other.phases, "load"),
+        (one.seed == other.seed, "seed"),
+        (one.objective == other.objective, "objective"),
+        (one.target.nodes == other.target.nodes, "target"),
+        (
+            one.size.message_length == other.size.message_length,
+            "length of messages",
+        ),
+        (
+            one.size.read_every == other.size.read_every,
+            "share of messages that are read",
+        ),
+    ] {
+        if !equal {
+            return Err(MergeError::Different(what));
+        }
+    }
+    Ok(())
+}
+
+fn complete(whole: &RunResult) -> Result<(), MergeError> {
+    let count = whole.shards.first().map_or(0, |shard| shard.count);
+    if whole.shards.iter().any(|shard| shard.count != count) {
+        return Err(MergeError::Different("number of shards"));
+    }
+    let twice = whole
+        .shards
+        .iter()
+        .zip(whole.shards.iter().skip(1))
+        .find(|(one, next)| one.index == next.index);
+    if let Some((shard, _)) = twice {
+        return Err(MergeError::Twice(shard.index + 1));
+    }
+    let has = |index: &usize| whole.shards.iter().any(|shard| shard.index == *index);
+    let missing: Vec<usize> = (0..count).filter(|index| !has(index)).collect();
+    if missing.is_empty() {
+        Ok(())
+    } else {
+        Err(MergeError::Missing { count, missing })
+    }
+}
+
+fn seen(usage: &[Usage]) -> usize {
+    let of = |usage: &Usage| usize::from(usage.cores.is_some()) + usize::from(usage.sockets.is_some());
+    usage.iter().map(of).sum()
+}
+
+#[cfg(test)]
+mod tests;

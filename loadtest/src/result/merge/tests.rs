@@ -1,0 +1,196 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::*;
+use crate::action::Weights;
+use crate::capacity::Objective;
+use crate::cast::Shard;
+use crate::generator::{Generator, Seen};
+use crate::latency::Sample;
+use crate::ledger::{Balance, Finding};
+use crate::result::{Environment, FORMAT, SCHEMA, SizeInfo, TargetInfo, Verdict};
+use crate::schedule::Phase;
+use crate::tally::Tally;
+
+const SECONDS: u64 = 20;
+
+fn result(recorder: &Recorder, tally: Tally, ledger: Balance, shard: Shard) -> RunResult {
+    let seen = Seen {
+        lasted: Duration::from_secs(SECONDS),
+        cpu: Duration::from_secs(1),
+        memory: Some(10.0),
+        connected: 4,
+        disconnects: 0,
+        overrun: 0,
+        cores: 2,
+    };
+    let objective = Objective::default();
+    let generator = Generator::judge(recorder, &tally, seen, |_| true, &objective);
+    let mut result = RunResult {
+        format: FORMAT,
+        version: "1".into(),
+        command: vec!["chat-loadtest".into()],
+        began: "2026-01-31T12:00:00.000Z".into(),
+        environment: Environment::here(),
+        target: TargetInfo {
+            kind: "a server".into(),
+            nodes: vec!["http://127.0.0.1:1/".into()],
+        },
+        scenario: "dm".into(),
+        profile: "steady".into(),
+        weights: Weights {
+            send: 1.0,
+            ..Weights::default()
+        },
+        size: SizeInfo {
+            users: 4,
+            devices: 4,
+            silent: 0,
+            message_length: 100,
+            read_every: 10,
+        },
+        phases: vec![Phase::steady("steady", Duration::from_secs(SECONDS), 50.0)],
+        seed: 1,
+        shards: vec![shard],
+        objective,
+        judges_latency: true,
+        cut_short: false,
+        verdict: Verdict::none(),
+        latencies: recorder.rows().map(|(kind, row)| (kind, Measured::from(row))).collect(),
+        tally,
+        ledger,
+        generator,
+        usage: vec![Usage {
+            second: 1,
+            cores: Some(0.5),
+            ..Usage::default()
+        }],
+        drift: Vec::new(),
+        thresholds: Vec::new(),
+        capacity: None,
+    };
+    result.verdict = judge(&result);
+    result
+}
+
+/// What a message does to the books of whoever sends it.
+fn book(number: u64, recorder: &mut Recorder, tally: &mut Tally, ledger: &mut Balance) {
+    let due = Duration::from_millis(number * 7 % (SECONDS * 1000));
+    for (kind, took) in [
+        (Kind::Ack, number % 17),
+        (Kind::Deliver, number * number % 89),
+        (Kind::Turn, number % 3),
+    ] {
+        recorder.record(&Sample {
+            kind,
+            due,
+            took: Duration::from_millis(took),
+            error: (number % 501 == 7 && kind == Kind::Ack).then(|| "SERVICE_UNAVAILABLE".into()),
+            measured: true,
+        });
+    }
+    let second = tally.at(due.as_secs());
+    second.offered += 1;
+    second.done += 1;
+    ledger.sent += 1;
+    ledger.acked += 1;
+    ledger.owed += 1;
+    ledger.told += 1;
+    if number % 997 == 3 {
+        ledger.find(Finding::Doubled, (number % 8) as u32, Some(number as u32));
+    }
+}
+
+fn shards(count: usize) -> (Vec<RunResult>, RunResult) {
+    let empty = || (Recorder::default(), Tally::default(), Balance::default());
+    let (mut parts, mut whole): (Vec<_>, _) = ((0..count).map(|_| empty()).collect(), empty());
+    for number in 0..5000u64 {
+        let part = &mut parts[number as usize % count];
+        book(number, &mut part.0, &mut part.1, &mut part.2);
+        book(number, &mut whole.0, &mut whole.1, &mut whole.2);
+    }
+    let parts = parts.into_iter().enumerate().map(|(index, (recorder, tally, ledger))| {
+        let part = result(&recorder, tally, ledger, Shard { index, count });
+        // As a file has it.
+        serde_json::from_str(&serde_json::to_string(&part).unwrap()).unwrap()
+    });
+    (parts.collect(), result(&whole.0, whole.1, whole.2, Shard::WHOLE))
+}
+
+#[test]
+fn the_parts_make_the_whole() {
+    let (mut parts, whole) = shards(3);
+    parts.reverse();
+    let merged = merge(&parts).unwrap();
+    assert_eq!(merged.latencies, whole.latencies);
+    assert_eq!(merged.tally, whole.tally);
+    assert_eq!(
+        Balance {
+            examples: Vec::new(),
+            ..merged.ledger.clone()
+        },
+        Balance {
+            examples: Vec::new(),
+            ..whole.ledger.clone()
+        }
+    );
+    assert_eq!(merged.ledger.examples.len(), whole.ledger.examples.len());
+    assert_eq!(merged.generator.lateness, whole.generator.lateness);
+    assert_eq!(
+        (merged.generator.offered, merged.generator.done),
+        (whole.generator.offered, whole.generator.done)
+    );
+    assert_eq!(merged.verdict, whole.verdict);
+    assert_eq!(merged.size.users, 12);
+    assert_eq!(merged.recorder().rows().count(), 3);
+}
+
+#[test]
+fn what_is_no_whole_is_refused() {
+    let (parts, _) = shards(3);
+    assert_eq!(merge(&[]), Err(MergeError::Nothing));
+    assert_eq!(
+        merge(&parts[..2]),
+        Err(MergeError::Missing {
+            count: 3,
+            missing: vec![2]
+        })
+    );
+    let twice = [parts[0].clone(), parts[1].clone(), parts[1].clone(), parts[2].clone()];
+    assert_eq!(merge(&twice), Err(MergeError::Twice(2)));
+    let mut other = parts.clone();
+    other[1].seed = 2;
+    assert_eq!(merge(&other), Err(MergeError::Different("seed")));
+}
+
+#[test]
+fn a_result_keeps_to_the_published_schema() {
+    let schema: serde_json::Value = serde_json::from_str(SCHEMA).unwrap();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let (parts, mut whole) = shards(2);
+    whole.capacity = Some(crate::capacity::Capacity {
+        lower: 1.0,
+        upper: Some(2.0),
+        confirmed: true,
+        end: crate::capacity::End::Found(crate::capacity::Limit::Latency),
+        trials: vec![crate::capacity::Trial {
+            rate: 1.0,
+            outcome: crate::capacity::Outcome::Fails(crate::capacity::Limit::Errors),
+            latency: None,
+            errors: 0.5,
+            achieved: 1.0,
+            step: crate::capacity::Step::Confirm,
+        }],
+    });
+    for result in parts.iter().chain([&whole]) {
+        let json = serde_json::to_value(result).unwrap();
+        let errors: BTreeMap<String, String> = validator
+            .iter_errors(&json)
+            .map(|error| (error.instance_path().to_string(), error.to_string()))
+            .collect();
+        assert!(errors.is_empty(), "{errors:#?}");
+        let mut more = json.clone();
+        more["surprise"] = true.into();
+        assert!(!validator.is_valid(&more));
+    }
+}

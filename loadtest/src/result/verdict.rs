@@ -1,0 +1,151 @@
+//! What a run comes to.
+
+use serde::{Deserialize, Serialize};
+
+use super::{RunResult, measures};
+use crate::bootstrap::Interval;
+use crate::capacity::{Limit, Outcome as Held};
+use crate::latency::Kind;
+
+/// Passed, failed, or nothing that can be said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Outcome {
+    Passed,
+    Failed,
+    /// The generator was the bottleneck, or the run was ended early.
+    Invalid,
+    /// The limit lies within what the figure can be told to.
+    Unsure,
+}
+
+/// With the reasons, for people.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Verdict {
+    pub outcome: Outcome,
+    pub reasons: Vec<String>,
+    /// The quantile that is asked for of delivery, in milliseconds, with its 99 % interval.
+    pub latency: Option<Interval>,
+    /// The share of what was due that failed.
+    pub errors: f64,
+    /// How the objective came out, whatever the generator did.
+    pub objective: Held,
+}
+
+/// Judges a result by its own figures. The ledger decides first, whatever the generator did: what is lost is lost.
+#[must_use]
+pub fn judge(result: &RunResult) -> Verdict {
+    let recorder = result.recorder();
+    let counted = |second| measures(&result.phases, second);
+    let errors = error_share(result);
+    let clean = result.ledger.is_clean();
+    let sends = result.ledger.sent > 0;
+    let (objective, latency) = result
+        .objective
+        .judge(recorder.row(Kind::Deliver), counted, errors, clean);
+    let mut failed = Vec::new();
+    if !clean {
+        let found = result.ledger.findings().into_iter().filter(|(_, count)| *count > 0);
+        let found: Vec<String> = found.map(|(name, count)| format!("{count} {name}")).collect();
+        failed.push(match found.is_empty() {
+            true => "the ledger's sums do not fit".into(),
+            false => format!("the ledger does not balance: {}", found.join(", ")),
+        });
+    }
+    if errors > result.objective.errors {
+        failed.push(format!(
+            "{:.3} % of what was due failed, and {:.3} % may",
+            errors * 100.0,
+            result.objective.errors * 100.0
+        ));
+    }
+    if result.judges_latency && sends && objective == Held::Fails(Limit::Latency) {
+        failed.push(match latency {
+            Some(latency) => format!(
+                "p{} of delivery is {:.1} ms ({:.1} to {:.1}), and {:.0} ms are allowed",
+                percent(result.objective.quantile),
+                latency.estimate,
+                latency.low,
+                latency.high,
+                result.objective.below_ms
+            ),
+            None => "nothing was delivered".into(),
+        });
+    }
+    let grown = result.drift.iter().filter(|drift| drift.grew);
+    failed.extend(grown.map(|drift| {
+        format!(
+            "{} grew from {:.1} to {:.1} {}",
+            drift.what, drift.before.estimate, drift.after.estimate, drift.unit
+        )
+    }));
+    failed.extend(result.thresholds.iter().map(|rule| format!("threshold {rule}")));
+    let mut invalid: Vec<String> = result
+        .generator
+        .faults
+        .iter()
+        .map(|fault| format!("the generator was the bottleneck: {fault}"))
+        .collect();
+    if result.cut_short {
+        invalid.push("it was ended before its end".into());
+    }
+    let unsure = result.judges_latency && sends && objective == Held::Unsure;
+    // A slow generator makes latency and errors, but loses no message.
+    let outcome = match (clean, invalid.is_empty(), failed.is_empty()) {
+        (false, ..) => Outcome::Failed,
+        (_, false, _) => Outcome::Invalid,
+        (_, _, false) => Outcome::Failed,
+        _ if unsure => Outcome::Unsure,
+        _ => Outcome::Passed,
+    };
+    let mut reasons = invalid;
+    reasons.extend(failed);
+    if unsure && let Some(latency) = latency {
+        reasons.push(format!(
+            "p{} of delivery lies between {:.1} and {:.1} ms: whether it is below {:.0} ms cannot be told",
+            percent(result.objective.quantile),
+            latency.low,
+            latency.high,
+            result.objective.below_ms
+        ));
+    }
+    Verdict {
+        outcome,
+        reasons,
+        latency,
+        errors,
+        objective,
+    }
+}
+
+/// Of all that was measured, what failed.
+fn error_share(result: &RunResult) -> f64 {
+    let kinds = result
+        .latencies
+        .iter()
+        .filter(|(kind, _)| !matches!(kind, Kind::Turn | Kind::Deliver));
+    let (good, failed) = kinds.fold((0, 0), |(good, failed), (_, measured)| {
+        (good + measured.summary.count, failed + measured.failed())
+    });
+    failed as f64 / (good + failed).max(1) as f64
+}
+
+/// 0.999 as 99.9.
+fn percent(quantile: f64) -> String {
+    let text = format!("{:.3}", quantile * 100.0);
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+impl Verdict {
+    /// Of a result that has not been judged yet.
+    pub(crate) fn none() -> Self {
+        Self {
+            outcome: Outcome::Invalid,
+            reasons: Vec::new(),
+            latency: None,
+            errors: 0.0,
+            objective: Held::Unsure,
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! Makes runs: prepares the target and the accounts once, and plays as often as is asked.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use url::Url;
+
+use crate::action::Weights;
+use crate::attack::{self, AttackError, Load, Order, Script};
+use crate::capacity::Objective;
+use crate::cast::{Cast, Shard};
+use crate::drift;
+use crate::generator::{Generator, Seen};
+use crate::glance::Watch;
+use crate::latency::Kind;
+use crate::people::{self, FileError, Person};
+use crate::profile::Profile;
+use crate::rest::{CallError, Rest};
+use crate::result::{self, Environment, Measured, RunResult, SizeInfo, TargetInfo, Verdict, cores};
+use crate::scenario::{Scenario, Size};
+use crate::schedule::{Curve, Pattern, Phase, Trace};
+use crate::stamp::RunMark;
+use crate::target::Target;
+
+/// What stays the same over all runs of one command.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    pub scenario: Scenario,
+    pub weights: Weights,
+    pub size: Size,
+    pub shard: Shard,
+    pub pattern: Pattern,
+    pub seed: u64,
+    /// Characters of a message.
+    pub length: usize,
+    pub read_every: u32,
+    pub late_after: Duration,
+    pub drain_within: Duration,
+    pub connects_per_second: u32,
+    pub start_at: Option<SystemTime>,
+    pub objective: Objective,
+    /// Where accounts are kept.
+    pub people: Option<PathBuf>,
+    /// What repeats it.
+    pub command: Vec<String>,
+}
+
+/// What one run is.
+pub struct Play<'a> {
+    pub name: &'a str,
+    pub load: What,
+    pub judges_latency: bool,
+    pub judges_drift: bool,
+    /// For goose, as on its command line.
+    pub goose: Vec<String>,
+    pub watch: Option<Watch>,
+}
+
+/// What is due when.
+pub enum What {
+    Curve(Curve),
+    Trace(Trace),
+}
+
+/// A run could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    #[error(transparent)]
+    Attack(#[from] AttackError),
+    #[error("the users cannot be made: {0}")]
+    People(CallError),
+    #[error(transparent)]
+    File(#[from] FileError),
+    #[error("a server's address cannot be used")]
+    Address,
+}
+
+/// A target with accounts on it.
+pub struct Session {
+    settings: Settings,
+    target: Target,
+    cast: Arc<Cast>,
+    people: Vec<Person>,
+    environment: Environment,
+}
+
+impl Session {
+    /// Makes the accounts. `made` is called for each.
+    ///
+    /// # Errors
+    ///
+    /// When the server refuses, or the file of accounts cannot be used.
+    pub async fn prepare(
+        settings: Settings,
+        target: Target,
+        lasts: Duration,
+        made: impl Fn(),
+    ) -> Result<Self, RunError> {
+        let environment = Environment::here();
+        let cast = Arc::new(settings.scenario.cast(&settings.size, settings.shard));
+        let base = target.nodes.first().ok_or(RunError::Address)?.clone();
+        let server = key(&base, settings.shard);
+        let rest = Rest::new(base).map_err(|_| RunError::Address)?;
+        let known = match &settings.people {
+            Some(path) => people::load(path, &server)?,
+            None => Vec::new(),
+        };
+        let people = people::gather(&rest, known, cast.persons, lasts, made)
+            .await
+            .map_err(RunError::People)?;
+        if let Some(path) = &settings.people {
+            people::store(path, &server, &people)?;
+        }
+        Ok(Self {
+            settings,
+            target,
+            cast,
+            people,
+            environment,
+        })
+    }
+
+    #[must_use]
+    pub fn devices(&self) -> usize {
+        self.cast.devices.len()
+    }
+
+    /// Accounts that a cast needs.
+    #[must_use]
+    pub fn accounts(settings: &Settings) -> usize {
+        settings.scenario.cast(&settings.size, settings.shard).persons
+    }
+
+    /// Plays one run and judges it.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be made: what went wrong in it is in the result.
+    pub async fn play(&self, play: Play<'_>) -> Result<RunResult, RunError> {
+        let settings = &self.settings;
+        let (load, phases) = match play.load {
+            What::Curve(curve) => {
+                let phases = curve.phases().to_vec();
+                (Load::Curve(Arc::new(curve), settings.pattern), phases)
+            }
+            What::Trace(trace) => {
+                let (lasts, count) = (trace.lasts(), trace.len() as f64);
+                let mean = count / lasts.as_secs_f64().max(1e-9);
+                (Load::Trace(Arc::new(trace)), vec![Phase::steady("trace", lasts, mean)])
+            }
+        };
+        let script = Script {
+            cast: self.cast.clone(),
+            weights: settings.weights,
+            load,
+            seed: settings.seed,
+            mark: RunMark::random(),
+            length: settings.length,
+            read_every: settings.read_every,
+            late_after: settings.late_after,
+            nodes: self.target.nodes.clone(),
+        };
+        let played = attack::play(Order {
+            script,
+            name: settings.scenario.name(),
+            people: self.people.clone(),
+            resources: self.target.resources.clone(),
+            connects_per_second: settings.connects_per_second,
+            drain_within: settings.drain_within,
+            start_at: settings.start_at,
+            goose: play.goose,
+            watch: play.watch,
+        })
+        .await?;
+        let measured = |second| result::measures(&phases, second);
+        let seen = Seen {
+            lasted: played.lasted,
+            cpu: played.own_cpu,
+            memory: played.own_memory,
+            connected: played.connected,
+            disconnects: played.disconnects,
+            overrun: played.overrun,
+            cores: cores(),
+        };
+        let generator = Generator::judge(&played.recorder, &played.tally, seen, measured, &settings.objective);
+        let seconds = phases.iter().map(|phase| phase.lasts.as_secs_f64()).sum::<f64>() as u32;
+        let drift = match play.judges_drift {
+            true => drift::judge(
+                seconds,
+                &played.usage,
+                played.recorder.row(Kind::Deliver).map(|row| &row.seconds),
+            ),
+            false => Vec::new(),
+        };
+        let rows = played.recorder.rows();
+        let mut result = RunResult {
+            format: result::FORMAT,
+            version: env!("CARGO_PKG_VERSION").into(),
+            command: settings.command.clone(),
+            began: timestamp(played.began),
+            environment: self.environment.clone(),
+            target: TargetInfo {
+                kind: self.target.kind.clone(),
+                nodes: self.target.nodes.iter().map(Url::to_string).collect(),
+            },
+            scenario: settings.scenario.name().into(),
+            profile: play.name.into(),
+            weights: settings.weights,
+            size: SizeInfo {
+                users: self.cast.persons,
+                devices: self.cast.devices.len(),
+                silent: self
+                    .cast
+                    .devices
+                    .iter()
+                    .filter(|device| device.hears.is_empty())
+                    .count(),
+                message_length: settings.length,
+                read_every: settings.read_every,
+            },
+            phases,
+            seed: settings.seed,
+            shards: vec![settings.shard],
+            objective: settings.objective,
+            judges_latency: play.judges_latency,
+            cut_short: played.cut_short,
+            verdict: Verdict::none(),
+            latencies: rows.map(|(kind, row)| (kind, Measured::from(row))).collect(),
+            tally: played.tally,
+            ledger: played.ledger,
+            generator,
+            usage: played.usage,
+            drift,
+            thresholds: played.thresholds,
+            capacity: None,
+        };
+        result.verdict = result::judge(&result);
+        Ok(result)
+    }
+}
+
+/// How a profile is played.
+#[must_use]
+pub fn profile(profile: Profile, rate: f64, lasts: Duration) -> Play<'static> {
+    Play {
+        name: profile.name(),
+        load: What::Curve(profile.curve(rate, lasts)),
+        judges_latency: profile.judges_latency(),
+        judges_drift: profile.judges_drift(),
+        goose: Vec::new(),
+        watch: None,
+    }
+}
+
+/// Several generators have accounts of their own.
+fn key(base: &Url, shard: Shard) -> String {
+    match shard {
+        Shard { count: 1, .. } => base.to_string(),
+        Shard { index, count } => format!("{base} {}/{count}", index + 1),
+    }
+}
+
+fn timestamp(at: SystemTime) -> String {
+    let millis = at
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .map_or(0, |since| since.as_millis());
+    chat_protocol::Timestamp::from_millis(i64::try_from(millis).unwrap_or(0)).to_string()
+}

@@ -1,0 +1,88 @@
+//! Moments that were recorded elsewhere: a line each, `SECONDS` or `SECONDS,USER`.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use super::Share;
+
+/// Recorded moments, ascending.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trace {
+    /// With the number of the user; more users than there are share.
+    moments: Vec<(Duration, usize)>,
+}
+
+/// A line that is neither `SECONDS` nor `SECONDS,USER`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("line {line} of the trace is neither SECONDS nor SECONDS,USER")]
+pub struct TraceError {
+    pub line: usize,
+}
+
+impl FromStr for Trace {
+    type Err = TraceError;
+
+    /// Empty lines and such that begin with `#` are passed over; a line without a user takes the users in turn.
+    fn from_str(text: &str) -> Result<Self, TraceError> {
+        let mut moments = Vec::new();
+        for (line, content) in text.lines().enumerate() {
+            let content = content.trim();
+            if content.is_empty() || content.starts_with('#') {
+                continue;
+            }
+            let error = TraceError { line: line + 1 };
+            let (seconds, user) = match content.split_once(',') {
+                Some((seconds, user)) => (seconds, user.trim().parse().map_err(|_| error)?),
+                None => (content, moments.len()),
+            };
+            let seconds: f64 = seconds.trim().parse().map_err(|_| error)?;
+            moments.push((Duration::try_from_secs_f64(seconds).map_err(|_| error)?, user));
+        }
+        // Stable, so that what is due at the same time keeps its order.
+        moments.sort_by_key(|(at, _)| *at);
+        Ok(Self { moments })
+    }
+}
+
+impl Trace {
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.moments.len()
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.moments.is_empty()
+    }
+
+    /// Until after the last one.
+    #[must_use]
+    pub fn lasts(&self) -> Duration {
+        let last = self.moments.last().map_or(Duration::ZERO, |(at, _)| *at);
+        last + Duration::from_millis(1)
+    }
+
+    pub(super) fn next_of(&self, share: Share, next: &mut usize) -> Option<Duration> {
+        while let Some((at, user)) = self.moments.get(*next) {
+            *next += 1;
+            if user % share.users.max(1) == share.user {
+                return Some(*at);
+            }
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bad_line_is_named() {
+        for bad in ["-1", "x", "1,2,3", "1,", "inf"] {
+            let text = format!("0\n\n{bad}\n");
+            assert_eq!(text.parse::<Trace>(), Err(TraceError { line: 3 }), "{bad:?}");
+        }
+        assert_eq!("# nothing\n".parse::<Trace>().unwrap().len(), 0);
+    }
+}

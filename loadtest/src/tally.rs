@@ -1,0 +1,74 @@
+//! How much there was of what in each second.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// The counts of one second.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Second {
+    /// Things that became due, by the schedule.
+    pub offered: u64,
+    /// Of these: done in this second or a later one; counted in the second in which they were done.
+    pub done: u64,
+    /// Messages handed to a connection.
+    pub sent: u64,
+    /// Acks that came.
+    pub acked: u64,
+    /// Events of messages that came, at all devices.
+    pub delivered: u64,
+    /// Whatever failed.
+    pub errors: u64,
+}
+
+/// By second since the start of the run.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Tally(BTreeMap<u32, Second>);
+
+impl Tally {
+    pub fn at(&mut self, second: u64) -> &mut Second {
+        self.0.entry(u32::try_from(second).unwrap_or(u32::MAX)).or_default()
+    }
+
+    pub fn add(&mut self, other: &Self) {
+        for (second, more) in &other.0 {
+            let sum = self.0.entry(*second).or_default();
+            for (sum, more) in [
+                (&mut sum.offered, more.offered),
+                (&mut sum.done, more.done),
+                (&mut sum.sent, more.sent),
+                (&mut sum.acked, more.acked),
+                (&mut sum.delivered, more.delivered),
+                (&mut sum.errors, more.errors),
+            ] {
+                *sum += more;
+            }
+        }
+    }
+
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub fn seconds(&self) -> impl Iterator<Item = (u32, &Second)> {
+        self.0.iter().map(|(second, counts)| (*second, counts))
+    }
+
+    /// The sum of all seconds that fit.
+    #[must_use]
+    pub fn sum(&self, fits: impl Fn(u32) -> bool) -> Second {
+        let mut sum = Self::default();
+        for (second, counts) in self.0.iter().filter(|(second, _)| fits(**second)) {
+            let _ = second;
+            sum.add(&Self(BTreeMap::from([(0, *counts)])));
+        }
+        sum.0.remove(&0).unwrap_or_default()
+    }
+}

@@ -1,0 +1,196 @@
+//! What would spoil a run, said before it: limits of this machine, of the server, and its clock.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use chat_protocol::Timestamp;
+use rustix::process::{Resource, getrlimit, setrlimit};
+use url::Url;
+
+/// Something that would spoil the run, or may.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// Whether the run cannot work with it.
+    pub fatal: bool,
+    pub what: String,
+    /// What to change.
+    pub remedy: String,
+}
+
+/// Files beside the sockets: logs, the runtime's own, connections for REST.
+const OTHER_FILES: u64 = 200;
+/// A server whose clock is this far off is said.
+const CLOCK: Duration = Duration::from_secs(2);
+
+/// Looks at everything. Raises this process's limit of open files where it may.
+pub async fn preflight(nodes: &[Url], sockets: usize, on_this_machine: bool) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    findings.extend(files(sockets, on_this_machine));
+    findings.extend(ports(nodes, sockets));
+    let client = reqwest::Client::new();
+    for node in nodes {
+        findings.extend(server(&client, node).await);
+    }
+    findings
+}
+
+/// One socket is one file, and another one in a server on this machine.
+fn files(sockets: usize, on_this_machine: bool) -> Option<Finding> {
+    let wanted = sockets as u64 + OTHER_FILES;
+    let mut limit = getrlimit(Resource::Nofile);
+    if limit.current.is_some_and(|current| current < wanted) {
+        // Up to the hard limit anybody may. A server that we start has it too.
+        limit.current = match limit.maximum {
+            Some(most) => Some(most.min(wanted.max(65_536))),
+            None => Some(wanted.max(65_536)),
+        };
+        let _ = setrlimit(Resource::Nofile, limit);
+    }
+    let now = getrlimit(Resource::Nofile).current;
+    let enough = now.is_none_or(|current| current >= wanted);
+    (!enough).then(|| Finding {
+        fatal: true,
+        what: format!(
+            "{sockets} sockets need {wanted} open files, and {} are allowed",
+            now.unwrap_or_default()
+        ),
+        remedy: format!(
+            "ulimit -Hn {0} in this shell{1}",
+            wanted + 1000,
+            if on_this_machine {
+                ", which a server that is started here inherits"
+            } else {
+                ""
+            }
+        ),
+    })
+}
+
+/// From one address to one port there are as many connections as there are ports of one's own.
+fn ports(nodes: &[Url], sockets: usize) -> Option<Finding> {
+    let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").ok()?;
+    let mut ends = range.split_whitespace().filter_map(|end| end.parse::<usize>().ok());
+    let available = ends
+        .next()
+        .zip(ends.next())
+        .map(|(from, to)| to.saturating_sub(from) + 1)?;
+    let targets: BTreeSet<_> = nodes.iter().map(Url::as_str).collect();
+    let each = sockets.div_ceil(targets.len().max(1));
+    // Some are in use by others, and some wait for the end of an old connection.
+    let usable = available * 9 / 10;
+    (each > usable).then(|| Finding {
+        fatal: true,
+        what: format!(
+            "{each} sockets to one address and port, and this machine has {available} ports to make them from"
+        ),
+        remedy:
+            "sysctl -w net.ipv4.ip_local_port_range='1024 65535'; beyond that, several --url or several generators \
+                 (--shard)"
+                .into(),
+    })
+}
+
+async fn server(client: &reqwest::Client, node: &Url) -> Vec<Finding> {
+    let finding = |fatal, what: String, remedy: &str| Finding {
+        fatal,
+        what: format!("{node}: {what}"),
+        remedy: remedy.into(),
+    };
+    let asked = client
+        .get(node.join("/api/users/online").unwrap_or_else(|_| node.clone()))
+        .timeout(Duration::from_secs(10));
+    let answer = match asked.send().await {
+        Ok(answer) => answer,
+        Err(_) => {
+            let what = "no server answers".into();
+            return vec![finding(true, what, "start it, or name another --url")];
+        }
+    };
+    let mut findings = Vec::new();
+    // By the contract every call below /api says which limits hold.
+    let header = |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok());
+    if header("ratelimit-policy").is_some_and(limits) {
+        findings.push(finding(
+            false,
+            "it limits how much one may ask: refusals will count as errors".into(),
+            "start it with RATE_LIMIT_MAX_REQUESTS=0 AUTH_RATE_LIMIT_MAX_REQUESTS=0 SOCKET_RATE_LIMIT_MAX_EVENTS=0",
+        ));
+    }
+    if let Some(off) = header("date").and_then(clock)
+        && off > CLOCK
+    {
+        findings.push(finding(
+            false,
+            format!("its clock is {} s from this machine's", off.as_secs()),
+            "run NTP on both: latencies are taken from one clock, but tokens end by the server's",
+        ));
+    }
+    if answer.status().as_u16() != 401 {
+        findings.push(finding(
+            true,
+            format!(
+                "GET /api/users/online without a token answers {}, not 401",
+                answer.status()
+            ),
+            "is it a server of this API?",
+        ));
+    }
+    findings
+}
+
+/// More than anybody asks in a window is no limit.
+fn limits(policy: &str) -> bool {
+    let quotas = policy
+        .split([';', ','])
+        .filter_map(|part| part.trim().strip_prefix("q=")?.parse::<u64>().ok());
+    quotas.into_iter().any(|quota| quota < 100_000_000)
+}
+
+/// How far a clock is off that said this in a `Date` header.
+fn clock(date: &str) -> Option<Duration> {
+    let there = httpdate(date)?;
+    let here = Timestamp::now().as_millis() / 1000;
+    Some(Duration::from_secs(there.abs_diff(here)))
+}
+
+/// Seconds since 1970 of `Wed, 25 Nov 2026 00:24:00 GMT`.
+fn httpdate(date: &str) -> Option<i64> {
+    let moment = jiff::fmt::rfc2822::parse(date).ok()?;
+    Some(moment.timestamp().as_second())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_sockets_than_files_or_ports_are_said() {
+        let nodes = ["http://127.0.0.1:1".parse().unwrap()];
+        assert_eq!(ports(&nodes, 100), None);
+        assert!(ports(&nodes, 70_000).unwrap().fatal);
+        let two = [nodes[0].clone(), "http://127.0.0.1:2".parse().unwrap()];
+        let most = 20_000;
+        assert_eq!(ports(&two, 2 * most).is_some(), ports(&nodes, most).is_some());
+        assert_eq!(files(10, true), None);
+    }
+
+    #[test]
+    fn a_limit_is_told_from_none() {
+        assert!(limits("\"default\";q=100;w=900"));
+        assert!(!limits("\"default\";q=4294967295;w=900"));
+        assert!(!limits(""));
+    }
+
+    #[test]
+    fn a_clock_is_read() {
+        assert_eq!(httpdate("Thu, 01 Jan 1970 00:01:00 GMT"), Some(60));
+        assert_eq!(httpdate("yesterday"), None);
+    }
+
+    #[tokio::test]
+    async fn a_port_where_nobody_listens_is_fatal() {
+        let nodes = ["http://127.0.0.1:1".parse().unwrap()];
+        let findings = preflight(&nodes, 1, false).await;
+        assert_eq!(findings.iter().map(|finding| finding.fatal).collect::<Vec<_>>(), [true]);
+    }
+}

@@ -1,0 +1,155 @@
+//! What a server uses: from the kernel when its processes are on this machine, and from its `/metrics`.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+/// Where to look.
+#[derive(Debug, Clone, Default)]
+pub struct Resources {
+    /// Processes of this machine.
+    pub processes: Vec<u32>,
+    /// Pages of metrics in Prometheus' format.
+    pub metrics: Vec<Url>,
+    /// Opens them.
+    pub token: Option<String>,
+}
+
+/// What was used in one second, by all nodes together.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Usage {
+    pub second: u32,
+    /// Seconds of processor time since the look before, per second.
+    pub cores: Option<f64>,
+    /// Resident memory in MiB.
+    pub memory: Option<f64>,
+    /// Connected sockets.
+    pub sockets: Option<u64>,
+    /// Writes that wait to be committed.
+    pub queue: Option<u64>,
+}
+
+/// One look.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Look {
+    /// Processor time so far.
+    pub cpu: Option<Duration>,
+    pub memory: Option<f64>,
+    pub sockets: Option<u64>,
+    pub queue: Option<u64>,
+}
+
+impl Resources {
+    /// Looks at all nodes.
+    pub async fn look(&self, client: &reqwest::Client) -> Look {
+        let mut look = Look::default();
+        for process in &self.processes {
+            add(&mut look.cpu, cpu(&process.to_string()));
+            add(&mut look.memory, memory(&process.to_string()));
+        }
+        for page in &self.metrics {
+            let mut request = client.get(page.clone()).timeout(Duration::from_millis(800));
+            if let Some(token) = &self.token {
+                request = request.bearer_auth(token);
+            }
+            let Ok(answer) = request.send().await.and_then(reqwest::Response::error_for_status) else {
+                continue;
+            };
+            let Ok(text) = answer.text().await else { continue };
+            let count = |name| value(&text, name).map(|value| value as u64);
+            add(&mut look.sockets, count("chat_sockets"));
+            add(&mut look.queue, count("chat_store_queue_depth"));
+            if self.processes.is_empty() {
+                // The names that Prometheus' own libraries have for these.
+                let seconds = value(&text, "process_cpu_seconds_total");
+                add(
+                    &mut look.cpu,
+                    seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
+                );
+                add(
+                    &mut look.memory,
+                    value(&text, "process_resident_memory_bytes").map(|bytes| bytes / MIB),
+                );
+            }
+        }
+        look
+    }
+}
+
+/// Processor time of this process so far.
+#[must_use]
+pub fn own_cpu() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
+}
+
+/// Resident memory of this process in MiB.
+#[must_use]
+pub fn own_memory() -> Option<f64> {
+    memory("self")
+}
+
+const MIB: f64 = 1024.0 * 1024.0;
+/// Clock ticks in a second, as Linux reports processor time.
+const TICKS: u64 = 100;
+
+fn cpu(process: &str) -> Option<Duration> {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    // The name before may hold anything, spaces and brackets too.
+    let (_, fields) = stat.rsplit_once(')')?;
+    let mut fields = fields.split_whitespace().skip(11);
+    let mut ticks = || fields.next()?.parse::<u64>().ok();
+    let (user, system) = (ticks()?, ticks()?);
+    Some(Duration::from_millis((user + system) * 1000 / TICKS))
+}
+
+fn memory(process: &str) -> Option<f64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: f64 = line.split_whitespace().next()?.parse().ok()?;
+    Some(kib / 1024.0)
+}
+
+/// The sum of all lines of this name, whatever their labels.
+fn value(page: &str, name: &str) -> Option<f64> {
+    let of = |line: &str| {
+        let rest = line.strip_prefix(name)?;
+        let rest = match rest.strip_prefix('{') {
+            Some(labels) => labels.split_once('}')?.1,
+            None => rest,
+        };
+        rest.strip_prefix(' ')?.split(' ').next()?.trim().parse::<f64>().ok()
+    };
+    let values: Vec<f64> = page.lines().filter_map(of).collect();
+    (!values.is_empty()).then(|| values.iter().sum())
+}
+
+fn add<T: std::ops::Add<Output = T>>(sum: &mut Option<T>, more: Option<T>) {
+    *sum = match (sum.take(), more) {
+        (Some(one), Some(other)) => Some(one + other),
+        (one, other) => one.or(other),
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_metric_is_read_with_and_without_labels() {
+        let page = "# HELP chat_sockets Connected sockets.\n# TYPE chat_sockets gauge\nchat_sockets 12\n\
+                    chat_sockets_more 5\nx_total{a=\"1\"} 2\nx_total{a=\"2\"} 0.5 1700000000\n# EOF\n";
+        assert_eq!(value(page, "chat_sockets"), Some(12.0));
+        assert_eq!(value(page, "x_total"), Some(2.5));
+        assert_eq!(value(page, "absent"), None);
+    }
+
+    #[test]
+    fn this_process_uses_something() {
+        assert!(own_cpu() > Duration::ZERO);
+        assert!(cpu("self").is_some());
+        assert!(own_memory().is_some_and(|mib| mib > 1.0));
+    }
+}

@@ -1,0 +1,218 @@
+//! The program as a whole, on real servers, judged by its ledger alone: how long anything takes, a busy machine decides.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use chat_loadtest::result::{RunResult, SCHEMA, merge};
+
+fn program(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_chat-loadtest"))
+        .args(arguments)
+        .output()
+        .unwrap()
+}
+
+fn text(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap()
+}
+
+/// Plays a smoke run and returns its result, which must keep to the schema and balance.
+#[track_caller]
+fn smoke(directory: &Path, more: &[&str]) -> RunResult {
+    let report = directory.to_str().unwrap();
+    let mut arguments = vec![
+        "run",
+        "--profile",
+        "smoke",
+        "--rate",
+        "40",
+        "--users",
+        "8",
+        "--quiet",
+        "--report",
+        report,
+    ];
+    arguments.extend(more);
+    let output = program(&arguments);
+    let said = String::from_utf8_lossy(&output.stderr);
+    // Not quick enough, or not surely so: that is the machine's.
+    assert!(
+        matches!(output.status.code(), Some(0 | 1 | 4 | 5)),
+        "{:?}: {said}",
+        output.status
+    );
+    for file in ["report.html", "junit.xml", "summary.md", "goose.html", "goose.json"] {
+        assert!(!text(&directory.join(file)).is_empty(), "{file}");
+    }
+    let json: serde_json::Value = serde_json::from_str(&text(&directory.join("result.json"))).unwrap();
+    let schema = serde_json::from_str(SCHEMA).unwrap();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let errors: Vec<String> = validator.iter_errors(&json).map(|error| error.to_string()).collect();
+    assert!(errors.is_empty(), "{errors:?}");
+    let result = RunResult::read(&directory.join("result.json")).unwrap();
+    assert!(result.ledger.is_clean(), "{:?}", result.ledger);
+    result
+}
+
+#[test]
+fn a_smoke_run_on_sqlite_balances() {
+    let directory = tempfile::tempdir().unwrap();
+    let result = smoke(directory.path(), &["--scenario", "dm"]);
+    assert!(
+        result.ledger.sent > 200 && result.ledger.read_back == result.ledger.sent,
+        "{:?}",
+        result.ledger
+    );
+    assert!(
+        result.usage.iter().any(|usage| usage.sockets == Some(8)),
+        "{:?}",
+        result.usage
+    );
+    let html = text(&directory.path().join("report.html"));
+    assert!(
+        !html.contains("http-equiv") && !html.contains("src="),
+        "it needs nothing from anywhere"
+    );
+}
+
+#[test]
+fn a_smoke_run_on_two_nodes_with_mongodb_and_redis_balances() {
+    let directory = tempfile::tempdir().unwrap();
+    let result = smoke(directory.path(), &["--scenario", "dm", "--stack", "cluster"]);
+    assert!(result.ledger.sent > 200, "{:?}", result.ledger);
+    assert_eq!(result.target.nodes.len(), 2);
+}
+
+#[test]
+fn every_scenario_balances() {
+    for (scenario, more) in [
+        ("fanout", &["--partners", "3", "--devices", "3"][..]),
+        ("mixed", &[]),
+        ("reconnect", &[]),
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        let mut arguments = vec!["--scenario", scenario];
+        arguments.extend(more);
+        let result = smoke(directory.path(), &arguments);
+        assert!(result.ledger.sent > 20, "{scenario}: {:?}", result.ledger);
+        if scenario == "fanout" {
+            assert!(result.ledger.owed >= 3 * result.ledger.sent, "{:?}", result.ledger);
+        }
+    }
+}
+
+#[test]
+fn three_generators_play_one_run() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = chat_server_process();
+    let start = chat_protocol::Timestamp::from_millis(chat_protocol::Timestamp::now().as_millis() + 30_000).to_string();
+    let parts: Vec<_> = std::thread::scope(|scope| {
+        let playing: Vec<_> = (1..=3)
+            .map(|index| {
+                let (directory, start, url) = (directory.path().join(index.to_string()), &start, server.url.as_str());
+                scope.spawn(move || {
+                    let shard = format!("{index}/3");
+                    let more = ["--shard", &shard, "--seed", "7", "--start-at", start, "--url", url];
+                    smoke(&directory, &more)
+                })
+            })
+            .collect();
+        playing.into_iter().map(|part| part.join().unwrap()).collect()
+    });
+    let whole = merge(&parts).unwrap();
+    assert!(whole.ledger.is_clean());
+    assert_eq!(whole.size.users, 8);
+    assert_eq!(
+        whole.ledger.sent,
+        parts.iter().map(|part| part.ledger.sent).sum::<u64>()
+    );
+    let report = directory.path().join("whole");
+    let files: Vec<String> = (1..=3)
+        .map(|index| {
+            directory
+                .path()
+                .join(format!("{index}/result.json"))
+                .display()
+                .to_string()
+        })
+        .collect();
+    let mut arguments = vec!["merge", "--report", report.to_str().unwrap()];
+    arguments.extend(files.iter().map(String::as_str));
+    assert!(matches!(program(&arguments).status.code(), Some(0 | 1 | 4 | 5)));
+    let merged = RunResult::read(&report.join("result.json")).unwrap();
+    assert_eq!((merged.latencies, merged.tally), (whole.latencies, whole.tally));
+}
+
+#[test]
+fn other_peoples_servers_are_not_loaded() {
+    let output = program(&["run", "--url", "http://198.51.100.7:3000"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("--i-own-this-target"));
+}
+
+#[test]
+fn bad_usage_and_bad_files_are_told_apart_from_failures() {
+    assert_eq!(program(&["run", "--shard", "4/3"]).status.code(), Some(2));
+    assert_eq!(program(&["run", "--rate", "-1"]).status.code(), Some(2));
+    assert_eq!(
+        program(&["compare", "/nonexistent", "/nonexistent"]).status.code(),
+        Some(2)
+    );
+    assert_eq!(program(&["run", "--url", "http://127.0.0.1:1"]).status.code(), Some(3));
+    let schema = program(&["schema"]);
+    assert_eq!(schema.stdout, SCHEMA.as_bytes());
+}
+
+struct Server {
+    url: String,
+    child: std::process::Child,
+    _data: tempfile::TempDir,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The program as the server, as it starts itself.
+fn chat_server_process() -> Server {
+    use std::io::BufRead as _;
+    let data = tempfile::tempdir().unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_chat-loadtest"))
+        .args([
+            "__serve",
+            "--host",
+            "127.0.0.1",
+            "--port",
+            "0",
+            "--env-file",
+            "/nonexistent",
+            "--log-level",
+            "error",
+        ])
+        .args([
+            "--rate-limit-max-requests",
+            "0",
+            "--auth-rate-limit-max-requests",
+            "0",
+            "--socket-rate-limit-max-events",
+            "0",
+        ])
+        .arg("--data-dir")
+        .arg(data.path())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    std::io::BufReader::new(child.stdout.take().unwrap())
+        .read_line(&mut line)
+        .unwrap();
+    Server {
+        url: line.trim().trim_start_matches("listening on ").to_owned(),
+        child,
+        _data: data,
+    }
+}

@@ -1,0 +1,328 @@
+//! A server of the few calls and events that the load tests need, and of faults on demand.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::routing::{get, post};
+use chat_protocol::Timestamp;
+use serde_json::{Value, json};
+use socketioxide::SocketIo;
+use socketioxide::extract::{AckSender, Data, SocketRef};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use url::Url;
+
+/// Every so many messages; 0: never.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Faults {
+    /// Stored and acknowledged, but the receiver is not told.
+    pub(crate) drop: u64,
+    /// Told twice.
+    pub(crate) double: u64,
+    /// Told after the next one of the same sender.
+    pub(crate) swap: u64,
+    /// Acknowledged and told, but not in the history.
+    pub(crate) forget: u64,
+    /// Stored and told, but not acknowledged.
+    pub(crate) mute: u64,
+    /// How long everything takes, and how long what one of the senders sends.
+    pub(crate) service: Option<[Duration; 2]>,
+    /// From when to when it stands still, since its first message.
+    pub(crate) freeze: Option<(Duration, Duration)>,
+}
+
+/// What it did wrong.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Did {
+    pub(crate) dropped: u64,
+    pub(crate) doubled: u64,
+    pub(crate) swapped: u64,
+    pub(crate) forgotten: u64,
+    pub(crate) muted: u64,
+}
+
+pub(crate) struct Toy {
+    pub(crate) base: Url,
+    shared: Arc<Shared>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+struct Shared {
+    faults: Faults,
+    state: Mutex<Kept>,
+}
+
+#[derive(Default)]
+struct Kept {
+    users: u64,
+    /// By the two users, the smaller first.
+    chats: HashMap<(String, String), Chat>,
+    sockets: HashMap<String, SocketRef>,
+    messages: u64,
+    first: Option<Instant>,
+    did: Did,
+}
+
+#[derive(Default)]
+struct Chat {
+    seq: u64,
+    history: Vec<Value>,
+    /// Told with the next one, by sender.
+    held: HashMap<String, Value>,
+}
+
+impl Drop for Toy {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(JoinHandle::abort);
+    }
+}
+
+impl Toy {
+    pub(crate) async fn start(faults: Faults) -> Self {
+        let shared = Arc::new(Shared {
+            faults,
+            state: Mutex::default(),
+        });
+        let (work, queue) = mpsc::unbounded_channel();
+        let (layer, io) = SocketIo::new_layer();
+        let at_connect = shared.clone();
+        io.ns("/", move |socket: SocketRef, Data(auth): Data<Value>| {
+            let user = text(&auth, "token");
+            at_connect
+                .state
+                .lock()
+                .unwrap()
+                .sockets
+                .insert(user.clone(), socket.clone());
+            socket.emit("authenticated", &json!({"user": user})).unwrap();
+            let work = work.clone();
+            // Not async: it runs in the task that reads the socket, so that messages keep their order.
+            socket.on("send_message", move |Data(message): Data<Value>, ack: AckSender| {
+                let _ = work.send((Instant::now(), user.clone(), message, ack));
+                std::future::ready(())
+            });
+            std::future::ready(())
+        });
+        let router = axum::Router::new()
+            .route("/api/auth/register", post(register))
+            .route("/api/messages/send", post(send))
+            .route("/api/messages/conversation/{peer}", get(history))
+            .with_state(shared.clone())
+            .layer(layer);
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+        let tasks = vec![
+            tokio::spawn(async move { axum::serve(listener, router).await.unwrap() }),
+            tokio::spawn(serve(shared.clone(), queue)),
+        ];
+        Self { base, shared, tasks }
+    }
+
+    pub(crate) fn did(&self) -> Did {
+        let kept = self.shared.state.lock().unwrap();
+        // What was held back for a next message that never came was dropped.
+        let held = kept.chats.values().map(|chat| chat.held.len() as u64).sum::<u64>();
+        Did {
+            dropped: kept.did.dropped + held,
+            ..kept.did
+        }
+    }
+}
+
+/// Whose messages take longer.
+const SLOW: &str = "u10";
+
+type Asked = (Instant, String, Value, AckSender);
+
+/// Takes each message when its time has come, those of a sender in their order.
+async fn serve(shared: Arc<Shared>, mut queue: mpsc::UnboundedReceiver<Asked>) {
+    let mut waiting: BTreeMap<(Instant, u64), Asked> = BTreeMap::new();
+    loop {
+        let next = waiting.first_key_value().map(|((ready, _), _)| *ready);
+        let time = async {
+            match next {
+                Some(ready) => tokio::time::sleep_until(ready.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            asked = queue.recv() => match asked {
+                Some(asked) => {
+                    let key = shared.ready(&asked);
+                    waiting.insert(key, asked);
+                }
+                None => return,
+            },
+            () = time => {
+                if let Some(((_, number), (_, from, message, ack))) = waiting.pop_first() {
+                    shared.take(number, &from, &message, ack);
+                }
+            }
+        }
+    }
+}
+
+impl Shared {
+    /// When it is to be answered, and the how manieth it is.
+    fn ready(&self, (came, from, ..): &Asked) -> (Instant, u64) {
+        let (number, first) = {
+            let mut kept = self.state.lock().unwrap();
+            kept.messages += 1;
+            (kept.messages, *kept.first.get_or_insert(*came))
+        };
+        let mut ready = *came;
+        if let Some((from, to)) = self.faults.freeze
+            && ready >= first + from
+            && ready < first + to
+        {
+            ready = first + to;
+        }
+        if let Some([usual, slow]) = self.faults.service {
+            ready += if from == SLOW { slow } else { usual };
+        }
+        (ready, number)
+    }
+
+    fn take(&self, number: u64, from: &str, message: &Value, ack: AckSender) {
+        let every = |count: u64| count > 0 && number.is_multiple_of(count);
+        let faults = &self.faults;
+        let mut guard = self.state.lock().unwrap();
+        let kept = &mut *guard;
+        let to = text(message, "to");
+        let receiver = kept.sockets.get(&to).cloned();
+        let chat = kept.chats.entry(pair(from, &to)).or_default();
+        let stored = chat.store(from, &to, &text(message, "content"));
+        let event = json!({
+            "messageId": stored["id"], "chatId": stored["chatId"], "seq": stored["seq"], "sender": from, "receiver": to,
+            "content": stored["content"], "messageType": "text", "timestamp": stored["timestamp"],
+        });
+        // One fault for each message, so that they can be counted.
+        let held = chat.held.remove(from);
+        let mut tell = vec![event.clone()];
+        let mut silent = false;
+        if held.is_some() {
+            // Nothing else happens to the one that overtakes.
+        } else if every(faults.drop) {
+            tell.clear();
+            kept.did.dropped += 1;
+        } else if every(faults.double) {
+            tell.push(event);
+            kept.did.doubled += 1;
+        } else if every(faults.swap) {
+            tell.clear();
+            chat.held.insert(from.to_owned(), event);
+        } else if every(faults.forget) {
+            chat.history.pop();
+            chat.seq -= 1;
+            kept.did.forgotten += 1;
+        } else if every(faults.mute) {
+            silent = true;
+            kept.did.muted += 1;
+        }
+        if held.is_some() {
+            kept.did.swapped += 1;
+        }
+        tell.extend(held);
+        if let Some(receiver) = receiver {
+            for event in &tell {
+                let _ = receiver.emit("new_message", event);
+            }
+        }
+        drop(guard);
+        if !silent {
+            let answer = json!({
+                "ok": true, "messageId": stored["id"], "chatId": stored["chatId"], "seq": stored["seq"],
+                "timestamp": stored["timestamp"],
+            });
+            // Whoever has gone needs none.
+            let _ = ack.send(&answer);
+        }
+    }
+}
+
+impl Chat {
+    fn store(&mut self, from: &str, to: &str, content: &str) -> Value {
+        self.seq += 1;
+        let (one, two) = pair(from, to);
+        let message = json!({
+            "id": format!("m{}-{one}-{two}-{}", self.seq, self.history.len()), "chatId": format!("c-{one}-{two}"), "seq": self.seq,
+            "sender": from, "receiver": to, "content": content, "messageType": "text", "isRead": false, "readAt": null,
+            "timestamp": Timestamp::now(), "editedAt": null, "deletedAt": null,
+        });
+        self.history.push(message.clone());
+        message
+    }
+}
+
+async fn register(State(shared): State<Arc<Shared>>, Json(body): Json<Value>) -> (StatusCode, Json<Value>) {
+    let mut kept = shared.state.lock().unwrap();
+    kept.users += 1;
+    let id = format!("u{}", kept.users);
+    let user = json!({
+        "id": id, "username": body["username"], "status": "offline", "lastSeen": null, "profilePicture": null, "bio": null,
+        "email": body["email"], "createdAt": Timestamp::now(),
+    });
+    // The token is the user's id: nobody attacks a toy.
+    let tokens = json!({"accessToken": id, "refreshToken": id, "tokenType": "Bearer", "expiresIn": 86_400});
+    (StatusCode::CREATED, Json(json!({"user": user, "tokens": tokens})))
+}
+
+async fn send(
+    State(shared): State<Arc<Shared>>,
+    headers: HeaderMap,
+    Json(body): Json<Value>,
+) -> (StatusCode, Json<Value>) {
+    let (from, to) = (bearer(&headers), text(&body, "to"));
+    let mut kept = shared.state.lock().unwrap();
+    let chat = kept.chats.entry(pair(&from, &to)).or_default();
+    let message = chat.store(&from, &to, &text(&body, "content"));
+    (StatusCode::CREATED, Json(json!({"message": message})))
+}
+
+async fn history(
+    State(shared): State<Arc<Shared>>,
+    Path(peer): Path<String>,
+    Query(query): Query<HashMap<String, String>>,
+    headers: HeaderMap,
+) -> Json<Value> {
+    // A cursor is the place to go on from.
+    let after: u64 = query
+        .get("cursor")
+        .or(query.get("after"))
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(0);
+    let mut kept = shared.state.lock().unwrap();
+    let chat = kept.chats.entry(pair(&bearer(&headers), &peer)).or_default();
+    let items: Vec<Value> = chat
+        .history
+        .iter()
+        .filter(|message| message["seq"].as_u64() > Some(after))
+        .take(100)
+        .cloned()
+        .collect();
+    let last = items.last().and_then(|message| message["seq"].as_u64());
+    let next = last.filter(|_| items.len() == 100).map(|seq| seq.to_string());
+    Json(json!({"chatId": null, "items": items, "nextCursor": next}))
+}
+
+fn bearer(headers: &HeaderMap) -> String {
+    let value = headers
+        .get("authorization")
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    value.trim_start_matches("Bearer ").to_owned()
+}
+
+fn pair(one: &str, other: &str) -> (String, String) {
+    let (one, other) = (one.to_owned(), other.to_owned());
+    if one < other { (one, other) } else { (other, one) }
+}
+
+fn text(value: &Value, field: &str) -> String {
+    value[field].as_str().unwrap_or_default().to_owned()
+}
