@@ -1,10 +1,10 @@
 //! Mistakes that can be switched on, one for a process, to see whether tests notice: those that teams make, where they make
 //! them. Only in builds with the feature `faults`: in every other one `fault!(…)` is a constant, and no mistake has even a name.
 
-/// Whether a mistake is to be made.
+/// Whether a mistake is to be made, or one of several.
 #[cfg(not(feature = "faults"))]
 macro_rules! fault {
-    ($name:ident) => {
+    ($($name:ident),+) => {
         $crate::fault::never()
     };
 }
@@ -18,8 +18,8 @@ pub const fn never() -> bool {
 
 #[cfg(feature = "faults")]
 macro_rules! fault {
-    ($name:ident) => {
-        $crate::fault::Fault::$name.is_on()
+    ($($name:ident),+) => {
+        $($crate::fault::Fault::$name.is_on())||+
     };
 }
 

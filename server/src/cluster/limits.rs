@@ -198,7 +198,8 @@ impl Limit {
     }
 
     fn check_at(&self, key: Key, now: Instant) -> Verdict {
-        if !self.is_on() || fault!(LimitsUnmounted) || (fault!(EventsUnlimited) && self.config.window.as_secs() <= 10) {
+        let counts_events = self.config.window.as_secs() <= 10;
+        if !self.is_on() || fault!(LimitsUnmounted) || (counts_events && fault!(EventsUnlimited)) {
             return Verdict {
                 allowed: true,
                 quota: self.unlimited(),

@@ -96,7 +96,7 @@ impl MessageStore for SqliteStore {
                 own(db, &id, &editor, |num| {
                     let message = by_num(db, num)?;
                     let at = clock.now();
-                    let content = match fault!(DeleteKeepsContent) || fault!(DeletedInSearch) {
+                    let content = match fault!(DeleteKeepsContent, DeletedInSearch) {
                         true => message.content.as_str(),
                         false => "",
                     };
@@ -268,7 +268,7 @@ fn own<T>(
         )?
         .query_row((id.as_str(), editor.as_str()), |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
-    if fault!(StrangerEdits) || fault!(StrangerForbidden) {
+    if fault!(StrangerEdits, StrangerForbidden) {
         let num = db
             .prepare_cached("SELECT num FROM messages WHERE id = ?1 AND deleted_at IS NULL")?
             .query_row([id.as_str()], |row| row.get(0))
