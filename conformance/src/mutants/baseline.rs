@@ -69,8 +69,8 @@ impl Baseline {
         })
     }
 
-    /// The cases in which a mutant has something to break, and how often; those that judge what it breaks first, then the
-    /// quickest.
+    /// The cases in which a mutant has something to break, and how often; those that judge what it breaks first, and
+    /// before all those that are about it; then the quickest.
     pub(super) fn chances(&self, mutant: &Mutant) -> Vec<(&Observed, usize)> {
         let mut chances: Vec<_> = (self.cases.iter())
             .map(|observed| {
@@ -80,25 +80,31 @@ impl Baseline {
             .filter(|(_, count)| *count > 0)
             .collect();
         chances.sort_by_key(|(observed, _)| {
+            let declares = mutant.breaks.iter().any(|id| observed.declares(id));
             let judges = mutant.breaks.iter().any(|id| observed.judged.contains(id));
-            (!judges, observed.took)
+            (!declares, !judges, observed.took)
         });
         chances
     }
 
-    /// The cases that judge a requirement, the quickest first.
+    /// The cases that judge a requirement: those that are about it first, then the quickest.
     pub(super) fn judging(&self, id: &str) -> Vec<&Observed> {
         let mut judging: Vec<_> = self
             .cases
             .iter()
             .filter(|observed| observed.judged.contains(id))
             .collect();
-        judging.sort_by_key(|observed| observed.took);
+        judging.sort_by_key(|observed| (!observed.declares(id), observed.took));
         judging
     }
 }
 
 impl Observed {
+    /// The case is about this requirement, and does not judge it merely by the way.
+    fn declares(&self, id: &str) -> bool {
+        self.case.requirements.iter().any(|requirement| requirement.id == id)
+    }
+
     /// How often the server said something of each kind.
     pub(super) fn classes(&self) -> BTreeMap<&Class, usize> {
         let mut classes = BTreeMap::new();

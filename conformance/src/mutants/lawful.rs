@@ -324,7 +324,7 @@ mod tests {
             "65f0",
             "65F0AA1234567890BCDEFFFF",
             "QzWy",
-            "zzzzzzzzzzzzzzzzzzzzzzzz",
+            "ZZZZZZZZZZZZZZZZZZZZZZZZ",
         ] {
             assert_eq!((their_id(none), our_id(none)), (None, None), "{none}");
         }

@@ -149,7 +149,7 @@ impl How {
             Self::DropHeader(name) => format!("without {name}"),
             Self::PutHeader(name, value) => format!("{name}: {value}"),
             Self::FreezeHeader(name) => format!("the same {name} always"),
-            Self::Text(_) => "other text".into(),
+            Self::Text(text) => format!("text {text:?}"),
             other => format!("{other:?}"),
         }
     }

@@ -11,6 +11,8 @@ struct Field {
     path: Vec<Step>,
     nullable: bool,
     required: bool,
+    /// It is no object, which its own fields stand for, and no constant.
+    has_another_value: bool,
     /// The schema that it stands in.
     owner: String,
 }
@@ -61,7 +63,8 @@ fn of_schema(all: &mut Vec<Mutant>, schema: &str, title: &str, at: &At) {
         }
         // One look at the schema notices all three: in turn they all come up often enough.
         let shape = shapes[all.len() / 2 % shapes.len()];
-        for edit in [shape, Edit::Lie] {
+        let lie = field.has_another_value.then_some(Edit::Lie);
+        for edit in [shape].into_iter().chain(lie) {
             all.push(Mutant {
                 name: format!("field/{title}/{}/{edit:?}", shown(&field.path)),
                 breaks: breaks(&field, edit),
@@ -95,6 +98,7 @@ fn walk(root: &Value, schema: &Value, owner: &str, path: &mut Vec<Step>, found: 
         found.push(Field {
             path: path.clone(),
             nullable: allows_null(root, property),
+            has_another_value: has_another_value(root, property),
             required: required.iter().any(|required| required == name.as_str()),
             owner: owner.to_owned(),
         });
@@ -107,6 +111,13 @@ fn referred<'a>(root: &'a Value, schema: &'a Value) -> Option<(&'a Value, String
     let name = schema["$ref"].as_str()?.rsplit('/').next()?;
     let name = name.trim_end_matches(".json");
     Some((root["$defs"].get(name)?, name.to_owned()))
+}
+
+fn has_another_value(root: &Value, schema: &Value) -> bool {
+    match referred(root, schema) {
+        Some((schema, _)) => has_another_value(root, schema),
+        None => schema.get("const").is_none() && schema.get("properties").is_none() && schema["type"] != "null",
+    }
 }
 
 fn allows_null(root: &Value, schema: &Value) -> bool {
