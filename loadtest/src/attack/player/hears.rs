@@ -94,7 +94,12 @@ impl Player {
             return;
         };
         let Some((place, inbox)) = self.inboxes.get_mut(&stamp.stream) else {
-            self.foreign += 1;
+            // A connection that breaks takes acks with it. When the server gets to the message only afterwards, the new connection is
+            // another device of the sender, and is told.
+            let own = self.outboxes.iter().find(|(_, book)| book.stream() == stamp.stream);
+            if own.and_then(|(_, book)| book.fate(stamp.number)) != Some(Fate::Uncertain) {
+                self.foreign += 1;
+            }
             return;
         };
         let Some(stream) = script.cast.streams.get(*place) else {

@@ -96,12 +96,12 @@ impl MessageStore for SqliteStore {
                 own(db, &id, &editor, |num| {
                     let message = by_num(db, num)?;
                     let at = clock.now();
-                    let content = match fault!(DeleteKeepsContent, DeletedInSearch) {
-                        true => message.content.as_str(),
-                        false => "",
+                    let bury = if fault!(DeleteKeepsContent, DeletedInSearch) {
+                        "UPDATE messages SET deleted_at = ?2 WHERE num = ?1"
+                    } else {
+                        "UPDATE messages SET content = '', deleted_at = ?2 WHERE num = ?1"
                     };
-                    db.prepare_cached("UPDATE messages SET content = ?3, deleted_at = ?2 WHERE num = ?1")?
-                        .execute((num, at.as_millis(), content))?;
+                    db.prepare_cached(bury)?.execute((num, at.as_millis()))?;
                     if !message.is_read && !fault!(DeleteKeepsUnread) {
                         db.prepare_cached(
                             "UPDATE members SET unread = unread - 1 WHERE (user, chat) = \
@@ -134,8 +134,13 @@ impl MessageStore for SqliteStore {
 
 /// An earlier message of the sender with the same `clientMessageId`: its number and fingerprint.
 fn earlier(db: &Connection, sender: i64, client_id: &str) -> rusqlite::Result<Option<(i64, Vec<u8>)>> {
-    db.prepare_cached("SELECT num, sent_hash FROM messages WHERE (sender = ?1 OR ?3) AND client_id = ?2")?
-        .query_row((sender, client_id, fault!(IdempotencyOfAnybody)), |found| {
+    let look = if fault!(IdempotencyOfAnybody) {
+        "SELECT num, sent_hash FROM messages WHERE ?1 > 0 AND client_id = ?2"
+    } else {
+        "SELECT num, sent_hash FROM messages WHERE sender = ?1 AND client_id = ?2"
+    };
+    db.prepare_cached(look)?
+        .query_row((sender, client_id), |found| {
             Ok((found.get(0)?, found.get::<_, Option<_>>(1)?.unwrap_or_default()))
         })
         .optional()

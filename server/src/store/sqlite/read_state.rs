@@ -66,8 +66,18 @@ fn find(
     chat: Option<&ChatId>,
     at: Timestamp,
 ) -> rusqlite::Result<Result<Vec<Unread>, ReadOutcome>> {
+    let mine = if fault!(StrangerReads) {
+        "?2 IS NOT NULL"
+    } else {
+        "(m.sender = ?2 OR m.receiver = ?2)"
+    };
+    let there = if fault!(ReceiptIgnoresChat) {
+        "(?3 IS NULL OR TRUE)"
+    } else {
+        "(?3 IS NULL OR c.id = ?3)"
+    };
     let mut query = db.prepare_cached(&format!(
-        "{} WHERE m.id = ?1 AND (m.sender = ?2 OR m.receiver = ?2 OR ?4) AND (?3 IS NULL OR c.id = ?3 OR ?5)",
+        "{} WHERE m.id = ?1 AND {mine} AND {there}",
         UNREAD.replace(
             " FROM messages",
             ", m.sender = ?2, m.read_at IS NULL AND m.deleted_at IS NULL FROM messages"
@@ -77,16 +87,9 @@ fn find(
     let mut own = false;
     for id in ids {
         let found = query
-            .query_row(
-                (
-                    id.as_str(),
-                    reader,
-                    chat.map(AsRef::as_ref),
-                    fault!(StrangerReads),
-                    fault!(ReceiptIgnoresChat),
-                ),
-                |row| Ok((unread(row, at)?, row.get::<_, bool>(5)?, row.get::<_, bool>(6)?)),
-            )
+            .query_row((id.as_str(), reader, chat.map(AsRef::as_ref)), |row| {
+                Ok((unread(row, at)?, row.get::<_, bool>(5)?, row.get::<_, bool>(6)?))
+            })
             .optional()?;
         let Some((message, is_own, is_unread)) = found else {
             return Ok(Err(ReadOutcome::MessageNotFound));

@@ -1,7 +1,7 @@
 //! What the SDK costs, side by side in one run: memory of idle connections and clients, CPU of messages, catch-up.
 //!
 //! Wants a server of its own, without limits, in a process of its own:
-//! `cargo run --release --example figures -- http://localhost:3000 [clients [messages]]`; `WEIGH_CONNECTIONS=1` weighs connections
+//! `cargo run --release --example costs -- http://localhost:3000 [clients [messages]]`; `WEIGH_CONNECTIONS=1` weighs connections
 //! instead of clients. Linux only.
 #![allow(clippy::print_stdout, clippy::expect_used, reason = "an example")]
 
