@@ -35,7 +35,7 @@ pub struct Alarms {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Against {
     Reference,
-    /// The reference server behind [`Lawful`].
+    /// The reference server behind `Lawful`.
     Lawful,
 }
 
