@@ -103,25 +103,29 @@ impl fmt::Debug for Case {
 }
 
 /// Declares the cases of an area: plain async functions that take a [`World`], each with the requirements that it judges, by
-/// their names in `chat_spec::req`, and, with `for`, the profile without whose claim it is skipped.
+/// their names in `chat_spec::req`, and, with `for`, the profile without whose claim it is skipped. Cases that judge the same name a
+/// constant with `by`.
 ///
 /// ```ignore
 /// cases!("typing":
 ///     typing_goes_to_the_peer [TYPING_EVENT_PEER_DEVICES, TYPING_EVENT_NOBODY_ELSE],
 ///     typing_crosses_nodes for Cluster [CLUSTER_TYPING_ACROSS],
+///     everybody_types by EVERYTHING,
 /// );
 /// ```
 #[macro_export]
 macro_rules! cases {
-    ($area:literal: $($case:ident $(for $profile:ident)? $([$($requirement:ident),+ $(,)?])?),+ $(,)?) => {
+    ($area:literal: $($case:ident $(for $profile:ident)? $(by $shared:ident)? $([$($requirement:ident),+ $(,)?])?),+ $(,)?) => {
         pub(super) static CASES: &[$crate::engine::Case] = &[$($crate::engine::Case {
             area: $area,
             name: ::std::borrow::Cow::Borrowed(stringify!($case)),
-            requirements: ::std::borrow::Cow::Borrowed(&[$($(&::chat_spec::req::$requirement),+)?]),
+            requirements: ::std::borrow::Cow::Borrowed($crate::cases!(@requirements $($shared)? [$($($requirement)+)?])),
             profile: $crate::cases!(@profile $($profile)?),
             body: $crate::engine::Body::Plain(|world| Box::pin($case(world))),
         }),+];
     };
+    (@requirements [$($requirement:ident)*]) => { &[$(&::chat_spec::req::$requirement),*] };
+    (@requirements $shared:ident []) => { $shared };
     (@profile) => { None };
     (@profile $profile:ident) => { Some(::chat_spec::Profile::$profile) };
 }

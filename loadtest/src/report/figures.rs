@@ -1,6 +1,7 @@
 //! Numbers as people read them.
 
 use crate::capacity::{End, Limit};
+use crate::latency::Kind;
 use crate::result::{Outcome, RunResult};
 
 /// Milliseconds, to three digits, with the unit: `0.42 ms`, `12.3 ms`, `1,240 ms`.
@@ -92,6 +93,27 @@ pub(super) fn capacity(result: &RunResult) -> Option<String> {
     };
     let confirmed = if found.confirmed { "confirmed" } else { "not confirmed" };
     Some(format!("{interval}, {confirmed}; {}", end(found.end)))
+}
+
+/// What [`latencies`] has of each kind.
+pub(super) const LATENCIES: [&str; 7] = ["count", "p50", "p90", "p99", "p99.9", "max", "failed"];
+
+/// Each kind with its figures, in words.
+pub(super) fn latencies(result: &RunResult) -> impl Iterator<Item = (Kind, [String; LATENCIES.len()])> {
+    let shown = result.latencies.iter().filter(|(kind, _)| **kind != Kind::Turn);
+    shown.map(|(kind, measured)| {
+        let summary = &measured.summary;
+        let figures = [
+            thousands(summary.count as f64),
+            millis(summary.p50),
+            millis(summary.p90),
+            millis(summary.p99),
+            millis(summary.p999),
+            millis(summary.max),
+            thousands(measured.failed() as f64),
+        ];
+        (*kind, figures)
+    })
 }
 
 /// Messages per second that were acknowledged while it was measured.

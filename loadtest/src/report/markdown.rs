@@ -2,8 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::figures::{capacity, millis, percent, thousands, throughput, verdict};
-use crate::latency::Kind;
+use super::figures::{LATENCIES, capacity, latencies, millis, percent, thousands, throughput, verdict};
 use crate::result::{Outcome, RunResult};
 
 /// The document.
@@ -40,22 +39,10 @@ pub fn render(result: &RunResult) -> String {
         thousands(result.ledger.sent as f64),
         thousands(throughput(result)),
     );
-    let _ = writeln!(text, "| | count | p50 | p90 | p99 | p99.9 | max | failed |");
-    let _ = writeln!(text, "|---|---:|---:|---:|---:|---:|---:|---:|");
-    for (kind, measured) in result.latencies.iter().filter(|(kind, _)| **kind != Kind::Turn) {
-        let summary = &measured.summary;
-        let _ = writeln!(
-            text,
-            "| {} | {} | {} | {} | {} | {} | {} | {} |",
-            kind.name(),
-            thousands(summary.count as f64),
-            millis(summary.p50),
-            millis(summary.p90),
-            millis(summary.p99),
-            millis(summary.p999),
-            millis(summary.max),
-            thousands(measured.failed() as f64),
-        );
+    let _ = writeln!(text, "| | {} |", LATENCIES.join(" | "));
+    let _ = writeln!(text, "|---|{}", "---:|".repeat(LATENCIES.len()));
+    for (kind, figures) in latencies(result) {
+        let _ = writeln!(text, "| {} | {} |", kind.name(), figures.join(" | "));
     }
     let found: Vec<String> = result
         .ledger

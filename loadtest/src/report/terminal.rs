@@ -1,12 +1,11 @@
 //! What is printed in the end.
 
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 use std::path::Path;
 
-use super::figures::{capacity, limit, millis, percent, thousands, three, throughput, verdict};
+use super::figures::{LATENCIES, capacity, latencies, limit, millis, percent, thousands, three, throughput, verdict};
 use crate::capacity::{Outcome as Held, Step, Trial};
 use crate::compare::{Comparison, Judgement};
-use crate::latency::Kind;
 use crate::result::RunResult;
 
 /// The table, with the verdict first.
@@ -28,25 +27,9 @@ pub fn render(result: &RunResult, directory: &Path) -> String {
     if let Some(capacity) = capacity(result) {
         let _ = writeln!(text, "  capacity: {capacity}");
     }
-    let _ = writeln!(
-        text,
-        "\n{:>10} {:>10} {:>10} {:>10} {:>10} {:>10} {:>10} {:>8}",
-        "", "count", "p50", "p90", "p99", "p99.9", "max", "failed"
-    );
-    for (kind, measured) in result.latencies.iter().filter(|(kind, _)| **kind != Kind::Turn) {
-        let summary = &measured.summary;
-        let _ = writeln!(
-            text,
-            "{:>10} {:>10} {:>10} {:>10} {:>10} {:>10} {:>10} {:>8}",
-            kind.name(),
-            thousands(summary.count as f64),
-            millis(summary.p50),
-            millis(summary.p90),
-            millis(summary.p99),
-            millis(summary.p999),
-            millis(summary.max),
-            thousands(measured.failed() as f64)
-        );
+    let _ = writeln!(text, "\n{}", line("", LATENCIES));
+    for (kind, figures) in latencies(result) {
+        let _ = writeln!(text, "{}", line(kind.name(), figures));
     }
     let ledger = &result.ledger;
     let found: Vec<String> = ledger
@@ -103,6 +86,12 @@ pub fn render(result: &RunResult, directory: &Path) -> String {
     );
     let _ = writeln!(text, "report     {}", directory.join("report.html").display());
     text
+}
+
+/// A line of the table of latencies.
+fn line<T: Display>(kind: &str, figures: [T; LATENCIES.len()]) -> String {
+    let [count, p50, p90, p99, p999, max, failed] = figures;
+    format!("{kind:>10} {count:>10} {p50:>10} {p90:>10} {p99:>10} {p999:>10} {max:>10} {failed:>8}")
 }
 
 /// One trial of a search, as it is said when it is over.

@@ -97,14 +97,7 @@ async fn posts_that_are_no_packets(w: World) -> Outcome {
             status,
         );
     }
-    bystander.send(r#"421["no_such_event",{}]"#).await;
-    let ack = bystander.answer().await.unwrap_or_default();
-    w.check(
-        &req::TRANSPORT_FRAME_MALFORMED,
-        ack.starts_with("431["),
-        "others go on",
-        ack,
-    );
+    bystander.goes_on(&w, &req::TRANSPORT_FRAME_MALFORMED).await;
     Ok(())
 }
 
@@ -121,14 +114,7 @@ async fn frames_that_are_no_packets(w: World) -> Outcome {
             "none",
         );
     }
-    bystander.send(r#"421["no_such_event",{}]"#).await;
-    let ack = bystander.answer().await.unwrap_or_default();
-    w.check(
-        &req::TRANSPORT_FRAME_MALFORMED,
-        ack.starts_with("431["),
-        "others go on",
-        ack,
-    );
+    bystander.goes_on(&w, &req::TRANSPORT_FRAME_MALFORMED).await;
     Ok(())
 }
 
@@ -200,14 +186,7 @@ async fn a_post_that_is_too_large(w: World) -> Outcome {
     // A server may also end the connection while the body is still on its way.
     let refused = status == 0 || (400..500).contains(&status);
     w.check(&req::TRANSPORT_POLLING_TOO_LARGE, refused, "a refusal", status);
-    bystander.send(r#"421["no_such_event",{}]"#).await;
-    let ack = bystander.answer().await.unwrap_or_default();
-    w.check(
-        &req::TRANSPORT_POLLING_TOO_LARGE,
-        ack.starts_with("431["),
-        "others go on",
-        ack,
-    );
+    bystander.goes_on(&w, &req::TRANSPORT_POLLING_TOO_LARGE).await;
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use chat_spec::Requirement;
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
@@ -38,6 +39,13 @@ impl Wire {
         let open = wire.next().await.ok_or_else(none)?;
         let open = open.strip_prefix('0').and_then(|open| serde_json::from_str(open).ok());
         Ok((wire, open.ok_or_else(none)?))
+    }
+
+    /// Judges that this session of a bystander is answered as before.
+    pub(super) async fn goes_on(&mut self, w: &World, requirement: &'static Requirement) {
+        self.send(r#"421["no_such_event",{}]"#).await;
+        let ack = self.answer().await.unwrap_or_default();
+        w.check(requirement, ack.starts_with("431["), "others go on", ack);
     }
 
     /// A session of an authenticated user.

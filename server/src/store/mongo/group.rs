@@ -33,6 +33,7 @@ const INSERT: Duration = Duration::from_millis(2000);
 const LOOK: Duration = Duration::from_millis(1500);
 /// Between two attempts while the database does not answer.
 const PAUSE: Duration = Duration::from_millis(50);
+
 /// A message that has its place.
 struct Planned {
     job: usize,
