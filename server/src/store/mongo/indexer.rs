@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use chat_protocol::Timestamp;
 use futures_util::TryStreamExt as _;
+use futures_util::stream::TryChunksError;
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Bson, Document, doc};
 use tokio::sync::{Notify, watch};
@@ -21,7 +22,7 @@ use super::{Db, clock, row, search};
 use crate::store::{StoreError, StoreResult};
 
 /// Messages that are indexed at once.
-const BATCH: i64 = 500;
+const BATCH: u32 = 500;
 /// How long messages gather. Searches read what is not indexed, so nobody waits for it.
 const GATHER: Duration = Duration::from_millis(300);
 /// How often this node looks for what others left behind, and how old that is.
@@ -208,13 +209,26 @@ impl Work {
     }
 
     async fn round(&self, whose: Whose, urgent: bool) -> StoreResult<()> {
+        while self.walk(whose, urgent).await? > 0 {}
+        Ok(())
+    }
+
+    /// Once through what is marked; how many messages there were. By one cursor: a new query for each batch would step over the
+    /// marks that all earlier ones removed, which stay in the index for a while.
+    async fn walk(&self, whose: Whose, urgent: bool) -> StoreResult<usize> {
+        let find = self.db.messages.find(not_indexed(whose));
+        let marked = self.db.call(find.batch_size(BATCH)).await?;
+        let mut batches = marked.try_chunks(BATCH as usize);
+        let mut walked = 0;
         loop {
             let began = Instant::now();
-            let indexed = step(&self.db, &self.counters, whose).await?;
-            if indexed == 0 {
-                return Ok(());
-            }
-            self.backlog.shrank(indexed);
+            let next = async { batches.try_next().await.map_err(|TryChunksError(_, error)| error) };
+            let Some(batch) = self.db.call(Box::pin(next)).await? else {
+                return Ok(walked);
+            };
+            index(&self.db, &self.counters, &batch).await?;
+            walked += batch.len();
+            self.backlog.shrank(batch.len());
             if !urgent && self.asked().is_none() {
                 sleep(began.elapsed() * self.backlog.rest()).await;
             }
@@ -234,20 +248,12 @@ pub(super) fn not_indexed(whose: Whose) -> Document {
     filter
 }
 
-/// Indexes the next messages; how many there were.
-async fn step(db: &Db, counters: &Counters, whose: Whose) -> StoreResult<usize> {
-    let find = async {
-        let found = db.messages.find(not_indexed(whose)).limit(BATCH).await?;
-        found.try_collect::<Vec<Document>>().await
-    };
-    let found = db.call(Box::pin(find)).await?;
-    if found.is_empty() {
-        return Ok(0);
-    }
+/// Indexes these messages and takes their marks away.
+async fn index(db: &Db, counters: &Counters, found: &[Document]) -> StoreResult<()> {
     let mut newest: HashMap<ObjectId, i64> = HashMap::new();
     let (mut new, mut changed) = (Vec::new(), Vec::new());
     let (mut unmark_new, mut unmark) = (Vec::new(), Vec::new());
-    for message in &found {
+    for message in found {
         let (id, chat) = (row::oid(message, "_id")?, row::oid(message, "chatId")?);
         let seq = newest.entry(chat).or_default();
         *seq = row::int(message, "seq")?.max(*seq);
@@ -277,7 +283,7 @@ async fn step(db: &Db, counters: &Counters, whose: Whose) -> StoreResult<usize> 
             .await?;
     }
     update(db, "messages", unmark).await?;
-    Ok(found.len())
+    Ok(())
 }
 
 /// Makes the entries about a message that has changed what they should be; `false` when there are none.
