@@ -6,7 +6,6 @@ mod backends;
 mod deny;
 mod deploy;
 mod documents;
-mod programs;
 mod proof;
 mod semver;
 mod slow;
