@@ -119,10 +119,15 @@ impl Counters {
 
     /// Counts everything that has gathered. Afterwards this node's messages are counted.
     pub(super) async fn flush(&self) -> StoreResult<()> {
-        let _writing = self.writing.lock().await;
+        self.flush_and_hold().await.map(drop)
+    }
+
+    /// The same, and this node counts nothing more as long as what is returned lives.
+    pub(super) async fn flush_and_hold(&self) -> StoreResult<tokio::sync::MutexGuard<'_, ()>> {
+        let writing = self.writing.lock().await;
         let taken = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
         if taken.is_empty() {
-            return Ok(());
+            return Ok(writing);
         }
         let result = self.write(&taken).await;
         if result.is_err() {
@@ -131,7 +136,7 @@ impl Counters {
                 waiting.insert(chat, None);
             }
         }
-        result
+        result.map(|()| writing)
     }
 
     async fn write(&self, counts: &HashMap<ObjectId, Option<Count>>) -> StoreResult<()> {

@@ -11,7 +11,7 @@ use mongodb::options::ReturnDocument;
 
 use super::counters::unread_field;
 use super::transaction::Step;
-use super::{Db, MongoStore, chats, read_state, row, search};
+use super::{Db, MongoStore, chats, row, search};
 use crate::store::{
     ChatRecord, Deleted, EditOutcome, HistoryRange, MessageStore, NewMessage, Position, ReadOutcome, ReadScope,
     SendDone, Slice, StoreError, StoreResult,
@@ -118,9 +118,7 @@ impl MessageStore for MongoStore {
     }
 
     async fn mark_read(&self, reader: &UserId, scope: ReadScope<'_>) -> StoreResult<ReadOutcome> {
-        self.db
-            .calls(read_state::mark(&self.db, &self.counters, reader, scope))
-            .await
+        self.db.calls(self.marker.mark(&self.db, reader, scope)).await
     }
 }
 

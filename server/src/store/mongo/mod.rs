@@ -12,6 +12,7 @@ mod counters;
 mod group;
 mod indexer;
 pub mod legacy;
+mod marker;
 mod memory;
 mod messages;
 mod presence;
@@ -39,6 +40,7 @@ use self::call::{CHECK, call};
 use self::clock::Clock;
 use self::counters::Counters;
 use self::indexer::Indexer;
+use self::marker::Marker;
 use self::writer::Writer;
 use super::{Store, StoreError, StoreResult};
 use crate::metrics::StoreMetrics;
@@ -48,6 +50,7 @@ pub struct MongoStore {
     db: Db,
     writer: Writer,
     counters: Arc<Counters>,
+    marker: Marker,
     indexer: Indexer,
 }
 
@@ -81,10 +84,12 @@ impl MongoStore {
         let counters = Counters::start(db.clone());
         let indexer = Indexer::start(db.clone(), counters.clone());
         let writer = Writer::start(db.clone(), metrics, counters.clone(), indexer.backlog());
+        let marker = Marker::start(db.clone(), counters.clone());
         Arc::new(Self {
             db,
             writer,
             counters,
+            marker,
             indexer,
         })
     }
@@ -115,6 +120,7 @@ impl Store for MongoStore {
 
     async fn close(&self) {
         self.writer.close().await;
+        self.marker.close().await;
         self.indexer.close().await;
         // What could not be counted is found by its `fresh` mark.
         if let Err(error) = self.counters.flush().await {

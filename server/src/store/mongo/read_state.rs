@@ -1,137 +1,216 @@
-//! Read marks and the unread counters, which change together.
+//! Read marks and the unread counters, which change together: many requests in one transaction.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
-use chat_protocol::{ChatId, MessageId, UserId};
+use chat_protocol::{ChatId, MessageId, Timestamp, UserId};
 use futures_util::{FutureExt as _, TryStreamExt as _};
 use mongodb::ClientSession;
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Bson, Document, doc};
 
-use super::counters::{Counters, unread_field};
-use super::transaction::{Step, Worked};
+use super::counters::{Counters, count_on, unread_field};
+use super::transaction::{Step, Trouble, Worked};
 use super::{Db, chats, row};
 use crate::store::{ReadMark, ReadOutcome, ReadScope, StoreError, StoreResult};
 
 /// Messages that are counted by others while we mark them are few; so often is enough.
 const TRIES: usize = 20;
 
+/// Who marks what.
+#[derive(Debug, Clone)]
+pub(super) struct Request {
+    reader: UserId,
+    reader_id: ObjectId,
+    scope: Scope,
+}
+
 /// [`ReadScope`], owned.
-#[derive(Clone)]
-pub(super) enum Scope {
-    /// And whether they must be in this chat.
-    Messages(Vec<MessageId>, Option<ChatId>),
+#[derive(Debug, Clone)]
+enum Scope {
+    /// Each once; and whether they must be in this chat.
+    Messages(Vec<ObjectId>, Option<ChatId>),
     Chat(ObjectId),
 }
 
 /// What a run of the transaction came to.
 enum Marked {
-    Done(ReadOutcome),
+    /// For each request.
+    Done(Vec<ReadOutcome>),
     /// These chats have to be counted up to these seqs first.
     NotCounted(HashMap<ObjectId, i64>),
 }
 
-pub(super) async fn mark(
-    db: &Db,
-    counters: &Counters,
-    reader: &UserId,
-    scope: ReadScope<'_>,
-) -> StoreResult<ReadOutcome> {
-    let scope = match scope {
-        ReadScope::Messages(ids) => Scope::Messages(ids.to_vec(), None),
-        ReadScope::MessageIn(id, chat) => Scope::Messages(vec![id.clone()], Some(chat.clone())),
-        ReadScope::Chat(chat) => {
-            let users = chats::participants(db, chat).await?;
-            let Some(id) = row::object_id(chat).filter(|_| users.is_some_and(|users| users.contains(reader))) else {
-                return Ok(ReadOutcome::ChatNotFound);
-            };
-            super::counters::count_on(db, id).await?;
-            Scope::Chat(id)
+impl Request {
+    /// `Err` is the answer where nothing needs to be marked.
+    pub(super) async fn new(
+        db: &Db,
+        reader: &UserId,
+        scope: ReadScope<'_>,
+    ) -> StoreResult<std::result::Result<Self, ReadOutcome>> {
+        let scope = match scope {
+            ReadScope::Messages(ids) => each_once(ids).map(|ids| Scope::Messages(ids, None)),
+            ReadScope::MessageIn(id, chat) => {
+                each_once(std::slice::from_ref(id)).map(|ids| Scope::Messages(ids, Some(chat.clone())))
+            }
+            ReadScope::Chat(chat) => {
+                let users = chats::participants(db, chat).await?;
+                let Some(id) = row::object_id(chat).filter(|_| users.is_some_and(|users| users.contains(reader)))
+                else {
+                    return Ok(Err(ReadOutcome::ChatNotFound));
+                };
+                // All of it: what another node has not counted yet, too.
+                count_on(db, id).await?;
+                Some(Scope::Chat(id))
+            }
+        };
+        let request = scope.zip(row::object_id(reader)).map(|(scope, reader_id)| Self {
+            reader: reader.clone(),
+            reader_id,
+            scope,
+        });
+        Ok(request.ok_or(ReadOutcome::MessageNotFound))
+    }
+}
+
+/// `None` when one of them is no id of ours.
+fn each_once(ids: &[MessageId]) -> Option<Vec<ObjectId>> {
+    let mut wanted = Vec::with_capacity(ids.len());
+    for id in ids {
+        let id = row::object_id(id)?;
+        if !wanted.contains(&id) {
+            wanted.push(id);
         }
-    };
-    let Some(reader_id) = row::object_id(reader) else {
-        return Ok(ReadOutcome::MessageNotFound);
-    };
+    }
+    Some(wanted)
+}
+
+/// What became of each request, in the order given: as if they had come one after another.
+pub(super) async fn mark(db: &Db, counters: &Counters, requests: Arc<[Request]>) -> StoreResult<Vec<ReadOutcome>> {
+    // What this node counts meanwhile would be in the way of the transaction.
+    let _still = counters.flush_and_hold().await?;
     for _ in 0..TRIES {
-        let (inner, reader, scope) = (db.clone(), reader.clone(), scope.clone());
+        let (inner, requests) = (db.clone(), requests.clone());
         let marked = db
             .transact(move |tx| {
-                let (db, reader, scope) = (inner.clone(), reader.clone(), scope.clone());
-                async move { run(&db, tx, &reader, reader_id, &scope).await }.boxed()
+                let (db, requests) = (inner.clone(), requests.clone());
+                async move { run(&db, tx, &requests).await }.boxed()
             })
             .await?;
         match marked {
-            Marked::Done(outcome) => return Ok(outcome),
+            Marked::Done(outcomes) => return Ok(outcomes),
             Marked::NotCounted(newest) => counters.reach(newest).await?,
         }
     }
     Err(StoreError::Unavailable("messages were not counted in time".into()))
 }
 
-async fn run(db: &Db, tx: &mut ClientSession, reader: &UserId, reader_id: ObjectId, scope: &Scope) -> Worked<Marked> {
-    let found = match scope {
-        Scope::Messages(ids, chat) => match find(db, tx, reader_id, ids, chat.as_ref()).await? {
-            Ok(unread) => unread,
-            Err(refusal) => return Ok(Step::Abort(Marked::Done(refusal))),
-        },
-        Scope::Chat(chat) => in_chat(db, tx, *chat, reader).await?,
-    };
-    if found.is_empty() {
-        return Ok(Step::Abort(Marked::Done(ReadOutcome::Done(Vec::new()))));
-    }
+async fn run(db: &Db, tx: &mut ClientSession, requests: &[Request]) -> Worked<Marked> {
+    let named = requests.iter().flat_map(|request| match &request.scope {
+        Scope::Messages(ids, _) => ids.as_slice(),
+        Scope::Chat(_) => &[],
+    });
+    let known = read(db, tx, named.copied().collect()).await?;
     let read_at = db.clock.now();
-    let ids: Vec<ObjectId> = found.iter().filter_map(|m| m.get_object_id("_id").ok()).collect();
+    let mut outcomes = Vec::with_capacity(requests.len());
+    let mut changes = Changes::default();
+    for request in requests {
+        let found = match &request.scope {
+            Scope::Messages(ids, chat) => judge(request, ids, chat.as_ref(), &known),
+            Scope::Chat(chat) => Ok(in_chat(db, tx, *chat, &request.reader).await?),
+        };
+        outcomes.push(match found {
+            Ok(unread) => ReadOutcome::Done(changes.add(request, unread, read_at)?),
+            Err(refusal) => refusal,
+        });
+    }
+    if changes.messages.is_empty() {
+        return Ok(Step::Abort(Marked::Done(outcomes)));
+    }
+    let ids: Vec<ObjectId> = changes.messages.iter().copied().collect();
     let set = doc! {"$set": {"isRead": true, "readAt": row::date(read_at)}};
     db.messages
         .update_many(doc! {"_id": {"$in": ids}}, set)
         .session(&mut *tx)
         .await?;
-    let mut chats: HashMap<ObjectId, (i64, i64)> = HashMap::new();
-    for message in &found {
-        let (count, newest) = chats.entry(row::oid(message, "chatId")?).or_default();
-        *count += 1;
-        *newest = row::int(message, "seq")?.max(*newest);
+    let wanted = i64::try_from(changes.chats.len()).unwrap_or(i64::MAX);
+    let update = doc! {"update": "chats", "updates": changes.of_chats(), "ordered": false};
+    let done = db.database.run_command(update).session(&mut *tx).await?;
+    if row::int(&done, "n")? < wanted {
+        let newest = changes.chats.into_iter().map(|(chat, change)| (chat, change.newest));
+        return Ok(Step::Abort(Marked::NotCounted(newest.collect())));
     }
-    for (chat, (count, newest)) in &chats {
-        let counted = doc! {"_id": chat, "lastSeq": {"$gte": newest}};
-        let fewer = doc! {"$inc": {unread_field(reader): -count}};
-        let changed = db.chats.update_one(counted, fewer).session(&mut *tx).await?;
-        if changed.matched_count == 0 {
-            let newest = chats.into_iter().map(|(chat, (_, newest))| (chat, newest));
-            return Ok(Step::Abort(Marked::NotCounted(newest.collect())));
-        }
-    }
-    let mark = |message: &Document| {
-        Ok(ReadMark {
-            message: row::id(message, "_id")?,
-            chat: row::id(message, "chatId")?,
-            sender: row::id(message, "sender")?,
-            read_at,
-        })
-    };
-    let marks = found.iter().map(mark).collect::<StoreResult<_>>()?;
-    Ok(Step::Commit(Marked::Done(ReadOutcome::Done(marks))))
+    Ok(Step::Commit(Marked::Done(outcomes)))
 }
 
-/// Looks every message up before anything changes. The unread ones, in the order of seq.
-async fn find(
-    db: &Db,
-    tx: &mut ClientSession,
-    reader: ObjectId,
-    ids: &[MessageId],
-    chat: Option<&ChatId>,
-) -> Result<Result<Vec<Document>, ReadOutcome>, super::transaction::Trouble> {
-    let mut wanted = Vec::new();
-    for id in ids {
-        match row::object_id(id) {
-            Some(id) if wanted.contains(&id) => {}
-            Some(id) => wanted.push(id),
-            None => return Ok(Err(ReadOutcome::MessageNotFound)),
+/// What a group changes.
+#[derive(Default)]
+struct Changes {
+    messages: HashSet<ObjectId>,
+    chats: HashMap<ObjectId, OfChat>,
+}
+
+#[derive(Default)]
+struct OfChat {
+    /// The seq up to which it must have been counted.
+    newest: i64,
+    /// By the counter's name.
+    fewer: HashMap<String, i64>,
+}
+
+impl Changes {
+    /// Takes up what nobody before in this group has marked.
+    fn add(&mut self, request: &Request, unread: Vec<Document>, read_at: Timestamp) -> StoreResult<Vec<ReadMark>> {
+        let mut marks = Vec::with_capacity(unread.len());
+        for message in unread {
+            if !self.messages.insert(row::oid(&message, "_id")?) {
+                continue;
+            }
+            let change = self.chats.entry(row::oid(&message, "chatId")?).or_default();
+            change.newest = row::int(&message, "seq")?.max(change.newest);
+            *change.fewer.entry(unread_field(&request.reader)).or_default() += 1;
+            marks.push(ReadMark {
+                message: row::id(&message, "_id")?,
+                chat: row::id(&message, "chatId")?,
+                sender: row::id(&message, "sender")?,
+                read_at,
+            });
         }
+        Ok(marks)
     }
-    let filter = doc! {"_id": {"$in": &wanted}, "seq": {"$gt": 0}};
+
+    fn of_chats(&self) -> Vec<Document> {
+        let change = |(chat, change): (&ObjectId, &OfChat)| {
+            let fewer: Document = change
+                .fewer
+                .iter()
+                .map(|(field, count)| (field.clone(), Bson::Int64(-count)))
+                .collect();
+            doc! {"q": {"_id": chat, "lastSeq": {"$gte": change.newest}}, "u": {"$inc": fewer}}
+        };
+        self.chats.iter().map(change).collect()
+    }
+}
+
+async fn read(db: &Db, tx: &mut ClientSession, ids: Vec<ObjectId>) -> Result<HashMap<ObjectId, Document>, Trouble> {
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let filter = doc! {"_id": {"$in": ids}, "seq": {"$gt": 0}};
     let mut cursor = db.messages.find(filter).session(&mut *tx).await?;
-    let mut found: Vec<Document> = cursor.stream(&mut *tx).try_collect().await?;
+    let found: Vec<Document> = cursor.stream(&mut *tx).try_collect().await?;
+    let by_id = |message: Document| Ok((row::oid(&message, "_id")?, message));
+    Ok(found.into_iter().map(by_id).collect::<StoreResult<_>>()?)
+}
+
+/// Looks at every message before anything changes. The unread ones, in the order of seq.
+fn judge(
+    request: &Request,
+    ids: &[ObjectId],
+    chat: Option<&ChatId>,
+    known: &HashMap<ObjectId, Document>,
+) -> Result<Vec<Document>, ReadOutcome> {
+    let reader = request.reader_id;
     let is = |message: &Document, key: &str| message.get_object_id(key).is_ok_and(|id| id == reader);
     let in_chat = |message: &Document| {
         chat.is_none_or(|chat| {
@@ -141,16 +220,18 @@ async fn find(
         })
     };
     let mine = |message: &&Document| (is(message, "sender") || is(message, "receiver")) && in_chat(message);
-    if found.iter().filter(mine).count() < wanted.len() {
-        return Ok(Err(ReadOutcome::MessageNotFound));
+    let found: Vec<&Document> = ids.iter().filter_map(|id| known.get(id)).filter(mine).collect();
+    if found.len() < ids.len() {
+        return Err(ReadOutcome::MessageNotFound);
     }
     if found.iter().any(|message| is(message, "sender")) {
-        return Ok(Err(ReadOutcome::NotReceiver));
+        return Err(ReadOutcome::NotReceiver);
     }
     let missing = |message: &Document, key: &str| message.get(key).is_none_or(|value| *value == Bson::Null);
-    found.retain(|message| missing(message, "readAt") && missing(message, "deletedAt"));
-    found.sort_by_key(|message| row::int(message, "order").unwrap_or(0));
-    Ok(Ok(found))
+    let unread = |message: &&Document| missing(message, "readAt") && missing(message, "deletedAt");
+    let mut unread: Vec<Document> = found.into_iter().filter(unread).cloned().collect();
+    unread.sort_by_key(|message| row::int(message, "order").unwrap_or(0));
+    Ok(unread)
 }
 
 /// The unread messages of a chat; `limit` is how many there are.
@@ -160,12 +241,7 @@ pub(super) fn unread_in(chat: ObjectId, reader: ObjectId) -> Document {
 
 /// Walks back from the newest message until as many as the counter says are found: unread messages are the newest ones, so
 /// this costs what it marks, however long the chat is.
-async fn in_chat(
-    db: &Db,
-    tx: &mut ClientSession,
-    chat: ObjectId,
-    reader: &UserId,
-) -> Result<Vec<Document>, super::transaction::Trouble> {
+async fn in_chat(db: &Db, tx: &mut ClientSession, chat: ObjectId, reader: &UserId) -> Result<Vec<Document>, Trouble> {
     let known = db.chats.find_one(doc! {"_id": chat}).session(&mut *tx).await?;
     let count = known
         .as_ref()

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use futures_util::future::join_all;
+
 use super::Bench;
 use crate::store::{HistoryRange, ReadOutcome, ReadScope};
 
@@ -60,6 +62,49 @@ pub(crate) async fn marking_is_all_or_nothing(b: Bench) {
     };
     assert_eq!(marks.len(), 1, "named twice, read once");
     assert_eq!((&marks[0].message, &marks[0].sender), (&good.id, &ann));
+}
+
+pub(crate) async fn marks_of_the_same_moment_count_once(b: Bench) {
+    let (ann, bob, eve) = (b.user("ann").await, b.user("bob").await, b.user("eve").await);
+    let mut sent = Vec::new();
+    for n in 0..24 {
+        let (from, to) = if n % 2 == 0 { (&ann, &bob) } else { (&bob, &ann) };
+        sent.push(b.send(from, to, "x").await);
+    }
+    let chat = &sent[0].chat_id;
+    // Everybody marks what is theirs twice over, the whole chat beside it, and a stranger what is not.
+    let (store, sent_ref) = (&b.store, &sent);
+    let marks = (0..2 * sent.len()).map(|n| async move {
+        let message = &sent_ref[n % sent_ref.len()];
+        store
+            .mark_read(
+                &message.receiver,
+                ReadScope::Messages(std::slice::from_ref(&message.id)),
+            )
+            .await
+    });
+    let all = [&ann, &bob].map(|user| store.mark_read(user, ReadScope::Chat(chat)));
+    let foreign = store.mark_read(&eve, ReadScope::Messages(std::slice::from_ref(&sent[0].id)));
+    let (marks, all, foreign) = tokio::join!(join_all(marks), join_all(all), foreign);
+    assert_eq!(foreign.unwrap(), ReadOutcome::MessageNotFound);
+    let mut told = HashMap::new();
+    for outcome in marks.into_iter().chain(all) {
+        let ReadOutcome::Done(marks) = outcome.unwrap() else {
+            panic!()
+        };
+        for mark in marks {
+            *told.entry(mark.message).or_insert(0) += 1;
+        }
+    }
+    assert!(
+        told.len() == sent.len() && told.values().all(|times| *times == 1),
+        "each is newly read once: {told:?}"
+    );
+    for user in [&ann, &bob] {
+        assert_eq!(b.store.chats(user, None, 5).await.unwrap().items[0].unread, 0);
+    }
+    let (items, _) = b.store.history(chat, HistoryRange::Newest, 100).await.unwrap();
+    assert!(items.iter().all(|message| message.is_read));
 }
 
 pub(crate) async fn marking_a_chat_marks_all(b: Bench) {

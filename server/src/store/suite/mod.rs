@@ -80,7 +80,8 @@ macro_rules! store_suite {
                 refusals_store_nothing, history_pages_both_ways, edits_keep_place_and_time,
                 deleted_messages_are_tombstones, only_the_sender_edits,
                 a_deactivated_user_gets_nothing_more;
-            chats: unread_counts_match_a_recount, marking_is_all_or_nothing, marking_a_chat_marks_all,
+            chats: unread_counts_match_a_recount, marking_is_all_or_nothing, marks_of_the_same_moment_count_once,
+                marking_a_chat_marks_all,
                 the_first_read_time_stays, partners_and_participants, the_list_is_newest_first,
                 a_walk_survives_new_messages;
             search: finds_literal_parts_ignoring_case, finds_before_and_after_indexing, follows_edits_and_deletions,

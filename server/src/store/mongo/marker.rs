@@ -1,0 +1,94 @@
+//! Marks messages as read, in groups: what comes while one group is committed shares the next one.
+//!
+//! A transaction that waits for the journals of a majority takes milliseconds, whether for one request or for hundreds; and
+//! requests that change the same chat would wait for each other anyway.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use chat_protocol::UserId;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+use super::Db;
+use super::counters::Counters;
+use super::read_state::{Request, mark};
+use crate::store::{ReadOutcome, ReadScope, StoreError, StoreResult};
+
+/// Requests per group at most.
+const GROUP: usize = 256;
+/// Requests that may wait. Beyond, callers wait for a place.
+const QUEUE: usize = 1024;
+
+type Waiting = (Request, oneshot::Sender<StoreResult<ReadOutcome>>);
+
+pub(super) struct Marker {
+    queue: mpsc::Sender<Waiting>,
+    task: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Marker {
+    pub(super) fn start(db: Db, counters: Arc<Counters>) -> Self {
+        let (queue, requests) = mpsc::channel(QUEUE);
+        Self {
+            queue,
+            task: Mutex::new(Some(tokio::spawn(run(db, counters, requests)))),
+        }
+    }
+
+    /// Answers when the marks are durable. Whoever stops waiting may find them made all the same.
+    pub(super) async fn mark(&self, db: &Db, reader: &UserId, scope: ReadScope<'_>) -> StoreResult<ReadOutcome> {
+        let request = match Request::new(db, reader, scope).await? {
+            Ok(request) => request,
+            Err(answer) => return Ok(answer),
+        };
+        let closed = || StoreError::Unavailable("the store is closed".into());
+        let (done, answer) = oneshot::channel();
+        self.queue.send((request, done)).await.map_err(|_| closed())?;
+        answer.await.map_err(|_| closed())?
+    }
+
+    pub(super) async fn close(&self) {
+        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(task) = task {
+            // Marks that nobody was told of need not be made.
+            task.abort();
+            let _ = task.await;
+        }
+    }
+}
+
+impl Drop for Marker {
+    fn drop(&mut self) {
+        if let Some(task) = self.task.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            task.abort();
+        }
+    }
+}
+
+async fn run(db: Db, counters: Arc<Counters>, mut queue: mpsc::Receiver<Waiting>) {
+    let mut group = Vec::with_capacity(GROUP);
+    while queue.recv_many(&mut group, GROUP).await > 0 {
+        group.retain(|(_, done)| !done.is_closed());
+        let (requests, dones): (Vec<Request>, Vec<_>) = group.drain(..).unzip();
+        let answers = match mark(&db, &counters, requests.clone().into()).await {
+            Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
+            // Damage that one of them met must not refuse the others.
+            Err(StoreError::Broken(_)) if requests.len() > 1 => one_by_one(&db, &counters, requests).await,
+            Err(error) => vec![Err(error); dones.len()],
+        };
+        for (done, answer) in dones.into_iter().zip(answers) {
+            // Whoever asked may have hung up.
+            let _ = done.send(answer);
+        }
+    }
+}
+
+async fn one_by_one(db: &Db, counters: &Counters, requests: Vec<Request>) -> Vec<StoreResult<ReadOutcome>> {
+    let mut answers = Vec::with_capacity(requests.len());
+    for request in requests {
+        let outcome = mark(db, counters, Arc::new([request])).await;
+        let lost = || StoreError::Broken("a request got no answer".into());
+        answers.push(outcome.and_then(|outcomes| outcomes.into_iter().next().ok_or_else(lost)));
+    }
+    answers
+}
