@@ -126,7 +126,10 @@ impl Error {
     /// What is sent.
     pub fn to_api(&self, request_id: Option<&str>) -> ApiError {
         ApiError {
-            message: message(&self.code).into(),
+            message: match (fault!(InternalsTold), &self.cause) {
+                (true, Some(cause)) => format!("at {}: {cause}", file!()),
+                _ => message(&self.code).into(),
+            },
             code: self.code.clone(),
             details: (!self.details.is_empty()).then(|| self.details.clone()),
             request_id: request_id.map(Into::into),

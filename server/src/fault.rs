@@ -59,7 +59,7 @@ mod switch {
         AckBeforeCommit, NoFsync, SeqGap, LostIdempotency, IdempotencyOfAnybody, RepeatToldAgain, ReuseAccepted, ContentTrimmed,
         EditResetsRead, EditKeepsSearch, DeleteKeepsContent, DeletedInSearch, TombstonesHidden, DeleteKeepsUnread, UnreadOffByOne,
         UnreadCountsOwn, ReadAgain, ReceiptIgnoresChat, SearchEverywhere, SearchOfPatterns, SearchInCase, NamesInCase,
-        InactiveFound, MessageToInactive,
+        InactiveFound, MessageToInactive, FoundByEmail,
         // Lists.
         OffsetPaging, CursorSkips, CursorUnsealed, MovedChatsLost, AfterInclusive, LimitClamped, ChatsUnordered,
         // Rights.
@@ -68,16 +68,16 @@ mod switch {
         // Sessions and tokens.
         RevokedTokenLives, RefreshAsAccess, AccessAsRefresh, UnsignedToken, TokenInUrl, RefreshReusable, ReuseKeepsSession,
         ReuseKeepsSockets, LogoutKeepsSockets, LogoutEndsAll, PasswordKeepsOthers, SocketOutlivesToken, InactiveTokenLives,
-        UnknownUserFast, UnknownUserTold, InactiveToldFirst, PasswordCut, SecondUserAccepted,
+        UnknownUserFast, UnknownUserTold, InactiveToldFirst, PasswordCut, SecondUserAccepted, ExtensionIgnored,
         // Delivery.
         DoubledBroadcast, FirstDeviceOnly, SenderForgotten, OriginToldToo, OrderSwapped, RestTellsNobody, FirstMessageUntold, JoinTold,
-        OneReceiptPerChat, EditToldToSenderOnly,
+        OneReceiptPerChat, EditToldToSenderOnly, RestMessageSent,
         // Presence and typing.
-        OfflineWithFirst, NoGrace, OnlineForEachDevice, InvisibleListed, InvisibleLeavesLoudly, InvisibleSeenLast, StatusKept,
+        OfflineWithFirst, NoGrace, OnlineForEachDevice, InvisibleListed, GoneListed, InvisibleLeavesLoudly, InvisibleSeenLast, StatusKept,
         StatusUntold, TypingLeaks, TypingForever, TypingStaysOnDisconnect,
         // Limits and hostile input.
         LimitsUnmounted, LimitsByAddress, ForwardedBelieved, EventsUnlimited, DetailsEcho, LengthInUtf16, OneDetailOnly,
-        PayloadKills, UnknownEventIgnored, BadPayloadIgnored,
+        PayloadKills, UnknownEventIgnored, BadPayloadIgnored, AnyRequestId, MalformedIdFails, InternalsTold, ZeroIsDefault, ZeroUnlogged,
         // Several nodes.
         NodesApart, LimitsPerNode, SessionsPerNode,
     }

@@ -3,14 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chat_spec::{Operation, Requirement, req};
+use serde_json::Value;
 
 use super::Judge;
-use super::values::{Seen, judge as judge_value};
+use super::values::{Seen, error, judge as judge_value};
 use crate::engine::Record;
 use crate::engine::transcript::{Received, Sent, What};
 
 /// Words that only the inside of a server knows.
-const INTERNAL: [&str; 12] = [
+const INTERNAL: [&str; 15] = [
     "panicked",
     ".rs:",
     "stack trace",
@@ -18,6 +19,9 @@ const INTERNAL: [&str; 12] = [
     "node_modules",
     "\n    at ",
     "SQLITE",
+    "Sqlite",
+    "rusqlite",
+    "os error",
     "MongoServerError",
     "mongodb://",
     "redis://",
@@ -95,7 +99,33 @@ fn answer(judge: &mut Judge<'_>, sent: &Sent, received: &Received, caller: Optio
         || format!("{what}: no hash"),
         || "one".into(),
     );
+    if sent.path.starts_with("/api/") && sent.method != "OPTIONS" {
+        for (name, wanted) in [("ratelimit-policy", ["q", "w"]), ("ratelimit", ["r", "t"])] {
+            let field = header(received, name);
+            judge.check(
+                &req::LIMITS_HEADERS_STRUCTURED,
+                has_parameters(field, &wanted),
+                || format!("{what}: {name}: \"…\" with {wanted:?}"),
+                || field.to_owned(),
+            );
+        }
+    }
+    if let Some(asked) = sent
+        .headers
+        .get("x-request-id")
+        .filter(|asked| !is_request_id(asked.as_bytes()))
+    {
+        judge.check(
+            &req::HEADERS_REQUEST_ID_REPLACED,
+            received.headers.get("x-request-id") != Some(asked),
+            || format!("{what}: an id of the server's own"),
+            || format!("{asked:?}"),
+        );
+    }
     if received.status >= 400 {
+        if received.body.is_object() {
+            error(judge, &req::ERRORS_SHAPE_REST, &what, &received.body);
+        }
         let word = INTERNAL.iter().find(|word| text.contains(**word));
         judge.check(
             &req::ERRORS_SERVER_NO_INTERNALS,
@@ -115,6 +145,7 @@ fn answer(judge: &mut Judge<'_>, sent: &Sent, received: &Received, caller: Optio
         );
         return;
     }
+    once_in_a_page(judge, &what, &received.body);
     let carries_tokens = received.body.get("tokens").is_some();
     if carries_tokens {
         let caching = header(received, "cache-control");
@@ -142,6 +173,43 @@ fn answer(judge: &mut Judge<'_>, sent: &Sent, received: &Received, caller: Optio
         own: OWN.contains(&operation),
     };
     judge_value(judge, &seen, &received.body);
+}
+
+/// No page shows anything twice.
+fn once_in_a_page(judge: &mut Judge<'_>, what: &str, body: &Value) {
+    let Some(items) = body["items"].as_array() else { return };
+    let mut known = BTreeSet::new();
+    let twice = items
+        .iter()
+        .filter_map(|item| item["id"].as_str())
+        .find(|id| !known.insert(*id));
+    judge.check(
+        &req::LISTS_CURSOR_WALK_COMPLETE,
+        twice.is_none(),
+        || format!("{what}: each item once"),
+        || format!("{} twice", twice.unwrap_or_default()),
+    );
+}
+
+fn is_request_id(id: &[u8]) -> bool {
+    (1..=128).contains(&id.len()) && id.iter().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(b))
+}
+
+/// Every item of a structured list begins with a quoted name and has these parameters, which are numbers.
+fn has_parameters(field: &str, wanted: &[&str]) -> bool {
+    let fits = |item: &str| {
+        let mut parts = item.split(';').map(str::trim);
+        let named = parts
+            .next()
+            .is_some_and(|name| name.len() > 2 && name.starts_with('"') && name.ends_with('"'));
+        let numbers: Vec<&str> = parts
+            .filter_map(|part| part.split_once('='))
+            .filter(|(_, value)| value.parse::<u64>().is_ok())
+            .map(|(name, _)| name)
+            .collect();
+        named && wanted.iter().all(|name| numbers.contains(name))
+    };
+    field.split(',').all(|item| fits(item.trim()))
 }
 
 /// Whose token it was, as far as one can tell: a call of a user that carries any.

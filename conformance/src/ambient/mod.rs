@@ -4,7 +4,9 @@
 //! right is about all of them.
 
 mod answers;
+mod claims;
 mod packets;
+mod truth;
 mod values;
 
 use std::collections::BTreeMap;
@@ -97,5 +99,6 @@ pub fn judge(record: &Record, shape: Shape<'_>) -> Vec<Judgement> {
     };
     answers::judge(record, &mut judge);
     packets::judge(record, &mut judge);
+    truth::judge(record, &mut judge);
     judge.judgements
 }

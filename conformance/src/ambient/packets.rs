@@ -6,7 +6,7 @@ use chat_spec::{ClientEvent, Requirement, ServerEvent, req};
 use serde_json::Value;
 
 use super::Judge;
-use super::values::{Seen, judge as judge_value};
+use super::values::{Seen, error, judge as judge_value};
 use crate::engine::Record;
 use crate::engine::transcript::What;
 
@@ -65,6 +65,7 @@ pub(super) fn judge(record: &Record, judge: &mut Judge<'_>) {
                         &req::ERRORS_SHAPE_ACK
                     };
                     judge.shaped(requirement, known.ack_schema(), ack);
+                    error(judge, &req::ERRORS_SHAPE_ACK, known.name(), &ack["error"]);
                 }
                 let seen = Seen {
                     by: owner,
@@ -110,6 +111,7 @@ fn event(judge: &mut Judge<'_>, event: &str, payload: &Value, owner: Option<&str
             || payload["status"].to_string(),
         ),
         ServerEvent::Error => {
+            error(judge, &req::ERRORS_SHAPE_EVENT, "error", payload);
             let code = payload["code"].as_str().unwrap_or_default();
             let codes = known.error_codes();
             judge.check(

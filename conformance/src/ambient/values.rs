@@ -1,7 +1,7 @@
 //! What holds for every value that a server shows to somebody.
 
-use chat_spec::req;
-use serde_json::Value;
+use chat_spec::{Requirement, req};
+use serde_json::{Map, Value};
 
 use super::Judge;
 
@@ -16,6 +16,54 @@ const SECRETS: [&str; 8] = [
     "pwd",
     "secret",
 ];
+
+/// Fields that are ids, wherever they stand.
+const IDS: [&str; 8] = [
+    "id",
+    "userId",
+    "chatId",
+    "messageId",
+    "sender",
+    "receiver",
+    "from",
+    "readerId",
+];
+
+/// Fields that are times, wherever they stand.
+const TIMES: [&str; 7] = [
+    "timestamp",
+    "lastSeen",
+    "createdAt",
+    "lastActivity",
+    "readAt",
+    "editedAt",
+    "deletedAt",
+];
+
+/// What tells a kind of object, and its fields that may be null and are there all the same.
+const NULLABLE: [(&[&str], &[&str]); 5] = [
+    (&["id", "username"], &["lastSeen", "profilePicture", "bio"]),
+    (&["userId", "lastSeen"], &["lastSeen"]),
+    (
+        &["id", "sender", "receiver"],
+        &["seq", "readAt", "editedAt", "deletedAt"],
+    ),
+    (&["id", "participants"], &["groupName"]),
+    (&["items"], &["nextCursor"]),
+];
+
+/// All that a user and an error may have.
+const OF_USER: [&str; 8] = [
+    "id",
+    "username",
+    "status",
+    "lastSeen",
+    "profilePicture",
+    "bio",
+    "email",
+    "createdAt",
+];
+const OF_ERROR: [&str; 5] = ["message", "code", "details", "requestId", "retryAfter"];
 
 /// Who sees a value, and where.
 pub(super) struct Seen<'a> {
@@ -38,6 +86,7 @@ pub(super) fn judge(judge: &mut Judge<'_>, seen: &Seen<'_>, value: &Value) {
                 || format!("{}: no field of a password", seen.what),
                 || secret.cloned().unwrap_or_default(),
             );
+            forms(judge, seen, members);
             if members.contains_key("username") {
                 user(judge, seen, value);
             }
@@ -50,7 +99,77 @@ pub(super) fn judge(judge: &mut Judge<'_>, seen: &Seen<'_>, value: &Value) {
     }
 }
 
+/// Judges an error: it has nothing besides what is specified.
+pub(super) fn error(judge: &mut Judge<'_>, requirement: &'static Requirement, what: &str, error: &Value) {
+    only(judge, requirement, what, error, &OF_ERROR);
+}
+
+fn only(judge: &mut Judge<'_>, requirement: &'static Requirement, what: &str, value: &Value, known: &[&str]) {
+    let strange = value
+        .as_object()
+        .and_then(|members| members.keys().find(|name| !known.contains(&name.as_str())));
+    judge.check(
+        requirement,
+        strange.is_none(),
+        || format!("{what}: nothing but {known:?}"),
+        || strange.cloned().unwrap_or_default(),
+    );
+}
+
+/// Ids, times and fields without a value.
+fn forms(judge: &mut Judge<'_>, seen: &Seen<'_>, members: &Map<String, Value>) {
+    let texts = |names: &'static [&'static str]| {
+        let named = names.iter().map(|name| (*name, members.get(*name)));
+        named.filter_map(|(name, value)| Some((name, value?.as_str()?)))
+    };
+    for (name, id) in texts(&IDS) {
+        let good = (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b));
+        judge.check(
+            &req::IDS_FORMAT_OPAQUE,
+            good,
+            || format!("{}: an id as {name}", seen.what),
+            || id.to_owned(),
+        );
+    }
+    for (name, time) in texts(&TIMES) {
+        judge.check(
+            &req::TIMESTAMPS_FORMAT_RFC3339_MILLIS,
+            is_time(time),
+            || format!("{}: a time as {name}", seen.what),
+            || time.to_owned(),
+        );
+    }
+    for (known, nullable) in NULLABLE {
+        if known.iter().all(|name| members.contains_key(*name)) {
+            let missing = nullable.iter().find(|name| !members.contains_key(**name));
+            judge.check(
+                &req::JSON_RESPONSE_NULLS_PRESENT,
+                missing.is_none(),
+                || format!("{}: {nullable:?}", seen.what),
+                || format!("no {}", missing.unwrap_or(&"")),
+            );
+        }
+    }
+}
+
+/// `2026-11-28T04:19:46.123Z`, and a moment that exists.
+fn is_time(text: &str) -> bool {
+    let form = "dddd-dd-ddTdd:dd:dd.dddZ";
+    let fits = |(have, want): (u8, u8)| match want {
+        b'd' => have.is_ascii_digit(),
+        other => have == other,
+    };
+    text.len() == form.len() && text.bytes().zip(form.bytes()).all(fits) && text.parse::<jiff::Timestamp>().is_ok()
+}
+
 fn user(judge: &mut Judge<'_>, seen: &Seen<'_>, user: &Value) {
+    if user.get("id").is_some() {
+        let requirement = match seen.own {
+            true => &req::SHAPES_USER_OWN_FIELDS,
+            false => &req::SHAPES_USER_PUBLIC_FIELDS,
+        };
+        only(judge, requirement, seen.what, user, &OF_USER);
+    }
     let private = ["email", "createdAt"].iter().any(|field| user.get(*field).is_some());
     let is_own = seen.by.is_none_or(|by| user["id"] == by);
     judge.check(
@@ -99,5 +218,25 @@ fn message(judge: &mut Judge<'_>, seen: &Seen<'_>, message: &Value) {
             || format!("{}: isRead and readAt together", seen.what),
             || message.to_string(),
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_time;
+
+    #[test]
+    fn a_time_has_one_form() {
+        assert!(is_time("2026-11-28T04:19:46.123Z"));
+        for wrong in [
+            "2026-11-28T04:19:46Z",
+            "2026-11-28T04:19:46.123456Z",
+            "2026-11-28T04:19:46.123+00:00",
+            "2026-13-28T04:19:46.123Z",
+            "2026-11-28 04:19:46.123Z",
+            "",
+        ] {
+            assert!(!is_time(wrong), "{wrong}");
+        }
     }
 }

@@ -1,10 +1,10 @@
 //! Register, login, refresh, logout.
 
-use chat_spec::req;
+use chat_spec::{Requirement, req};
 use serde_json::{Value, json};
 
 use crate::cases;
-use crate::engine::{Outcome, User, World};
+use crate::engine::{Outcome, PASSWORD, Stop, User, World};
 
 cases!("auth":
     register_answers_with_the_user_and_tokens [
@@ -40,6 +40,7 @@ cases!("auth":
     a_reused_refresh_token_ends_the_session [
         REFRESH_REUSE_CLOSES_SOCKETS, REFRESH_REUSE_CODE, REFRESH_REUSE_ENDS_SESSION, REFRESH_REUSE_OTHERS_LIVE,
     ],
+    whoever_gives_a_refresh_token_takes_it [PASSWORD_CHANGE_TOKENS, REFRESH_SUCCESS_ROTATED],
     racing_refreshes_have_one_winner [REFRESH_RACE_ONE_WINS],
     logout_ends_one_session [
         JSON_REQUEST_BODY_IGNORED, LOGOUT_OTHERS_LIVE, LOGOUT_SOCKETS_DISCONNECTED, LOGOUT_SUCCESS_NO_CONTENT,
@@ -513,6 +514,37 @@ async fn a_reused_refresh_token_ends_the_session(w: World) -> Outcome {
     )
 }
 
+async fn whoever_gives_a_refresh_token_takes_it(w: World) -> Outcome {
+    let registered = w.user("ann").await?;
+    let logged_in = registered.login().await?;
+    let rotate = |user: User, requirement: &'static Requirement| {
+        let w = w.clone();
+        async move {
+            let answer = w
+                .request("POST", "/api/auth/refresh-token")
+                .json(&json!({"refreshToken": user.refresh}))
+                .send()
+                .await?;
+            w.success(requirement, &answer, 200, Some("TokensResponse"))?;
+            let renewed = user.with_tokens(&answer);
+            let profile = renewed.get("/api/auth/profile").await?;
+            w.success(requirement, &profile, 200, Some("OwnUserResponse"))?;
+            Ok::<User, Stop>(renewed)
+        }
+    };
+    for user in [registered, logged_in.clone()] {
+        let once = rotate(user, &req::REFRESH_SUCCESS_ROTATED).await?;
+        rotate(once, &req::REFRESH_SUCCESS_ROTATED).await?;
+    }
+    let user = w.user("bob").await?;
+    let change =
+        json!({"currentPassword": PASSWORD, "newPassword": "another password", "confirmPassword": "another password"});
+    let changed = user.put("/api/auth/change-password", &change).await?;
+    w.success(&req::PASSWORD_CHANGE_TOKENS, &changed, 200, Some("TokensResponse"))?;
+    rotate(user.with_tokens(&changed), &req::PASSWORD_CHANGE_TOKENS).await?;
+    Ok(())
+}
+
 async fn racing_refreshes_have_one_winner(w: World) -> Outcome {
     let user = w.user("ann").await?;
     let refresh = || {
@@ -576,8 +608,19 @@ async fn logout_ends_one_session(w: World) -> Outcome {
         None,
     )?;
     let bob = w.user("bob").await?;
+    bob.must_send(&user.id, "still there?").await?;
+    w.arrives(&req::LOGOUT_OTHERS_LIVE, &others, "new_message", |event| {
+        event["content"] == "still there?"
+    })
+    .await?;
     w.absent(&req::LOGOUT_OTHERS_LIVE, &others, &bob, "error", |name, _| {
         name == "error"
     })
-    .await
+    .await?;
+    let refresh = w
+        .request("POST", "/api/auth/refresh-token")
+        .json(&json!({"refreshToken": other.refresh}))
+        .send()
+        .await?;
+    w.success(&req::LOGOUT_OTHERS_LIVE, &refresh, 200, None)
 }

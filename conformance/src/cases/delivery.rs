@@ -209,6 +209,21 @@ async fn what_one_device_sends_keeps_its_order(w: World) -> Outcome {
             event["content"].clone(),
         );
     }
+    // The sending device hears of its own messages in the order in which it sent them.
+    let mut last = 0;
+    for _ in 0..100 {
+        let sent = w
+            .arrives(&req::EVENTS_ORDER_ONE_DEVICE, &a1, "message_sent", |_| true)
+            .await?;
+        let Some(seq) = sent["seq"].as_u64() else { break };
+        w.check(
+            &req::EVENTS_ORDER_ONE_DEVICE,
+            seq > last,
+            format!("message_sent behind {last}"),
+            seq,
+        );
+        last = seq;
+    }
     Ok(())
 }
 

@@ -57,6 +57,14 @@ async fn partners_hear_of_coming_and_going(w: World) -> Outcome {
     );
     let a2 = ann.device().await?;
     a1.disconnect().await;
+    // Another partner who leaves later is the fence: what ann's first device were to bring about has come by then.
+    let eve = w.user("eve").await?;
+    eve.must_send(&bob.id, "hello").await?;
+    eve.device().await?.disconnect().await;
+    w.arrives(&req::PRESENCE_OFFLINE_LAST_DEVICE, &watcher, "user_offline", |p| {
+        p["userId"] == eve.id.as_str()
+    })
+    .await?;
     let of_ann =
         |name: &str, p: &Value| matches!(name, "user_online" | "user_offline") && p["userId"] == ann.id.as_str();
     w.absent(
@@ -64,6 +72,14 @@ async fn partners_hear_of_coming_and_going(w: World) -> Outcome {
         &watcher,
         &ann,
         "second user_online",
+        of_ann,
+    )
+    .await?;
+    w.absent(
+        &req::PRESENCE_OFFLINE_NOT_FIRST,
+        &watcher,
+        &ann,
+        "user_offline with the first of two devices",
         of_ann,
     )
     .await?;

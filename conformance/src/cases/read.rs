@@ -12,7 +12,8 @@ cases!("read":
         READ_EVENT_SENDER_DEVICES, READ_MESSAGES_UPDATED, READ_REPEAT_FIRST_STAYS, READ_STATE_STORED,
     ],
     a_chat_becomes_read [
-        READ_CHAT_UPDATED, READ_DELETED_PASSED_OVER, READ_REPEAT_FIRST_STAYS, SHAPES_CHAT_UNREAD_COUNT,
+        READ_CHAT_UPDATED, READ_DELETED_PASSED_OVER, READ_EVENT_READER_DEVICES, READ_EVENT_SENDER_DEVICES,
+        READ_REPEAT_FIRST_STAYS, SHAPES_CHAT_UNREAD_COUNT,
     ],
     bad_bodies_are_refused [READ_BODY_ONE_OF],
     all_or_nothing [READ_CHAT_UNKNOWN, READ_OWN_REFUSED, READ_STRANGER_REFUSED, READ_UNKNOWN_REFUSED],
@@ -114,15 +115,27 @@ async fn a_chat_becomes_read(w: World) -> Outcome {
     let (ann, bob) = (w.user("ann").await?, w.user("bob").await?);
     let gone = ann.must_send(&bob.id, "gone").await?;
     let chat = gone["chatId"].clone();
+    let mut unread = Vec::new();
     for text in ["one", "two", "three"] {
-        ann.must_send(&bob.id, text).await?;
+        unread.push(ann.must_send(&bob.id, text).await?["id"].clone());
     }
+    let (a1, b1) = (ann.device().await?, bob.device().await?);
     bob.must_send(&ann.id, "mine").await?;
     ann.delete(&format!("/api/messages/{}", gone["id"].as_str().unwrap_or_default()))
         .await?;
     let answer = bob.post(MARK, &json!({"chatId": chat})).await?;
     w.success(&req::READ_CHAT_UPDATED, &answer, 200, Some("MarkReadResponse"))?;
     w.equal(&req::READ_CHAT_UPDATED, "updated", 3, answer.body["updated"].clone());
+    // Each of them is told, not only that there were some.
+    for (requirement, device) in [
+        (&req::READ_EVENT_SENDER_DEVICES, &a1),
+        (&req::READ_EVENT_READER_DEVICES, &b1),
+    ] {
+        for id in &unread {
+            let told = |event: &Value| event["messageId"] == *id;
+            w.arrives(requirement, device, "message_read", told).await?;
+        }
+    }
     w.equal(
         &req::READ_REPEAT_FIRST_STAYS,
         "updated",

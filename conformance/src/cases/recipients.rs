@@ -1,5 +1,7 @@
 //! Who hears of something, who does not, and what they are told.
 
+use std::time::Duration;
+
 use chat_spec::{Requirement, req};
 use serde_json::{Value, json};
 
@@ -18,6 +20,9 @@ cases!("recipients":
     strangers_cannot_tell_what_exists [PROMISES_PRIVATE_EXISTENCE],
     seq_is_never_left_out [SHAPES_MESSAGE_SEQ_NULL_WITHOUT_RECOVERY],
 );
+
+/// How long what may come is waited for.
+const SOON: Duration = Duration::from_secs(2);
 
 fn path(message: &Value) -> String {
     format!("/api/messages/{}", message["id"].as_str().unwrap_or_default())
@@ -94,7 +99,7 @@ async fn changes_are_seen_by_both_and_told_to_nobody_else(w: World) -> Outcome {
     let (ann, bob, eve) = (w.user("ann").await?, w.user("bob").await?, w.user("eve").await?);
     // A stranger who has a chat with one of them.
     eve.must_send(&bob.id, "hello").await?;
-    let e1 = eve.device().await?;
+    let (a1, b1, e1) = (ann.device().await?, bob.device().await?, eve.device().await?);
     let message = ann.must_send(&bob.id, "before").await?;
     let answer = ann.put(&path(&message), &json!({"content": "after"})).await?;
     for (one, other) in [(&ann, &bob), (&bob, &ann)] {
@@ -114,6 +119,12 @@ async fn changes_are_seen_by_both_and_told_to_nobody_else(w: World) -> Outcome {
         );
     }
     ann.delete(&path(&message)).await?;
+    // Who claims the extension has told both by now; who does not has told nobody.
+    for device in [&a1, &b1] {
+        device
+            .take_within(SOON, "message_deleted", |event| event["messageId"] == message["id"])
+            .await;
+    }
     w.absent(
         &req::EDIT_EVENT_NOBODY_ELSE,
         &e1,

@@ -193,15 +193,50 @@ async fn a_socket_stays_its_users(w: World) -> Outcome {
 
 async fn nothing_arrives_before_authentication(w: World) -> Outcome {
     let (ann, bob) = (w.user("ann").await?, w.user("bob").await?);
-    let device = open(&ann, None).await?;
-    bob.must_send(&ann.id, "too early").await?;
-    device.ask("authenticate", json!({"token": ann.access})).await?;
-    w.absent(
-        &req::SOCKET_AUTHENTICATE_NO_EARLY_EVENT,
-        &device,
-        &bob,
-        "message from before",
-        |name, p| name == "new_message" && p["content"] == "too early",
+    let requirement = &req::SOCKET_AUTHENTICATE_NO_EARLY_EVENT;
+    // A socket that is to be Ann's and is nobody's yet, beside one that is hers.
+    let guest = open(&ann, None).await?;
+    let (witness, bobs) = (ann.device().await?, bob.device().await?);
+    let early = ann.must_send(&bob.id, "too early").await?;
+    let path = format!("/api/messages/{}", early["id"].as_str().unwrap_or_default());
+    bobs.ask(
+        "read_receipt",
+        json!({"messageId": early["id"], "chatId": early["chatId"]}),
     )
-    .await
+    .await?;
+    bobs.ask("update_status", json!({"status": "busy"})).await?;
+    bobs.ask("typing", json!({"to": ann.id, "isTyping": true})).await?;
+    bobs.emit("no_such_event", json!({}));
+    bobs.take("error", |_| true).await;
+    bobs.emit("send_message", json!({"to": ann.id, "content": "too early as well"}));
+    bobs.take("message_sent", |_| true).await;
+    bobs.emit("authenticate", json!({"token": bob.access}));
+    bobs.take("authenticated", |_| true).await;
+    ann.put(&path, &json!({"content": "still too early"})).await?;
+    ann.delete(&path).await?;
+    // When the last of it has come to those whom it is for, all has been told.
+    for event in ["new_message", "message_read", "user_status_changed", "typing_status"] {
+        witness.take(event, |_| true).await;
+    }
+    bob.must_send(&ann.id, "the last one too early").await?;
+    witness
+        .take("new_message", |p| p["content"] == "the last one too early")
+        .await;
+    let nothing = |heard: Option<(String, Value)>| {
+        let got = heard.as_ref().map(|(name, payload)| format!("{name} {payload}"));
+        w.check(
+            requirement,
+            heard.is_none(),
+            "nothing before authentication",
+            got.unwrap_or_default(),
+        );
+    };
+    nothing(guest.find(|_, _| true));
+    guest.ask("authenticate", json!({"token": ann.access})).await?;
+    guest.take("authenticated", |_| true).await;
+    // What was on its way then has come before what is sent now. Of presence, anything may come from here on.
+    bob.must_send(&ann.id, "in time").await?;
+    guest.take("new_message", |p| p["content"] == "in time").await;
+    nothing(guest.find(|name, _| !name.starts_with("user_")));
+    Ok(())
 }

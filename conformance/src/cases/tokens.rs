@@ -8,13 +8,14 @@ use chat_spec::req;
 use serde_json::json;
 
 use crate::cases;
-use crate::engine::{Connection, Outcome, Stop, Transport, World};
+use crate::engine::{Connection, Outcome, PASSWORD, Stop, Transport, World};
 
 cases!("tokens":
     forged_tokens_are_refused [TOKEN_INVALID_ALG_NONE, TOKEN_INVALID_TAMPERED],
     tokens_do_not_travel_in_urls [TOKEN_URL_NEVER],
     tokens_expire [
-        REFRESH_EXPIRED_CODE, REGISTER_SUCCESS_LOGGED_IN, SOCKET_HANDSHAKE_EXPIRED_TOKEN, TOKEN_EXPIRED_CODE,
+        REFRESH_EXPIRED_CODE, REGISTER_SUCCESS_LOGGED_IN, SHAPES_TOKENS_FIELDS, SOCKET_HANDSHAKE_EXPIRED_TOKEN,
+        TOKEN_EXPIRED_CODE,
     ],
     sockets_end_with_their_token [SOCKET_EXPIRY_DISCONNECT],
     a_fresh_token_extends_a_socket [SOCKET_AUTHENTICATE_SAME_USER, SOCKET_EXPIRY_EXTENDED],
@@ -100,6 +101,26 @@ async fn expired(w: World, life: Duration) -> Outcome {
     let ann = w.user_at(&server.base, "ann").await?;
     if ann.get("/api/auth/profile").await?.status != 200 {
         return Err(Stop::Inconclusive("a token was old before it could be used".into()));
+    }
+    for (path, body) in [
+        (
+            "/api/auth/login",
+            json!({"identifier": ann.username, "password": PASSWORD}),
+        ),
+        (
+            "/api/auth/refresh-token",
+            json!({"refreshToken": ann.login().await?.refresh}),
+        ),
+    ] {
+        let answer = ann.anonymous("POST", path).json(&body).send().await?;
+        let shown = answer.body["tokens"]["expiresIn"].as_u64();
+        // On a busy machine the short-lived one may be over already.
+        w.check(
+            &req::SHAPES_TOKENS_FIELDS,
+            shown.is_none_or(|shown| shown.abs_diff(life.as_secs()) <= 1),
+            format!("expiresIn {}", life.as_secs()),
+            &answer.text,
+        );
     }
     // Time itself is what is judged here.
     tokio::time::sleep(life + Duration::from_millis(1300)).await;

@@ -5,6 +5,7 @@ use serde_json::json;
 
 use crate::cases;
 use crate::engine::{Outcome, World};
+use crate::generated::escaped;
 
 cases!("users":
     a_user_is_public [
@@ -18,6 +19,7 @@ cases!("users":
     users_are_not_found_otherwise [USERS_SEARCH_METACHARACTERS, USERS_SEARCH_NEVER_EMAIL, USERS_SEARCH_QUERY_LENGTH],
     short_queries_find_what_they_mean [USERS_SEARCH_CONTAINS_SHORT],
     who_is_online [USERS_ONLINE_AWAY_ABSENT, USERS_ONLINE_LISTS],
+    the_list_of_online_users_is_whole [LISTS_CURSOR_WALK_COMPLETE, USERS_ONLINE_AWAY_ABSENT, USERS_ONLINE_LISTS],
 );
 
 async fn a_user_is_public(w: World) -> Outcome {
@@ -25,6 +27,12 @@ async fn a_user_is_public(w: World) -> Outcome {
     let shown = ann.get(&format!("/api/users/{}", bob.id)).await?;
     w.success(&req::USERS_GET_PUBLIC, &shown, 200, Some("UserResponse"))?;
     w.shaped(&req::SHAPES_USER_PUBLIC_FIELDS, "User", &shown.body["user"]);
+    w.equal(
+        &req::USERS_GET_PUBLIC,
+        "id and username",
+        json!([bob.id, bob.username]),
+        json!([shown.body["user"]["id"], shown.body["user"]["username"]]),
+    );
     w.check(
         &req::SHAPES_USER_EMAIL_PRIVATE,
         !shown.text.contains("@example.org"),
@@ -41,9 +49,13 @@ async fn a_user_is_public(w: World) -> Outcome {
     w.success(&req::USERS_STATUS_SHAPE, &status, 200, Some("UserStatus"))?;
     w.equal(
         &req::USERS_STATUS_SHAPE,
-        "status",
-        json!({"userId": bob.id, "status": "offline", "lastSeen": null}),
-        status.body.clone(),
+        "userId, status, lastSeen",
+        json!([bob.id, "offline", null]),
+        json!([
+            status.body["userId"],
+            status.body["status"],
+            status.body.get("lastSeen")
+        ]),
     );
     let head = ann.request("HEAD", &format!("/api/users/{}", bob.id)).send().await?;
     w.check(
@@ -208,6 +220,66 @@ async fn who_is_online(w: World) -> Outcome {
         "not eve",
         "eve",
     );
+    Ok(())
+}
+
+/// Where nobody else comes, the list is known to the last of them.
+async fn the_list_of_online_users_is_whole(w: World) -> Outcome {
+    let server = super::launch(&w, &[]).await?;
+    let mut users = Vec::new();
+    for name in ["ann", "bob", "cid", "dan", "eve"] {
+        users.push(w.user_at(&server.base, name).await?);
+    }
+    let (ann, dan, eve) = (&users[0], &users[3], &users[4]);
+    let mut devices = Vec::new();
+    for user in &users[..4] {
+        devices.push(user.device().await?);
+    }
+    // Dan was here, and is gone when his partner hears of it. Eve never came.
+    dan.must_send(&ann.id, "hello").await?;
+    if let Some(device) = devices.pop() {
+        device.disconnect().await;
+    }
+    let gone = devices[0]
+        .take("user_offline", |event| event["userId"] == dan.id.as_str())
+        .await;
+    w.check(
+        &req::PRESENCE_OFFLINE_LAST_DEVICE,
+        gone.is_some(),
+        "user_offline of dan",
+        devices[0].names(),
+    );
+    let mut expected: Vec<&str> = users[..3].iter().map(|user| user.id.as_str()).collect();
+    expected.sort_unstable();
+    for limit in [1, 2, 3, 100] {
+        let (mut seen, mut query) = (Vec::new(), format!("?limit={limit}"));
+        for _ in 0..5 {
+            let page = ann.get(&format!("/api/users/online{query}")).await?;
+            w.success(&req::USERS_ONLINE_LISTS, &page, 200, Some("UsersResponse"))?;
+            let ids = page.items().iter().filter_map(|user| user["id"].as_str());
+            seen.extend(ids.map(str::to_owned));
+            match page.body["nextCursor"].as_str() {
+                Some(cursor) => query = format!("?limit={limit}&cursor={}", escaped(cursor)),
+                None => break,
+            }
+        }
+        for absent in [dan, eve] {
+            w.check(
+                &req::USERS_ONLINE_AWAY_ABSENT,
+                !seen.contains(&absent.id),
+                format!("not {}", absent.username),
+                format!("{seen:?}"),
+            );
+        }
+        seen.retain(|id| *id != dan.id && *id != eve.id);
+        seen.sort_unstable();
+        w.check(
+            &req::LISTS_CURSOR_WALK_COMPLETE,
+            seen == expected,
+            format!("{expected:?} in pages of {limit}"),
+            format!("{seen:?}"),
+        );
+    }
     Ok(())
 }
 

@@ -19,6 +19,8 @@ pub(super) enum Edit {
     Null,
     /// It is of a type that JSON has besides.
     WrongType,
+    /// An id or a time that is written in another form.
+    BadForm,
     /// It is another value that the schema allows as well: only who knows the truth can tell.
     Lie,
 }
@@ -75,6 +77,11 @@ fn edit_value(value: &mut Value, name: &str, how: Edit) -> bool {
             Value::Array(_) => json!({}),
             _ => json!("seven"),
         },
+        Edit::BadForm => match value.as_str() {
+            Some(text) if is_timestamp(text) => json!(format!("{}Z", &text[..19])),
+            Some(text) => json!(format!("{text}!")),
+            None => return false,
+        },
         Edit::Lie => match lie(value, name) {
             Some(lie) => lie,
             None => return false,
@@ -97,6 +104,8 @@ fn lie(value: &Value, name: &str) -> Option<Value> {
         // These two have only one value each.
         Value::Bool(_) if name == "ok" || name == "isGroup" => return None,
         Value::Bool(truth) => json!(!truth),
+        // One second more or less is a matter of rounding.
+        Value::Number(number) if name == "expiresIn" => json!(number.as_i64().unwrap_or(0) * 2 + 60),
         Value::Number(number) => json!(number.as_i64().unwrap_or(0) + 1),
         Value::Array(items) if items.is_empty() || name == "participants" => return None,
         Value::Array(_) => json!([]),

@@ -65,6 +65,7 @@ const FAULTS: &[Fault] = &[
     fault("NamesInCase", &["register.username.taken", "login.identifier.username"]),
     fault("InactiveFound", &["users.search.inactive-absent"]),
     fault("MessageToInactive", &["send.to.inactive"]),
+    fault("FoundByEmail", &["users.search.never-email"]),
     // Lists.
     fault("OffsetPaging", &["lists.cursor.growing"]),
     fault("CursorSkips", &["lists.cursor.walk-complete"]),
@@ -103,7 +104,10 @@ const FAULTS: &[Fault] = &[
     fault("RefreshReusable", &["refresh.reuse.code", "refresh.race.one-wins"]),
     fault("ReuseKeepsSession", &["refresh.reuse.ends-session"]),
     fault("ReuseKeepsSockets", &["refresh.reuse.closes-sockets"]),
-    fault("LogoutKeepsSockets", &["logout.sockets.disconnected"]),
+    fault(
+        "LogoutKeepsSockets",
+        &["logout.sockets.disconnected", "socket.session.end"],
+    ),
     fault("LogoutEndsAll", &["logout.others.live"]),
     fault("PasswordKeepsOthers", &["password.change.other-sessions"]),
     fault("SocketOutlivesToken", &["socket.expiry.disconnect"]),
@@ -113,6 +117,7 @@ const FAULTS: &[Fault] = &[
     fault("InactiveToldFirst", &["login.inactive.wrong-password"]),
     fault("PasswordCut", &["register.password.never-cut"]),
     fault("SecondUserAccepted", &["socket.authenticate.second-user"]),
+    fault("ExtensionIgnored", &["socket.expiry.extended"]),
     // Delivery.
     fault(
         "DoubledBroadcast",
@@ -131,16 +136,23 @@ const FAULTS: &[Fault] = &[
     ),
     fault(
         "FirstMessageUntold",
-        &["message.new.receiver-devices", "join.delivery.not-needed"],
+        &[
+            "message.new.receiver-devices",
+            "message.new.sender-other-devices",
+            "promises.one-system.rest-to-socket",
+            "join.delivery.not-needed",
+        ],
     ),
     fault("JoinTold", &["join.silent.to-others"]),
     fault("OneReceiptPerChat", &["read.event.sender-devices"]),
     fault("EditToldToSenderOnly", &["edit.event.both-sides"]),
+    fault("RestMessageSent", &["message.sent.after-rest"]),
     // Presence and typing.
     fault("OfflineWithFirst", &["presence.offline.not-first"]),
     fault("NoGrace", &["presence.grace.back-in-time"]),
     fault("OnlineForEachDevice", &["presence.online.not-second"]),
     fault("InvisibleListed", &["users.online.invisible-absent"]),
+    fault("GoneListed", &["users.online.away-absent"]),
     fault("InvisibleLeavesLoudly", &["presence.invisible.leaves-silently"]),
     fault("InvisibleSeenLast", &["presence.invisible.looks-away"]),
     fault("StatusKept", &["presence.status.reset"]),
@@ -169,6 +181,14 @@ const FAULTS: &[Fault] = &[
     ),
     fault("UnknownEventIgnored", &["events.unknown.code", "events.ack.success"]),
     fault("BadPayloadIgnored", &["events.payload.malformed", "events.ack.success"]),
+    fault("AnyRequestId", &["headers.request-id.replaced"]),
+    fault(
+        "MalformedIdFails",
+        &["ids.hostile.no-5xx", "ids.malformed.same-as-unknown"],
+    ),
+    fault("InternalsTold", &["errors.server.no-internals"]),
+    fault("ZeroIsDefault", &["limits.zero.off"]),
+    fault("ZeroUnlogged", &["limits.zero.logged"]),
     // Several nodes.
     fault(
         "NodesApart",

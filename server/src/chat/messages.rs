@@ -153,6 +153,16 @@ impl Chat {
                         registry.deliver_to(&[(&message.receiver, None), (&message.sender, origin)], &event);
                     });
                 } else {
+                    if fault!(RestMessageSent) && origin.is_none() {
+                        let sent = chat_protocol::event::MessageSent {
+                            message_id: message.id.clone(),
+                            chat_id: message.chat_id.clone(),
+                            seq: message.seq,
+                            timestamp: message.timestamp,
+                            client_message_id: None,
+                        };
+                        registry.deliver(&message.sender, None, &ServerEvent::MessageSent(sent));
+                    }
                     registry.deliver_to(told, &event);
                     if fault!(DoubledBroadcast) {
                         registry.deliver_to(told, &event);

@@ -60,12 +60,7 @@ impl Chat {
         if let Some(epoch) = self.registry.detach(user, device) {
             let (chat, user) = (self.clone(), user.clone());
             tokio::spawn(async move {
-                tokio::time::sleep(if fault!(NoGrace) {
-                    Default::default()
-                } else {
-                    chat.grace
-                })
-                .await;
+                tokio::time::sleep(chat.grace).await;
                 chat.leave(&user, epoch).await;
             });
         }

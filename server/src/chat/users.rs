@@ -25,7 +25,7 @@ impl Chat {
         let items = users
             .filter(|user| user.active)
             .map(|user| self.public_user(user))
-            .filter(|user| user.status != Status::Offline)
+            .filter(|user| user.status != Status::Offline || fault!(InvisibleListed, GoneListed))
             .collect();
         Ok(Page { items, next_cursor })
     }
@@ -34,6 +34,11 @@ impl Chat {
     pub async fn search_users(&self, text: &str, limit: usize, cursor: Option<&str>) -> Result<Page<User>> {
         let list = List(&["users", text]);
         let from = position(&list, cursor)?;
+        let by_email = match fault!(FoundByEmail) && text.contains('@') {
+            true => self.store.credentials(text).await?.map(|(user, _)| user.username),
+            false => None,
+        };
+        let text = by_email.as_deref().unwrap_or(text);
         let slice = self.store.search_users(text, from.as_ref(), limit).await?;
         Ok(page(&list, slice).map(|user| self.public_user(user)))
     }

@@ -163,8 +163,12 @@ impl Limit {
     }
 
     fn with_keys(config: LimitConfig, most_keys: usize) -> Self {
+        let max = match config.max {
+            0 if fault!(ZeroIsDefault) => 100,
+            max => max,
+        };
         Self {
-            config,
+            config: LimitConfig { max, ..config },
             most_keys,
             // Unbounded only in name: a bounded one would reserve its whole memory at once.
             windows: Mutex::new(LruCache::unbounded()),

@@ -83,7 +83,10 @@ impl Entry {
 impl State {
     /// Puts the user into the list of online users, or takes them out.
     fn place(&mut self, user: &UserId) {
-        let visible = |e: &Entry| e.present() && (e.presence.status != Status::Offline || fault!(InvisibleListed));
+        let visible = |e: &Entry| {
+            (e.present() || fault!(GoneListed))
+                && (e.presence.status != Status::Offline || fault!(InvisibleListed, GoneListed))
+        };
         if !self.users.get(user).is_some_and(visible) {
             self.visible.remove(user);
         } else if !self.visible.contains(user) {
@@ -136,8 +139,9 @@ impl Registry {
         self.write(|state| {
             let entry = state.users.entry(user.clone()).or_insert_with(|| Entry::new(now));
             entry.epoch += 1;
-            let first = !entry.present() || fault!(OnlineForEachDevice);
-            let first_here = !std::mem::replace(&mut entry.here, true) || fault!(OnlineForEachDevice);
+            let back = fault!(NoGrace) && entry.devices.is_empty();
+            let first = !entry.present() || back || fault!(OnlineForEachDevice);
+            let first_here = !std::mem::replace(&mut entry.here, true) || back || fault!(OnlineForEachDevice);
             if first && !(fault!(StatusKept) && entry.stamp > 0) {
                 let online = Presence {
                     status: Status::Online,
@@ -202,7 +206,7 @@ impl Registry {
             entry.here = false;
             let left = entry.presence;
             let gone = !entry.present();
-            if gone {
+            if gone && !fault!(StatusKept) {
                 entry.presence = Presence {
                     status: Status::Offline,
                     last_seen,
@@ -226,7 +230,11 @@ impl Registry {
     /// Forgets a user who left, once the store knows their last-seen time.
     pub fn forget(&self, user: &UserId, epoch: u64) {
         self.write(|state| {
-            if state.users.get(user).is_some_and(|e| e.epoch == epoch && !e.present()) {
+            if state
+                .users
+                .get(user)
+                .is_some_and(|e| e.epoch == epoch && !e.present() && !fault!(StatusKept))
+            {
                 state.users.remove(user);
             }
         });

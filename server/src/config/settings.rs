@@ -87,7 +87,7 @@ impl Settings {
             ("SOCKET_RATE_LIMIT_MAX_EVENTS", draft.socket_max),
         ] {
             // A variable that failed to parse is 0 here, but then nobody reads the notices.
-            if max == 0 {
+            if max == 0 && !fault!(ZeroUnlogged) {
                 notices.push(format!("{name} is 0: this limit is off"));
             }
         }

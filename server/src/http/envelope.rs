@@ -121,7 +121,7 @@ pub async fn envelope(State(app): State<App>, mut request: Request, next: Next) 
 
 /// One that was sent and is well-formed, else a new one.
 fn request_id(app: &App, headers: &HeaderMap) -> String {
-    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    let fits = |c: char| fault!(AnyRequestId) || c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     let sent = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok());
     let good = sent.filter(|id| (1..=128).contains(&id.len()) && id.chars().all(fits));
     good.map_or_else(|| app.chat.ids.hex(), Into::into)

@@ -33,6 +33,13 @@ impl FromRequestParts<App> for IdInPath {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self> {
         let id = Path::<String>::from_request_parts(parts, app).await;
+        if fault!(MalformedIdFails)
+            && !id
+                .as_ref()
+                .is_ok_and(|Path(id)| id.bytes().all(|b| b.is_ascii_alphanumeric()))
+        {
+            return Err(Error::internal("no ObjectId"));
+        }
         Ok(Self(id.map_or_else(|_| String::new(), |Path(id)| id)))
     }
 }

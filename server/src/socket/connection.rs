@@ -92,7 +92,9 @@ impl Connection {
             .connect(&caller.user, &caller.session, device, greet)
             .await?;
         let left = caller.expires_at.as_millis() - Timestamp::now().as_millis();
-        self.deadline = Instant::now() + Duration::from_millis(u64::try_from(left).unwrap_or(0));
+        if self.caller.is_none() || !fault!(ExtensionIgnored) {
+            self.deadline = Instant::now() + Duration::from_millis(u64::try_from(left).unwrap_or(0));
+        }
         self.caller = Some(caller);
         Ok(())
     }

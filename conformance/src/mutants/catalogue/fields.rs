@@ -13,6 +13,8 @@ struct Field {
     required: bool,
     /// It is no object, which its own fields stand for, and no constant.
     has_another_value: bool,
+    /// Its schema is the one of ids, or of times.
+    formed: Option<&'static str>,
     /// The schema that it stands in.
     owner: String,
 }
@@ -61,7 +63,10 @@ fn of_schema(all: &mut Vec<Mutant>, schema: &str, title: &str, at: &At) {
         if !field.nullable {
             shapes.push(Edit::Null);
         }
-        // One look at the schema notices all three: in turn they all come up often enough.
+        if field.formed.is_some() {
+            shapes.push(Edit::BadForm);
+        }
+        // One look at the schema notices all of them: in turn they all come up often enough.
         let shape = shapes[all.len() / 2 % shapes.len()];
         let lie = field.has_another_value.then_some(Edit::Lie);
         for edit in [shape].into_iter().chain(lie) {
@@ -99,6 +104,7 @@ fn walk(root: &Value, schema: &Value, owner: &str, path: &mut Vec<Step>, found: 
             path: path.clone(),
             nullable: allows_null(root, property),
             has_another_value: has_another_value(root, property),
+            formed: form(root, property),
             required: required.iter().any(|required| required == name.as_str()),
             owner: owner.to_owned(),
         });
@@ -130,12 +136,30 @@ fn allows_null(root: &Value, schema: &Value) -> bool {
         || (schema["anyOf"].as_array()).is_some_and(|any| any.iter().any(|one| allows_null(root, one)))
 }
 
+/// The requirement about the form of an id or a time.
+fn form(root: &Value, schema: &Value) -> Option<&'static str> {
+    let one = schema["anyOf"].get(0).unwrap_or(schema);
+    match referred(root, one)?.1.as_str() {
+        "Id" => Some("ids.format.opaque"),
+        "Timestamp" => Some("timestamps.format.rfc3339-millis"),
+        _ => None,
+    }
+}
+
 fn breaks(field: &Field, edit: Edit) -> Vec<&'static str> {
     if edit == Edit::Lie {
-        // What it breaks depends on the field; whoever knows the truth may tell.
-        return Vec::new();
+        // What it breaks depends on the field; whoever knows the truth may tell. Of tokens, who uses them.
+        return match field.path.last() {
+            Some(Step::Member(name)) if name == "accessToken" || name == "refreshToken" => vec![
+                "login.success.session",
+                "password.change.tokens",
+                "refresh.success.rotated",
+                "register.success.logged-in",
+            ],
+            _ => Vec::new(),
+        };
     }
-    let mut breaks = match field.owner.as_str() {
+    let breaks = match field.owner.as_str() {
         "User" => vec!["shapes.user.public-fields"],
         "OwnUser" => vec!["shapes.user.own-fields"],
         "Message" => vec!["shapes.message.fields"],
@@ -154,7 +178,10 @@ fn breaks(field: &Field, edit: Edit) -> Vec<&'static str> {
         _ => Vec::new(),
     };
     if edit == Edit::Remove && field.nullable && !breaks.is_empty() {
-        breaks.push("json.response.nulls-present");
+        return vec!["json.response.nulls-present"];
+    }
+    if edit == Edit::BadForm {
+        return field.formed.into_iter().collect();
     }
     breaks
 }

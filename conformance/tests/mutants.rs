@@ -1,0 +1,34 @@
+//! A part of the proof that the suite can fail, small enough for every run of the tests: `cargo xtask mutants` is the whole.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::process::Command;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// What is broken: every field of a call with and one without a token, and what holds for every refusal.
+const MUTANTS: [&str; 3] = ["field/getUser 200/", "field/register 201/", "header/failure"];
+/// Cases that come by it.
+const JUDGES: [&str; 4] = ["users: ", "auth: register", "auth: login", "auth: whoever"];
+
+#[test]
+fn what_is_broken_is_noticed() {
+    let dir = TempDir::new().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_chat-conformance"));
+    command
+        .args(["prove", "mutants", "--stack", "sqlite", "--into"])
+        .arg(dir.path());
+    for mutant in MUTANTS {
+        command.args(["--mutant", mutant]);
+    }
+    for judge in JUDGES {
+        command.args(["--judge", judge]);
+    }
+    let output = command.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    let written = std::fs::read_to_string(dir.path().join("mutants.json")).unwrap();
+    let proof: Value = serde_json::from_str(&written).unwrap();
+    assert_eq!(proof["problems"], serde_json::json!([]), "{said}");
+    assert!(output.status.success(), "{said}");
+    assert!(proof["mutants"].as_array().unwrap().len() > 40, "{said}");
+}
