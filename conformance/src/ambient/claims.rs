@@ -150,9 +150,9 @@ impl Claims {
 }
 
 /// How many seconds a token lives by its own account, if it is one that can be read.
-pub(super) fn life_of_token(token: &str) -> Option<i64> {
+pub(super) fn life_of_token(token: &str) -> Option<f64> {
     let mut parts = token.split('.');
     let (_, payload, _) = (parts.next()?, parts.next()?, parts.next()?);
     let payload: Value = serde_json::from_slice(&BASE64.decode(payload).ok()?).ok()?;
-    Some(payload["exp"].as_i64()? - payload["iat"].as_i64()?)
+    Some(payload["exp"].as_f64()? - payload["iat"].as_f64()?)
 }

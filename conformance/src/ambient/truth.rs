@@ -285,10 +285,10 @@ fn chat(judge: &mut Judge<'_>, chat: &Value) {
 /// An access token that says itself how long it lives lives that long.
 fn life(judge: &mut Judge<'_>, tokens: &Value) {
     let says = tokens["accessToken"].as_str().and_then(super::claims::life_of_token);
-    if let (Some(says), Some(shown)) = (says, tokens["expiresIn"].as_i64()) {
+    if let (Some(says), Some(shown)) = (says, tokens["expiresIn"].as_f64()) {
         judge.check(
             &req::SHAPES_TOKENS_FIELDS,
-            (says - shown).abs() <= 1,
+            (says - shown).abs() <= 1.0,
             || format!("expiresIn {says}, as the token says"),
             || shown.to_string(),
         );

@@ -35,7 +35,7 @@ async fn status(viewer: &User, of: &User) -> Result<Value, Stop> {
 async fn partners_hear_of_coming_and_going(w: World) -> Outcome {
     let (ann, bob) = (w.user("ann").await?, w.user("bob").await?);
     ann.must_send(&bob.id, "hello").await?;
-    let watcher = bob.device().await?;
+    let (watcher, _beside) = (bob.device().await?, bob.device().await?);
     let a1 = ann.device().await?;
     let online = w
         .arrives(&req::PRESENCE_ONLINE_FIRST_DEVICE, &watcher, "user_online", |p| {

@@ -229,7 +229,7 @@ async fn a_deleted_message_is_shown_nowhere(w: World) -> Outcome {
 
 async fn answers_go_to_their_own_socket(w: World) -> Outcome {
     let (ann, bob) = (w.user("ann").await?, w.user("bob").await?);
-    let (a1, a2) = (ann.device().await?, ann.device().await?);
+    let (a1, a2, b1) = (ann.device().await?, ann.device().await?, bob.device().await?);
     a1.emit("nonsense", json!({}));
     w.arrives(&req::EVENTS_ERROR_THAT_SOCKET, &a1, "error", |p| {
         p["code"] == "UNKNOWN_EVENT"
@@ -238,6 +238,14 @@ async fn answers_go_to_their_own_socket(w: World) -> Outcome {
     a1.emit("authenticate", json!({"token": ann.access}));
     w.arrives(&req::SOCKET_AUTHENTICATE_THAT_SOCKET, &a1, "authenticated", |_| true)
         .await?;
+    w.absent(
+        &req::EVENTS_ERROR_THAT_SOCKET,
+        &b1,
+        &ann,
+        "error of somebody else",
+        |name, _| name == "error",
+    )
+    .await?;
     w.absent(
         &req::EVENTS_ERROR_THAT_SOCKET,
         &a2,

@@ -194,9 +194,17 @@ async fn a_socket_stays_its_users(w: World) -> Outcome {
 async fn nothing_arrives_before_authentication(w: World) -> Outcome {
     let (ann, bob) = (w.user("ann").await?, w.user("bob").await?);
     let requirement = &req::SOCKET_AUTHENTICATE_NO_EARLY_EVENT;
+    let eve = w.user("eve").await?;
+    for partner in [&bob, &eve] {
+        partner.must_send(&ann.id, "hello").await?;
+    }
     // A socket that is to be Ann's and is nobody's yet, beside one that is hers.
     let guest = open(&ann, None).await?;
     let (witness, bobs) = (ann.device().await?, bob.device().await?);
+    eve.device().await?.disconnect().await;
+    for event in ["user_online", "user_offline"] {
+        witness.take(event, |p| p["userId"] == eve.id.as_str()).await;
+    }
     let early = ann.must_send(&bob.id, "too early").await?;
     let path = format!("/api/messages/{}", early["id"].as_str().unwrap_or_default());
     bobs.ask(

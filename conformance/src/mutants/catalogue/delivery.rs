@@ -20,7 +20,11 @@ pub(super) fn mutants() -> Vec<Mutant> {
         let mut push = |how: How| {
             all.push(Mutant {
                 name: format!("event/{name}/{}", how.title()),
-                breaks: about.clone(),
+                breaks: match how {
+                    How::Stray(Whom::Strangers) => vec!["socket.authenticate.no-early-event"],
+                    How::Swap => vec!["events.order.one-device", "promises.seq.order-of-senders"],
+                    _ => about.clone(),
+                },
                 at: at.clone(),
                 how,
             });

@@ -63,7 +63,7 @@ fn of_schema(all: &mut Vec<Mutant>, schema: &str, title: &str, at: &At) {
         if !field.nullable {
             shapes.push(Edit::Null);
         }
-        if field.formed.is_some() {
+        if field.formed.is_some() && !field.nullable {
             shapes.push(Edit::BadForm);
         }
         // One look at the schema notices all of them: in turn they all come up often enough.
