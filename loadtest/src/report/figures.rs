@@ -10,6 +10,17 @@ pub fn millis(value: f64) -> String {
     format!("{} ms", three(value))
 }
 
+/// What the generator's processor time was spent for: messages, or what was done where there were none. And how much that took for
+/// 100,000 of them, in seconds.
+#[must_use]
+pub(super) fn own_cost(result: &RunResult) -> (&'static str, f64) {
+    let (what, count) = match result.ledger.sent {
+        0 => ("per 100,000 things done", result.generator.done),
+        sent => ("per 100,000 messages", sent),
+    };
+    (what, result.generator.cpu_seconds / count.max(1) as f64 * 100_000.0)
+}
+
 /// To three digits, or to one where there are more before the point.
 #[must_use]
 pub(super) fn three(value: f64) -> String {

@@ -3,7 +3,9 @@
 use std::fmt::{Display, Write as _};
 use std::path::Path;
 
-use super::figures::{LATENCIES, capacity, latencies, limit, millis, percent, thousands, three, throughput, verdict};
+use super::figures::{
+    LATENCIES, capacity, latencies, limit, millis, own_cost, percent, thousands, three, throughput, verdict,
+};
 use crate::capacity::{Outcome as Held, Step, Trial};
 use crate::compare::{Comparison, Judgement};
 use crate::result::RunResult;
@@ -53,12 +55,12 @@ pub fn render(result: &RunResult, directory: &Path) -> String {
         }
     );
     let generator = &result.generator;
+    let (cost_of, cost) = own_cost(result);
     let _ = writeln!(
         text,
-        "generator  late by {} at p99, did {} of what was due, {:.2} CPU-s per 100,000 messages, {} of all cores",
+        "generator  late by {} at p99, did {} of what was due, {cost:.2} CPU-s {cost_of}, {} of all cores",
         millis(generator.lateness.p99),
         percent(generator.done as f64 / generator.offered.max(1) as f64),
-        generator.cpu_seconds / (ledger.sent.max(1) as f64) * 100_000.0,
         percent(generator.cpu_share()),
     );
     let most = |value: fn(&crate::target::Usage) -> Option<f64>| {

@@ -120,15 +120,21 @@ async fn a_freeze_is_seen_in_full() {
     assert!(result.ledger.is_clean(), "{:?}", result.ledger);
     let delivered = &result.latencies[&Kind::Deliver];
     let quantile = |part| delivered.histogram.0.value_at_quantile(part) as f64 / 1000.0;
-    // Of 2,000 messages 400 are due in the freeze and wait evenly up to 800 ms for its end, 20 ms more for their answer.
-    let truth = [(0.5, 20.0), (0.99, 820.0 - 40.0), (0.9, 820.0 - 400.0), (1.0, 820.0)];
+    // Of 2,000 messages 400 are due in the freeze and wait evenly up to 800 ms for its end; then the answers to nine in ten take
+    // 20 ms and to one 60 ms, on average 24. So x ms and more are waited by 0.2 * (1 - (x - 24) / 800) of all.
+    let truth = [(0.5, 20.0), (0.9, 424.0), (0.99, 784.0)];
+    let exactly = std::env::var_os("LOADTEST_EXACT").is_some();
     for (part, truth) in truth {
         let said = quantile(part);
         // A slow machine may begin the freeze within a message's time.
         assert!(said >= truth * 0.98 - 5.0, "p{part}: {said} is less than {truth}");
-        if std::env::var_os("LOADTEST_EXACT").is_some() {
-            let most = (truth * 1.02f64).max(truth + 1.0) + 60.0 * f64::from(u8::from(part > 0.9));
-            assert!(said <= most, "p{part}: {said} is more than {truth}");
-        }
+        let most = (truth * 1.02f64).max(truth + 1.0);
+        assert!(!exactly || said <= most, "p{part}: {said} is more than {truth}");
     }
+    let worst = quantile(1.0);
+    assert!(worst >= 820.0 * 0.98, "{worst}: the freeze is not seen in full");
+    assert!(
+        !exactly || worst <= 860.0 * 1.02,
+        "{worst}: nobody waits longer than the freeze and a slow answer"
+    );
 }

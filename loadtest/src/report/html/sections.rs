@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use crate::latency::Kind;
 use crate::ledger::Finding;
-use crate::report::figures::{millis, percent, thousands, three};
+use crate::report::figures::{millis, own_cost, percent, thousands, three};
 use crate::result::RunResult;
 
 /// All kinds with their figures.
@@ -165,7 +165,7 @@ pub(super) fn drift(result: &RunResult) -> Markup {
 /// How the generator did.
 pub(super) fn generator(result: &RunResult) -> Markup {
     let generator = &result.generator;
-    let per_message = generator.cpu_seconds / result.ledger.sent.max(1) as f64 * 100_000.0;
+    let (cost_of, cost) = own_cost(result);
     let rows = [
         (
             "late, at p99",
@@ -184,8 +184,8 @@ pub(super) fn generator(result: &RunResult) -> Markup {
             "what this program took of the machine",
         ),
         (
-            "per 100,000 messages",
-            format!("{per_message:.2} CPU-s"),
+            cost_of,
+            format!("{cost:.2} CPU-s"),
             "what it cost to send, to take and to keep book",
         ),
         (
