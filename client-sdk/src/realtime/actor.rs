@@ -66,7 +66,11 @@ impl Actor {
         }
     }
 
-    pub(super) async fn run(mut self) {
+    /// Begins with what came during the handshake.
+    pub(super) async fn run(mut self, early: Vec<Message>) {
+        for event in early {
+            self.receive(event);
+        }
         let end = {
             let mut timer = pin!(sleep_until((self.heard + self.heartbeat).into()));
             poll_fn(|cx| self.poll(cx, timer.as_mut())).await

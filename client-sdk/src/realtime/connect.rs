@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chat_protocol::event::Authenticate;
+use chat_protocol::event::{Authenticate, server};
 use chat_protocol::{ApiError, ErrorCode};
 use futures_util::{SinkExt as _, StreamExt as _};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -32,6 +32,8 @@ const BUFFER: usize = 4096;
 const MOST_UNWRITTEN: usize = 1 << 20;
 /// The largest event is a message of 4,096 characters; anything beyond this is no server of ours.
 const MOST_INCOMING: usize = 1 << 20;
+/// Events that are kept of those that come before the handshake is over; a server of this API sends one.
+const MOST_EARLY: usize = 16;
 
 /// A connection to be opened: await it.
 ///
@@ -73,7 +75,8 @@ impl Connect {
         }
     }
 
-    /// Authenticates by this access token in the handshake. Without one, send `authenticate` within the server's time.
+    /// Authenticates by this access token in the handshake, which then lasts until the server has said `authenticated`: only from
+    /// there on is the connection told what concerns its user. Without one, send `authenticate` within the server's time.
     pub fn token(mut self, token: impl Into<SecretString>) -> Self {
         self.token = Some(token.into());
         self
@@ -123,7 +126,7 @@ impl Connect {
         let (commands, queue) = mpsc::channel(settings.packets);
         let (events, incoming) = mpsc::channel(settings.events);
         let actor = Actor::new(opened.socket, opened.heartbeat, queue, events, status.clone(), settings);
-        tokio::spawn(actor.run());
+        tokio::spawn(actor.run(opened.early));
         Ok((Connection::new(commands, status, settings.pending), Events(incoming)))
     }
 
@@ -143,7 +146,7 @@ impl Connect {
         let nodelay = true; // Or small packets wait for the acknowledgement of those before them.
         let opening = connect_async_tls_with_config(url.as_str(), Some(config), nodelay, connector);
         let (mut socket, _) = opening.await.map_err(broken)?;
-        let mut heartbeat = None;
+        let (mut heartbeat, mut sid, mut early) = (None, None, Vec::new());
         while let Some(frame) = socket.next().await {
             let Message::Text(text) = frame.map_err(broken)? else {
                 continue;
@@ -161,11 +164,21 @@ impl Connect {
                 Packet::Connected(json) => {
                     let heartbeat = heartbeat.ok_or_else(|| no_server("it connects before it opens"))?;
                     let connected: Connected = read(text.get(json))?;
-                    return Ok(Opened {
-                        socket,
-                        heartbeat,
-                        sid: connected.sid,
-                    });
+                    if self.token.is_none() {
+                        return Ok(Opened::new(socket, heartbeat, connected.sid, early));
+                    }
+                    sid = Some((heartbeat, connected.sid));
+                }
+                // Only from then on is the socket told what concerns its user: who believed to be there before would miss what
+                // is sent in between.
+                Packet::Event { name, .. } if sid.is_some() => {
+                    let authenticated = text.get(name) == Some(server::AUTHENTICATED);
+                    if early.len() < MOST_EARLY {
+                        early.push(Message::Text(text));
+                    }
+                    if authenticated && let Some((heartbeat, sid)) = sid {
+                        return Ok(Opened::new(socket, heartbeat, sid, early));
+                    }
                 }
                 Packet::Refused(json) => return Err(refusal(read(text.get(json))?)),
                 Packet::Ping => socket.send(Message::text("3")).await.map_err(broken)?,
@@ -200,6 +213,19 @@ struct Opened {
     socket: WebSocket,
     heartbeat: Duration,
     sid: Box<str>,
+    /// What was told meanwhile, to be handed over first.
+    early: Vec<Message>,
+}
+
+impl Opened {
+    fn new(socket: WebSocket, heartbeat: Duration, sid: Box<str>, early: Vec<Message>) -> Self {
+        Self {
+            socket,
+            heartbeat,
+            sid,
+            early,
+        }
+    }
 }
 
 #[derive(Deserialize)]

@@ -6,6 +6,7 @@
     reason = "a test fails by panicking and tells its numbers"
 )]
 
+mod arrival;
 mod chaos;
 mod connection;
 mod examples;
