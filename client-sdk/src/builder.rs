@@ -22,6 +22,8 @@ pub struct Builder {
     address: String,
     http: Option<reqwest::Client>,
     tls: Option<Tls>,
+    /// PEM.
+    roots: Vec<u8>,
     store: Arc<dyn TokenStore>,
     keep_password: bool,
     request_within: Duration,
@@ -50,6 +52,7 @@ impl Builder {
             address,
             http: None,
             tls: None,
+            roots: Vec::new(),
             store: Arc::new(MemoryTokens::default()),
             keep_password: true,
             request_within: Duration::from_secs(15),
@@ -84,15 +87,33 @@ impl Builder {
         self
     }
 
-    /// The HTTP client for requests: many clients of one process share one, which saves memory and connections.
+    /// The HTTP client for requests: many clients of one process share one, which saves memory and connections. Which
+    /// certificates requests trust is then its affair.
     pub fn http(mut self, client: reqwest::Client) -> Self {
         self.http = Some(client);
         self
     }
 
-    /// Which certificates the socket trusts. Default: the system's.
+    /// Which certificates requests and the socket trust. Default: the system's. Many clients of one process share one.
     pub fn tls(mut self, tls: Tls) -> Self {
         self.tls = Some(tls);
+        self
+    }
+
+    /// Trusts an authority of one's own beside those that the system trusts, for requests and the socket: PEM, one certificate or
+    /// several. It may be called again. Many clients share a [`Tls`] instead.
+    ///
+    /// ```no_run
+    /// # async fn example(password: &str, authority: Vec<u8>) -> chat_client::Result<()> {
+    /// # use chat_client::Client;
+    /// let builder = Client::builder("https://chat.internal").add_root_certificate(authority);
+    /// let chat = builder.login("ann", password).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn add_root_certificate(mut self, pem: impl AsRef<[u8]>) -> Self {
+        self.roots.extend_from_slice(pem.as_ref());
+        self.roots.push(b'\n');
         self
     }
 
@@ -221,13 +242,12 @@ impl Builder {
     }
 
     async fn enter(self, call: &Call, identifier: String, password: SecretString, is_new: bool) -> Result<Client> {
-        let http = self.connector()?;
+        let (http, tls) = self.connectors()?;
         let session: chat_protocol::Session = repeatedly(&http, self.settings.requests, call).await?;
         let tokens = stored(session.tokens);
         self.store.save(&tokens).await?;
         let credentials = self.keep_password.then_some(Credentials { identifier, password });
         let keeper = Keeper::new(http.clone(), self.store, self.settings.requests, tokens, credentials);
-        let tls = socket_tls(&http, self.tls)?;
         Client::start(self.settings, http, tls, keeper, session.user, is_new).await
     }
 
@@ -240,7 +260,7 @@ impl Builder {
     pub async fn resume(self) -> Result<Client> {
         let none = || Error::new(ErrorKind::SessionEnded, "no session to resume: log in");
         let tokens: StoredTokens = self.store.load().await?.ok_or_else(none)?;
-        let http = self.connector()?;
+        let (http, tls) = self.connectors()?;
         let keeper = Keeper::new(http.clone(), self.store, self.settings.requests, tokens, None);
         let held = keeper.fresh().await?;
         let call = Call::get("api/auth/profile");
@@ -253,26 +273,30 @@ impl Builder {
         };
         let strange = |_| Error::new(ErrorKind::Protocol, "a profile that is not what the contract says");
         let me: OwnUserEnvelope = serde_json::from_slice(&answer).map_err(strange)?;
-        let tls = socket_tls(&http, self.tls)?;
         Client::start(self.settings, http, tls, keeper, me.user, false).await
     }
 
-    fn connector(&self) -> Result<Http> {
-        let client = match &self.http {
-            Some(client) => client.clone(),
-            None => {
+    /// For requests, and for the socket when it is encrypted. The certificates are read once for both, and not for an address
+    /// that needs none.
+    fn connectors(&self) -> Result<(Http, Option<Tls>)> {
+        let tls = match &self.tls {
+            Some(_) if !self.roots.is_empty() => {
+                let either = "either `tls` or `add_root_certificate`: a `Tls` has its own";
+                return Err(Error::new(ErrorKind::Config, either));
+            }
+            Some(tls) => Some(tls.clone()),
+            None if !self.roots.is_empty() => Some(Tls::with_root_certificates(&self.roots)?),
+            None if self.address.starts_with("https") => Some(Tls::new()?),
+            None => None,
+        };
+        let client = match (&self.http, &tls) {
+            (Some(client), _) => client.clone(),
+            (None, Some(tls)) => tls.requests()?,
+            (None, None) => {
                 let unusable = |error| Error::new(ErrorKind::Config, "no HTTP client").because(error);
                 reqwest::Client::builder().build().map_err(unusable)?
             }
         };
-        Http::new(client, &self.address, self.request_within)
-    }
-}
-
-/// Read once for all connections to come.
-fn socket_tls(http: &Http, given: Option<Tls>) -> Result<Option<Tls>> {
-    match given {
-        None if http.address().starts_with("https") => Tls::new().map(Some),
-        given => Ok(given),
+        Ok((Http::new(client, &self.address, self.request_within)?, tls))
     }
 }

@@ -11,15 +11,17 @@ use secrecy::SecretString;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
+use tracing::Instrument as _;
 
 use crate::builder::{Builder, Settings};
 use crate::event::{ConnectionState, Event, Events};
-use crate::live::{Inbox, News, Outbox};
+use crate::live::{Bell, Inbox, News, Outbox, Stop};
 use crate::messages::Messages;
 use crate::outgoing::Send;
-use crate::realtime::{self, Connection, Emit, Tls};
+use crate::realtime::{Connection, Emit, Tls, Wire};
 use crate::rest::{Call, Http, Repeat};
 use crate::session::Keeper;
+use crate::spans;
 use crate::{Error, ErrorKind, Result};
 
 /// A user who is logged in. Cheap to clone; all clones are one client, with one connection.
@@ -55,35 +57,19 @@ pub(crate) struct Parts {
     pub(crate) inbox: Inbox,
     pub(crate) outbox: Outbox,
     pub(crate) news: Arc<News>,
+    pub(crate) bell: Arc<Bell>,
     http: Http,
     me: OwnUser,
     tls: Option<Tls>,
     state: watch::Sender<ConnectionState>,
-    stop: watch::Sender<Stop>,
-    now: Mutex<Now>,
-    first_reader: Mutex<bool>,
-}
-
-/// What changes.
-#[derive(Default)]
-struct Now {
-    connection: Option<Connection>,
     /// Chosen by the user of this client, to be said again after a reconnect.
-    status: Option<Status>,
-}
-
-/// Whether the client shall end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Stop {
-    No,
-    /// When the outbox is empty.
-    Gently,
-    Now,
+    status: Mutex<Option<Status>>,
+    first_reader: Mutex<bool>,
 }
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        self.parts.stop.send_replace(Stop::Now);
+        self.parts.bell.ask_to_stop(Stop::Now);
         if self.task.lock().unwrap_or_else(PoisonError::into_inner).is_none() {
             // Nobody else ends it.
             self.parts.end(ConnectionState::Closed);
@@ -94,10 +80,20 @@ impl Drop for Handle {
 impl Parts {
     /// Makes a call until it works, is refused for good, or the budget is spent.
     pub(crate) async fn call(&self, call: &Call) -> Result<Vec<u8>> {
+        let span = spans::call(call);
+        let mut tries = 0;
+        let done = self.try_call(call, &mut tries).instrument(span.clone()).await;
+        span.record("tries", tries);
+        spans::ended(&span, &done);
+        done
+    }
+
+    async fn try_call(&self, call: &Call, tries: &mut u32) -> Result<Vec<u8>> {
         let mut pauses = self.settings.requests.pauses();
         let (mut renewed, mut unsure) = (false, false);
         loop {
             let held = self.session.fresh().await?;
+            *tries += 1;
             let error = match self.http.send(call, Some(&held.access)).await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
@@ -123,16 +119,15 @@ impl Parts {
         }
     }
 
-    pub(crate) async fn connect(&self, token: &SecretString) -> Result<(Connection, realtime::Events)> {
+    pub(crate) async fn connect(&self, token: &SecretString) -> Result<Wire<UserId>> {
         let mut connect = Connection::to(self.http.address())
             .token(token.clone())
             .within(self.settings.connect_within)
-            .answer_within(self.settings.answer_within)
-            .event_capacity(self.settings.event_buffer);
+            .answer_within(self.settings.answer_within);
         if let Some(tls) = &self.tls {
             connect = connect.tls(tls.clone());
         }
-        connect.await
+        connect.wire().await
     }
 
     pub(crate) fn show(&self, state: ConnectionState) {
@@ -144,20 +139,16 @@ impl Parts {
         }
     }
 
-    pub(crate) fn attach(&self, connection: Option<Connection>) {
-        self.now().connection = connection;
-    }
-
     pub(crate) fn chosen_status(&self) -> Option<Status> {
-        self.now().status
+        *self.status()
     }
 
     pub(crate) fn user_id(&self) -> &UserId {
         &self.me.user.id
     }
 
-    fn now(&self) -> std::sync::MutexGuard<'_, Now> {
-        self.now.lock().unwrap_or_else(PoisonError::into_inner)
+    fn status(&self) -> std::sync::MutexGuard<'_, Option<Status>> {
+        self.status.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn end(&self, state: ConnectionState) {
@@ -169,8 +160,7 @@ impl Parts {
 
     /// Says something now, if there is a connection.
     pub(crate) fn say<E: Emit>(&self, event: &E) -> bool {
-        let connection = self.now().connection.clone();
-        connection.is_some_and(|connection| connection.emit(event).is_ok())
+        self.outbox.say(event)
     }
 }
 
@@ -190,8 +180,10 @@ impl Client {
     ) -> Result<Self> {
         let news = Arc::new(News::default());
         let user = me.user.id.clone();
+        let bell = Arc::new(Bell::default());
         let outbox = Outbox::new(
             user.clone(),
+            bell.clone(),
             news.clone(),
             settings.outbox,
             settings.in_flight_per_chat,
@@ -201,13 +193,13 @@ impl Client {
             inbox: Inbox::new(user, settings.position.as_ref()),
             outbox,
             news,
+            bell,
             http,
             me,
             tls,
             session,
             state: watch::Sender::new(ConnectionState::Connecting),
-            stop: watch::Sender::new(Stop::No),
-            now: Mutex::default(),
+            status: Mutex::default(),
             first_reader: Mutex::new(true),
             settings,
         });
@@ -219,8 +211,7 @@ impl Client {
             } else if !knows && parts.settings.realtime_catch_up {
                 crate::live::baseline(&parts).await?;
             }
-            let stop = parts.stop.subscribe();
-            task = Some(tokio::spawn(crate::live::run(parts.clone(), stop)));
+            task = Some(tokio::spawn(crate::live::run(parts.clone())));
         }
         Ok(Self(Arc::new(Handle {
             parts,
@@ -317,7 +308,7 @@ impl Client {
 
     /// Chooses a status: said now if there is a connection, and again after every reconnect. [`Status::Offline`] is invisible.
     pub fn set_status(&self, status: Status) {
-        self.0.parts.now().status = Some(status);
+        *self.0.parts.status() = Some(status);
         self.0.parts.say(&UpdateStatus { status });
     }
 
@@ -354,19 +345,12 @@ impl Client {
     async fn end(&self, stop: Stop) {
         const AT_MOST: Duration = Duration::from_secs(5);
         let parts = &self.0.parts;
-        parts.stop.send_if_modified(|now| {
-            let changes = *now != Stop::Now && *now != stop;
-            if changes {
-                *now = stop;
-            }
-            changes
-        });
-        parts.outbox.work.notify_one();
+        parts.bell.ask_to_stop(stop);
         let mut task = self.0.task.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(task) = &mut task
             && timeout(AT_MOST, &mut *task).await.is_err()
         {
-            parts.stop.send_replace(Stop::Now);
+            parts.bell.ask_to_stop(Stop::Now);
             let _ = task.await; // It has a second at most left to do.
         }
         parts.end(ConnectionState::Closed);

@@ -44,6 +44,7 @@ pub mod realtime;
 pub mod rest;
 mod retry;
 mod session;
+mod spans;
 pub mod state;
 #[cfg(feature = "testing")]
 pub mod testing;

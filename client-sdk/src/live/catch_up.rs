@@ -5,9 +5,11 @@ use std::sync::Arc;
 use chat_protocol::{Chat, Message, Page, Timestamp, UserId};
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use tracing::Instrument as _;
 
 use crate::client::Parts;
 use crate::rest::Call;
+use crate::spans;
 use crate::{Error, ErrorKind, Result};
 
 /// As many as a page may have.
@@ -32,12 +34,29 @@ pub(crate) async fn baseline(parts: &Parts) -> Result<()> {
 /// After a (re)connect: finds the chats in which something was missed, and fetches it. With `all` false, only what is known to
 /// be missing.
 pub(super) async fn catch_up(parts: Arc<Parts>, all: bool) -> Result<()> {
+    let span = spans::catch_up(all);
+    let mut fetched = Fetched::default();
+    let done = fetch(&parts, all, &mut fetched).instrument(span.clone()).await;
+    span.record("pages", fetched.pages).record("messages", fetched.messages);
+    spans::ended(&span, &done);
+    done
+}
+
+#[derive(Default)]
+struct Fetched {
+    pages: usize,
+    messages: usize,
+}
+
+async fn fetch(parts: &Parts, all: bool, fetched: &mut Fetched) -> Result<()> {
     if all {
-        look_for_news(&parts).await?;
+        look_for_news(parts).await?;
     }
     while let Some(gap) = parts.inbox.gap() {
-        let (page, is_last) = conversation(&parts, &gap.peer, gap.after).await?;
+        let (page, is_last) = conversation(parts, &gap.peer, gap.after).await?;
         tracing::debug!(chat = %gap.chat, after = gap.after, messages = page.len(), "caught up by a page");
+        fetched.pages += 1;
+        fetched.messages += page.len();
         parts.inbox.history(&gap, page, is_last);
     }
     Ok(())

@@ -7,6 +7,7 @@
 //! Everything is bounded: what waits for a gap by [`MOST_HELD`], what waits for a reader by its capacity. A message beyond is
 //! not kept but fetched again: all that is remembered of it is its number.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -112,11 +113,7 @@ impl Inbox {
     }
 
     fn peer_of(&self, message: &Message) -> UserId {
-        if message.sender == self.me {
-            message.receiver.clone()
-        } else {
-            message.sender.clone()
-        }
+        peer(&self.me, message).clone()
     }
 
     /// Where a chat was when the client began.
@@ -156,40 +153,46 @@ impl Inbox {
     }
 
     /// A message as it comes, of others or one's own. `true`: others before it are missing.
-    pub(crate) fn live(&self, message: Message) -> bool {
-        let peer = self.peer_of(&message);
+    pub(crate) fn live(&self, message: Cow<'_, Message>) -> bool {
         let mut guard = self.state();
         let state = &mut *guard;
         let Some(seq) = message.seq else {
             // A server that does not count gives no promise either.
-            state.pass_on(&self.me, &message);
+            state.pass_on(&self.me, message);
             return false;
         };
-        let complete = state.complete;
-        let room = state.held < MOST_HELD;
-        let log = state.chats.entry(message.chat_id.clone()).or_insert_with(|| {
-            let begin = if complete { 0 } else { seq.saturating_sub(1) };
-            Log {
-                start: begin,
-                seq: begin,
-                target: begin,
-                ..Log::default()
+        let log = match state.chats.get_mut(&message.chat_id) {
+            Some(log) => log,
+            None => {
+                let begin = if state.complete { 0 } else { seq.saturating_sub(1) };
+                let log = Log {
+                    start: begin,
+                    seq: begin,
+                    target: begin,
+                    ..Log::default()
+                };
+                state.chats.entry(message.chat_id.clone()).or_insert(log)
             }
-        });
-        log.peer = Some(peer);
+        };
+        log.peer.get_or_insert_with(|| peer(&self.me, &message).clone());
         log.target = log.target.max(seq);
         if seq <= log.seq {
             return false;
         }
         if seq > log.seq + 1 {
-            if room && log.held.insert(seq, message).is_none() {
+            if state.held < MOST_HELD && log.held.insert(seq, message.into_owned()).is_none() {
                 state.held += 1;
             }
             return true;
         }
         log.seq = seq;
+        if log.held.is_empty() {
+            let has_gap = log.target > log.seq;
+            state.pass_on(&self.me, message);
+            return has_gap;
+        }
         let chat = message.chat_id.clone();
-        state.pass_on(&self.me, &message);
+        state.pass_on(&self.me, message);
         state.release(&self.me, &chat)
     }
 
@@ -224,7 +227,7 @@ impl Inbox {
             if log.held.remove(&seq).is_some() {
                 state.held -= 1;
             }
-            state.pass_on(&self.me, &message);
+            state.pass_on(&self.me, Cow::Owned(message));
         }
         state.release(&self.me, &gap.chat);
         if is_last
@@ -344,27 +347,19 @@ impl Inbox {
 }
 
 impl State {
-    fn pass_on(&mut self, me: &UserId, message: &Message) {
+    fn pass_on(&mut self, me: &UserId, message: Cow<'_, Message>) {
         self.newest = self.newest.max(Some(message.timestamp));
-        for reader in self.readers.values_mut() {
-            if reader.behind.contains_key(&message.chat_id) {
-                reader.lagged += 1;
-                continue;
-            }
-            if !wants(reader.everything, me, message) {
-                continue;
-            }
-            match message.seq {
-                Some(seq) if reader.queue.len() >= reader.capacity => {
-                    reader.lagged += 1;
-                    reader.behind.insert(message.chat_id.clone(), seq - 1);
-                }
-                _ => reader.queue.push_back(message.clone()),
-            }
-            if let Some(waker) = reader.waker.take() {
-                waker.wake();
-            }
+        let mut readers = self
+            .readers
+            .values_mut()
+            .filter_map(|reader| reader.has_place(me, &message));
+        let Some(mut reader) = readers.next() else { return };
+        // The last one gets the message itself, the others a copy.
+        for next in readers {
+            reader.take((*message).clone());
+            reader = next;
         }
+        reader.take(message.into_owned());
     }
 
     /// Passes on what no longer waits. `true`: there is another gap.
@@ -382,8 +377,42 @@ impl State {
             };
             self.held -= 1;
             log.seq += 1;
-            self.pass_on(me, &message);
+            self.pass_on(me, Cow::Owned(message));
         }
+    }
+}
+
+impl Reader {
+    /// Itself, if a message is for it and finds room. One without is to be fetched, and the reader told so.
+    fn has_place(&mut self, me: &UserId, message: &Message) -> Option<&mut Self> {
+        if self.behind.contains_key(&message.chat_id) {
+            self.lagged += 1;
+            return None;
+        }
+        if !wants(self.everything, me, message) {
+            return None;
+        }
+        let Some(seq) = message.seq.filter(|_| self.queue.len() >= self.capacity) else {
+            return Some(self);
+        };
+        self.lagged += 1;
+        self.behind.insert(message.chat_id.clone(), seq - 1);
+        None
+    }
+
+    fn take(&mut self, message: Message) {
+        self.queue.push_back(message);
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+}
+
+fn peer<'a>(me: &UserId, message: &'a Message) -> &'a UserId {
+    if message.sender == *me {
+        &message.receiver
+    } else {
+        &message.sender
     }
 }
 

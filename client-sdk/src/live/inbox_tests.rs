@@ -50,7 +50,7 @@ fn in_whatever_order_they_come_each_is_passed_on_once_and_in_order() {
     let (reader, _) = inbox.subscribe(100, true, true);
     let gaps: Vec<bool> = [2, 4, 1, 1, 3, 2, 5]
         .into_iter()
-        .map(|seq| inbox.live(message(seq, true)))
+        .map(|seq| inbox.live(Cow::Owned(message(seq, true))))
         .collect();
     assert_eq!(taken(&inbox, reader), [1, 2, 3, 4, 5]);
     assert_eq!(gaps, [true, true, true, false, false, false, false]);
@@ -61,9 +61,9 @@ fn in_whatever_order_they_come_each_is_passed_on_once_and_in_order() {
 fn a_gap_is_filled_from_the_history_and_what_waited_follows() {
     let inbox = inbox();
     let (reader, _) = inbox.subscribe(100, true, true);
-    inbox.live(message(1, true));
-    inbox.live(message(4, true));
-    inbox.live(message(6, true));
+    inbox.live(Cow::Owned(message(1, true)));
+    inbox.live(Cow::Owned(message(4, true)));
+    inbox.live(Cow::Owned(message(6, true)));
     let gap = inbox.gap().unwrap();
     assert_eq!((gap.peer.as_str(), gap.after, gap.until), ("bob", 1, 6));
     inbox.history(&gap, vec![message(2, true), message(3, false), message(4, true)], false);
@@ -74,7 +74,7 @@ fn a_gap_is_filled_from_the_history_and_what_waited_follows() {
     assert_eq!(taken(&inbox, reader), [5, 6, 7]);
     assert_eq!(inbox.gap(), None);
     // What the history told already comes live now.
-    assert!(!inbox.live(message(7, true)));
+    assert!(!inbox.live(Cow::Owned(message(7, true))));
     assert_eq!(taken(&inbox, reader), [0; 0]);
     assert_eq!(inbox.state().held, 0);
 }
@@ -83,7 +83,7 @@ fn a_gap_is_filled_from_the_history_and_what_waited_follows() {
 fn a_hole_in_the_history_does_not_hold_up_for_ever() {
     let inbox = inbox();
     let (reader, _) = inbox.subscribe(100, true, true);
-    inbox.live(message(3, true));
+    inbox.live(Cow::Owned(message(3, true)));
     inbox.history(&inbox.gap().unwrap(), Vec::new(), true);
     assert_eq!(taken(&inbox, reader), [3]);
     assert_eq!(inbox.gap(), None);
@@ -93,10 +93,10 @@ fn a_hole_in_the_history_does_not_hold_up_for_ever() {
 fn a_page_that_is_older_than_what_came_meanwhile_is_no_hole() {
     let inbox = inbox();
     let (reader, _) = inbox.subscribe(100, true, true);
-    inbox.live(message(2, true));
+    inbox.live(Cow::Owned(message(2, true)));
     let gap = inbox.gap().unwrap();
     // While the page is on its way, more is stored and told.
-    inbox.live(message(5, true));
+    inbox.live(Cow::Owned(message(5, true)));
     inbox.history(&gap, vec![message(1, true), message(2, true)], true);
     assert_eq!(taken(&inbox, reader), [1, 2]);
     let gap = inbox.gap().unwrap();
@@ -110,14 +110,14 @@ fn a_slow_reader_misses_nothing_that_came_while_it_fetched() {
     let inbox = inbox();
     let (slow, _) = inbox.subscribe(1, true, true);
     for seq in 1..=3 {
-        inbox.live(message(seq, true));
+        inbox.live(Cow::Owned(message(seq, true)));
     }
     assert_eq!(taken(&inbox, slow), [1]);
     let mut cx = Context::from_waker(Waker::noop());
     let Poll::Ready(Next::Fetch(gap)) = inbox.poll(slow, &mut cx) else {
         panic!("it is to fetch what it missed");
     };
-    inbox.live(message(4, true));
+    inbox.live(Cow::Owned(message(4, true)));
     inbox.fetched(slow, &gap, vec![message(2, true), message(3, true)], true);
     assert_eq!(taken(&inbox, slow), [2, 3]);
     let Poll::Ready(Next::Fetch(gap)) = inbox.poll(slow, &mut cx) else {
@@ -125,7 +125,7 @@ fn a_slow_reader_misses_nothing_that_came_while_it_fetched() {
     };
     inbox.fetched(slow, &gap, vec![message(4, true)], true);
     assert_eq!(taken(&inbox, slow), [4]);
-    inbox.live(message(5, true));
+    inbox.live(Cow::Owned(message(5, true)));
     assert_eq!(taken(&inbox, slow), [5]);
 }
 
@@ -135,7 +135,7 @@ fn a_slow_reader_loses_nothing_and_nothing_grows() {
     let (slow, _) = inbox.subscribe(3, true, true);
     let (quick, _) = inbox.subscribe(100, true, true);
     for seq in 1..=10 {
-        inbox.live(message(seq, true));
+        inbox.live(Cow::Owned(message(seq, true)));
     }
     assert_eq!(taken(&inbox, quick).len(), 10);
     assert_eq!(inbox.state().readers[&slow].queue.len(), 3);
@@ -150,7 +150,7 @@ fn a_slow_reader_loses_nothing_and_nothing_grows() {
     inbox.fetched(slow, &gap, (4..=12).map(|seq| message(seq, true)).collect(), true);
     assert_eq!(taken(&inbox, slow), [4, 5, 6, 7, 8, 9, 10]);
     for seq in 11..=13 {
-        inbox.live(message(seq, true));
+        inbox.live(Cow::Owned(message(seq, true)));
     }
     assert_eq!(taken(&inbox, slow), [11, 12, 13]);
 }
@@ -160,10 +160,10 @@ fn what_waits_for_a_gap_is_bounded() {
     let inbox = inbox();
     let (reader, _) = inbox.subscribe(10_000, true, true);
     for seq in 2..5_000 {
-        assert!(inbox.live(message(seq, true)));
+        assert!(inbox.live(Cow::Owned(message(seq, true))));
     }
     assert_eq!(inbox.state().held, MOST_HELD);
-    inbox.live(message(1, true));
+    inbox.live(Cow::Owned(message(1, true)));
     let gap = inbox.gap().unwrap();
     let after = gap.after;
     assert_eq!(after, MOST_HELD as u64 + 1);
@@ -177,7 +177,7 @@ fn readers_begin_where_the_client_did_or_now() {
     let inbox = Inbox::new(id("ann"), None);
     inbox.begin(&message(5, true));
     inbox.begun();
-    inbox.live(message(6, true));
+    inbox.live(Cow::Owned(message(6, true)));
     let (first, position) = inbox.subscribe(10, false, true);
     let (second, _) = inbox.subscribe(10, false, false);
     assert_eq!(position.chats[&id::<ChatId>("chat")], 5);
@@ -186,8 +186,8 @@ fn readers_begin_where_the_client_did_or_now() {
         panic!("it is to fetch what came before it");
     };
     inbox.fetched(first, &gap, vec![message(6, true)], true);
-    inbox.live(message(7, false));
-    inbox.live(message(8, true));
+    inbox.live(Cow::Owned(message(7, false)));
+    inbox.live(Cow::Owned(message(8, true)));
     // One's own is for those who want everything.
     assert_eq!(taken(&inbox, first), [6, 8]);
     assert_eq!(taken(&inbox, second), [8]);

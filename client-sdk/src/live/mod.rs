@@ -1,12 +1,15 @@
 //! What keeps a client alive: the connection and its successors, what arrives in order and once, what is still to be sent.
 
+mod bell;
 mod catch_up;
 mod inbox;
+mod line;
 mod news;
 mod outbox;
 mod session;
 mod supervisor;
 
+pub(crate) use bell::{Bell, Stop};
 pub(crate) use catch_up::{baseline, conversation};
 pub(crate) use inbox::{Gap, Inbox, Next, ReaderId};
 pub(crate) use news::{News, Subscription};

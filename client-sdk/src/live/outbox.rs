@@ -9,15 +9,20 @@ use chat_protocol::event::MessageSent;
 use chat_protocol::{ClientMessageId, Message, SendMessage, UserId};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
+use tracing::Span;
 
+use super::bell::Bell;
 use super::news::News;
 use crate::event::Event;
-use crate::realtime::Connection;
+use crate::realtime::{Emit, written};
 use crate::retry::{Backoff, Pauses};
+use crate::spans;
 use crate::{Error, ErrorKind, Result, Retryability};
 
 /// How often a message is repeated that the server fails at, but does not refuse.
 const MOST_FAILURES: u32 = 5;
+/// Of what is said beside messages and waits to be written.
+const MOST_SAID: usize = 256;
 
 /// Where a message of the outbox is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,8 +38,8 @@ pub enum SendState {
 
 pub(crate) struct Outbox {
     state: Mutex<State>,
-    /// There is something to send, or the client ends.
-    pub(crate) work: Notify,
+    /// There is something to send.
+    bell: Arc<Bell>,
     /// Something has left.
     room: Notify,
     news: Arc<News>,
@@ -45,8 +50,8 @@ struct State {
     lanes: HashMap<UserId, Lane>,
     /// Receivers to whom something may be sent now.
     ready: VecDeque<UserId>,
-    /// By the id of the packet.
-    in_flight: HashMap<u64, UserId>,
+    /// Packets that nobody waits for, said while there is a connection; `None` while there is none.
+    said: Option<VecDeque<String>>,
     count: usize,
     capacity: usize,
     /// Messages to one receiver that may be under way at once.
@@ -76,6 +81,8 @@ struct Entry {
     packet: Option<u64>,
     since: Instant,
     failures: u32,
+    tries: u32,
+    span: Span,
     done: oneshot::Sender<Result<Message>>,
     shown: Arc<AtomicU8>,
 }
@@ -85,6 +92,13 @@ pub(crate) struct Queued {
     pub(crate) id: ClientMessageId,
     pub(crate) done: oneshot::Receiver<Result<Message>>,
     shown: Arc<AtomicU8>,
+}
+
+/// A message that has left the outbox, and how. It is told by [`Outbox::finish`].
+#[must_use = "somebody waits for it"]
+pub(crate) struct Left {
+    entry: Entry,
+    pub(crate) outcome: Result<Message>,
 }
 
 impl Queued {
@@ -98,12 +112,19 @@ impl Queued {
 }
 
 impl Outbox {
-    pub(crate) fn new(me: UserId, news: Arc<News>, capacity: usize, window: usize, give_up_after: Duration) -> Self {
+    pub(crate) fn new(
+        me: UserId,
+        bell: Arc<Bell>,
+        news: Arc<News>,
+        capacity: usize,
+        window: usize,
+        give_up_after: Duration,
+    ) -> Self {
         Self {
             state: Mutex::new(State {
                 lanes: HashMap::new(),
                 ready: VecDeque::new(),
-                in_flight: HashMap::new(),
+                said: None,
                 count: 0,
                 capacity: capacity.max(1),
                 window: window.max(1),
@@ -113,7 +134,7 @@ impl Outbox {
                 pauses: Backoff::CONNECTIONS.pauses(),
                 closed: None,
             }),
-            work: Notify::new(),
+            bell,
             room: Notify::new(),
             news,
             me,
@@ -128,7 +149,9 @@ impl Outbox {
     pub(crate) fn push(&self, message: SendMessage, id: ClientMessageId) -> Result<Queued> {
         let (done, receiver) = oneshot::channel();
         let shown = Arc::new(AtomicU8::new(SendState::Pending as u8));
-        let mut state = self.state();
+        let span = spans::send(&id, &message.to);
+        let mut guard = self.state();
+        let state = &mut *guard;
         if let Some(kind) = state.closed {
             return Err(gone(kind));
         }
@@ -136,22 +159,28 @@ impl Outbox {
             return Err(Error::new(ErrorKind::Full, "the outbox is full"));
         }
         state.count += 1;
-        let now = Instant::now();
-        state.oldest.get_or_insert(now);
+        let since = Instant::now();
+        state.oldest.get_or_insert(since);
         let to = message.to.clone();
         let lane = state.lanes.entry(to.clone()).or_default();
         lane.queue.push_back(Entry {
             message,
             id: id.clone(),
             packet: None,
-            since: now,
+            since,
             failures: 0,
+            tries: 0,
+            span,
             done,
             shown: shown.clone(),
         });
+        // With the window full, an answer comes first.
+        let may_be_sent = lane.in_flight < state.window;
         state.make_ready(&to);
-        drop(state);
-        self.work.notify_one();
+        drop(guard);
+        if may_be_sent {
+            self.bell.ring();
+        }
         Ok(Queued {
             id,
             done: receiver,
@@ -174,106 +203,24 @@ impl Outbox {
         self.state().count
     }
 
-    /// Sends what may be sent. `false`: the connection has no room for more now.
-    pub(crate) fn pump(&self, connection: &Connection) -> bool {
-        let mut guard = self.state();
-        let state = &mut *guard;
-        if state.not_before.is_some_and(|at| at > Instant::now()) {
-            return true;
-        }
-        state.not_before = None;
-        while let Some(to) = state.ready.pop_front() {
-            let Some(lane) = state.lanes.get_mut(&to) else { continue };
-            let next = lane.queue.iter_mut().find(|entry| entry.packet.is_none());
-            let Some(entry) = next.filter(|_| lane.in_flight < state.window) else {
-                lane.is_ready = false;
-                continue;
-            };
-            match connection.ask_in_stream(&entry.message) {
-                Ok(packet) => {
-                    entry.packet = Some(packet);
-                    lane.in_flight += 1;
-                    state.in_flight.insert(packet, to.clone());
-                    state.ready.push_back(to);
-                }
-                Err(error) if error.kind() == ErrorKind::Config => {
-                    let id = entry.id.clone();
-                    state.ready.push_front(to.clone());
-                    let gone = state.take(&to, &id);
-                    self.finish(gone, Err(error));
-                }
-                Err(error) => {
-                    state.ready.push_front(to);
-                    // Without a connection there is nothing to wait for.
-                    return error.kind() != ErrorKind::Full;
-                }
-            }
-        }
+    /// Says something now that is no message, before all that waits. `false`: there is no connection, or it takes nothing.
+    pub(crate) fn say<E: Emit>(&self, event: &E) -> bool {
+        let Ok(text) = written(None, event) else { return false };
+        let mut state = self.state();
+        let Some(said) = state.said.as_mut().filter(|said| said.len() < MOST_SAID) else {
+            return false;
+        };
+        said.push_back(text);
+        drop(state);
+        self.bell.ring();
         true
     }
 
-    /// When the server may be asked again.
-    pub(crate) fn not_before(&self) -> Option<Instant> {
-        self.state().not_before
-    }
-
-    /// What the server says to a packet. The message when it is stored; `None` of what was not ours, too.
-    pub(crate) fn settle(&self, packet: u64, said: Result<MessageSent>) -> Option<Message> {
+    /// There is a connection: what was under way on the one before is to be repeated.
+    pub(crate) fn connected(&self) {
         let mut guard = self.state();
         let state = &mut *guard;
-        let to = state.in_flight.remove(&packet)?;
-        let lane = state.lanes.get_mut(&to)?;
-        lane.in_flight = lane.in_flight.saturating_sub(1);
-        let entry = lane.queue.iter_mut().find(|entry| entry.packet == Some(packet))?;
-        entry.packet = None;
-        let id = entry.id.clone();
-        let outcome = match said {
-            Ok(sent) => Ok(stored(&self.me, &entry.message, &id, sent)),
-            Err(error) => {
-                if error.retryability() == Retryability::Ambiguous {
-                    entry.failures += 1;
-                }
-                let again = error.retryability() != Retryability::Permanent && entry.failures < MOST_FAILURES;
-                if again {
-                    // No answer in time is reason to ask again, not to wait.
-                    if error.kind() != ErrorKind::Timeout {
-                        let pause = state.pauses.next(error.retry_after()).unwrap_or_default();
-                        state.not_before = Some(Instant::now() + pause);
-                    }
-                    state.make_ready(&to);
-                    return None;
-                }
-                Err(error)
-            }
-        };
-        if outcome.is_ok() {
-            state.pauses = Backoff::CONNECTIONS.pauses();
-        }
-        let message = outcome.as_ref().ok().cloned();
-        let gone = state.take(&to, &id);
-        state.make_ready(&to);
-        self.finish(gone, outcome);
-        message
-    }
-
-    fn finish(&self, entry: Option<Entry>, outcome: Result<Message>) {
-        let Some(entry) = entry else { return };
-        let state = if outcome.is_ok() {
-            SendState::Sent
-        } else {
-            SendState::Failed
-        };
-        entry.shown.store(state as u8, Ordering::Release);
-        let _ = entry.done.send(outcome); // Nobody has to wait for it.
-        self.news.tell(Event::Sending { id: entry.id, state });
-        self.room.notify_waiters();
-    }
-
-    /// The connection is gone, or what it said was missed: what is under way is to be repeated.
-    pub(crate) fn repeat_all(&self) {
-        let mut guard = self.state();
-        let state = &mut *guard;
-        state.in_flight.clear();
+        state.said = Some(VecDeque::new());
         state.ready.clear();
         for (to, lane) in &mut state.lanes {
             lane.in_flight = 0;
@@ -285,28 +232,141 @@ impl Outbox {
         }
     }
 
-    /// Gives up on what has waited too long. When to look again; `None` when nothing waits.
-    pub(crate) fn give_up_on_old_ones(&self) -> Option<Instant> {
+    /// There is none any more.
+    pub(crate) fn disconnected(&self) {
+        self.state().said = None;
+    }
+
+    /// What is to be written next: a packet, and whose answer it has when it is a message. A message becomes the packet of this
+    /// number.
+    pub(crate) fn next(&self, number: u64) -> Option<(String, Option<UserId>)> {
         let mut guard = self.state();
         let state = &mut *guard;
-        let after = state.give_up_after;
-        let mut old: Vec<(UserId, ClientMessageId)> = Vec::new();
+        if let Some(text) = state.said.as_mut().and_then(VecDeque::pop_front) {
+            return Some((text, None));
+        }
+        if state.ready.is_empty() || state.not_before.is_some_and(|at| at > Instant::now()) {
+            return None;
+        }
+        while let Some(to) = state.ready.pop_front() {
+            let Some(lane) = state.lanes.get_mut(&to) else { continue };
+            let at = lane.queue.iter().position(|entry| entry.packet.is_none());
+            let Some(at) = at.filter(|_| lane.in_flight < state.window) else {
+                lane.is_ready = false;
+                continue;
+            };
+            let entry = &mut lane.queue[at];
+            match written(Some(number), &entry.message) {
+                Ok(text) => {
+                    entry.packet = Some(number);
+                    entry.tries += 1;
+                    lane.in_flight += 1;
+                    state.ready.push_back(to.clone());
+                    return Some((text, Some(to)));
+                }
+                Err(error) => {
+                    let gone = state.take(&to, at);
+                    state.ready.push_front(to);
+                    if let Some(entry) = gone {
+                        let outcome = Err(error);
+                        self.finish(Left { entry, outcome });
+                    }
+                }
+            }
+        }
+        None
+    }
+
+    /// What the server says to a packet: the message, when that is its end. `None` of what is repeated, and of what is no longer
+    /// ours.
+    pub(crate) fn settle(&self, to: &UserId, packet: u64, said: Result<MessageSent>) -> Option<Left> {
+        let mut guard = self.state();
+        let state = &mut *guard;
+        let lane = state.lanes.get_mut(to)?;
+        let at = lane.queue.iter().position(|entry| entry.packet == Some(packet))?;
+        let outcome = match said {
+            Ok(sent) => {
+                let entry = &lane.queue[at];
+                state.pauses = Backoff::CONNECTIONS.pauses();
+                Ok(stored(&self.me, &entry.message, &entry.id, sent))
+            }
+            Err(error) => {
+                let entry = &mut lane.queue[at];
+                if error.retryability() == Retryability::Ambiguous {
+                    entry.failures += 1;
+                }
+                if error.retryability() != Retryability::Permanent && entry.failures < MOST_FAILURES {
+                    entry.packet = None;
+                    lane.in_flight = lane.in_flight.saturating_sub(1);
+                    // No answer in time is reason to ask again, not to wait.
+                    if error.kind() != ErrorKind::Timeout {
+                        let pause = state.pauses.next(error.retry_after()).unwrap_or_default();
+                        state.not_before = Some(Instant::now() + pause);
+                    }
+                    state.make_ready(to);
+                    return None;
+                }
+                Err(error)
+            }
+        };
+        let entry = state.take(to, at)?;
+        state.make_ready(to);
+        Some(Left { entry, outcome })
+    }
+
+    /// Tells whoever waits.
+    pub(crate) fn finish(&self, left: Left) {
+        let Left { entry, outcome } = left;
+        let state = if outcome.is_ok() {
+            SendState::Sent
+        } else {
+            SendState::Failed
+        };
+        if !entry.span.is_disabled() {
+            entry.span.record("tries", entry.tries);
+            entry
+                .span
+                .record("seq", outcome.as_ref().ok().and_then(|message| message.seq));
+            spans::ended(&entry.span, &outcome);
+        }
+        entry.shown.store(state as u8, Ordering::Release);
+        let _ = entry.done.send(outcome); // Nobody has to wait for it.
+        self.news.tell(Event::Sending { id: entry.id, state });
+        self.room.notify_waiters();
+    }
+
+    /// When [`Self::tick`] has something to do; `None` when nothing waits.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        self.state().due()
+    }
+
+    /// Gives up on what has waited too long, and goes on when the server wanted a pause that is over. When to call it again.
+    pub(crate) fn tick(&self) -> Option<Instant> {
+        let mut guard = self.state();
+        let state = &mut *guard;
+        let (now, after) = (Instant::now(), state.give_up_after);
+        state.not_before = state.not_before.filter(|at| *at > now);
+        let is_old = |since: Instant| now.duration_since(since) >= after;
+        let mut old = Vec::new();
         // Looks through all only when the oldest is due.
-        if state.oldest.is_none_or(|oldest| oldest.elapsed() < after) {
-            return state.oldest.map(|oldest| oldest + after);
+        if state.oldest.is_some_and(is_old) {
+            let lanes: Vec<UserId> = state.lanes.keys().cloned().collect();
+            for to in lanes {
+                let waits = |lane: &Lane| lane.queue.iter().position(|entry| is_old(entry.since));
+                while let Some(at) = state.lanes.get(&to).and_then(waits) {
+                    old.extend(state.take(&to, at));
+                }
+            }
+            let first = state.lanes.values().filter_map(|lane| lane.queue.front());
+            state.oldest = first.map(|entry| entry.since).min();
         }
-        for (to, lane) in &state.lanes {
-            let too_old = lane.queue.iter().filter(|entry| entry.since.elapsed() >= after);
-            old.extend(too_old.map(|entry| (to.clone(), entry.id.clone())));
+        let due = state.due();
+        drop(guard);
+        for entry in old {
+            let outcome = Err(Error::new(ErrorKind::Timeout, "the message could not be sent in time"));
+            self.finish(Left { entry, outcome });
         }
-        for (to, id) in old {
-            let gone = state.take(&to, &id);
-            let why = Error::new(ErrorKind::Timeout, "the message could not be sent in time");
-            self.finish(gone, Err(why));
-        }
-        let first = state.lanes.values().filter_map(|lane| lane.queue.front());
-        state.oldest = first.map(|entry| entry.since).min();
-        state.oldest.map(|oldest| oldest + after)
+        due
     }
 
     /// Takes nothing any more, and fails what is left.
@@ -314,12 +374,13 @@ impl Outbox {
         let mut state = self.state();
         state.closed.get_or_insert(kind);
         let lanes = std::mem::take(&mut state.lanes);
-        state.in_flight.clear();
         state.ready.clear();
+        state.said = None;
         state.count = 0;
         drop(state);
         for entry in lanes.into_values().flat_map(|lane| lane.queue) {
-            self.finish(Some(entry), Err(gone(kind)));
+            let outcome = Err(gone(kind));
+            self.finish(Left { entry, outcome });
         }
         self.room.notify_waiters();
     }
@@ -334,15 +395,18 @@ impl State {
         }
     }
 
+    fn due(&self) -> Option<Instant> {
+        let too_old = self.oldest.and_then(|oldest| oldest.checked_add(self.give_up_after));
+        self.not_before.into_iter().chain(too_old).min()
+    }
+
     /// Takes a message out. A lane without any is forgotten.
-    fn take(&mut self, to: &UserId, id: &ClientMessageId) -> Option<Entry> {
+    fn take(&mut self, to: &UserId, at: usize) -> Option<Entry> {
         let lane = self.lanes.get_mut(to)?;
-        let at = lane.queue.iter().position(|entry| entry.id == *id)?;
         let entry = lane.queue.remove(at)?;
         self.count -= 1;
-        if let Some(packet) = entry.packet {
+        if entry.packet.is_some() {
             lane.in_flight = lane.in_flight.saturating_sub(1);
-            self.in_flight.remove(&packet);
         }
         if lane.queue.is_empty() {
             self.lanes.remove(to);

@@ -1,32 +1,36 @@
 //! One connection from its first packet to its end.
 
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use chat_protocol::event::{Authenticate, MessageSent, NewMessage, UpdateStatus, server};
-use chat_protocol::{ErrorCode, Message};
-use futures_util::future::OptionFuture;
+use chat_protocol::UserId;
+use chat_protocol::event::{Authenticate, UpdateStatus};
 use secrecy::ExposeSecret as _;
-use tokio::sync::watch;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
+use super::bell::Stop;
 use super::catch_up::catch_up;
+use super::line::Line;
 use super::supervisor::is_final;
-use crate::client::{Parts, Stop};
+use crate::client::Parts;
 use crate::event::{ConnectionState, Event};
-use crate::realtime::{self, Connection, Events, Incoming, RawEvent};
+use crate::realtime::{End, Wire};
 use crate::rest::BoxFuture;
 use crate::session::Held;
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, Result};
 
-/// How much of what arrived is dealt with in one go.
-const BATCH: usize = 64;
 /// Messages of two senders may cross: so long a gap may close by itself before it is fetched.
 const GRACE: Duration = Duration::from_millis(50);
 /// After a catch-up that failed; longer when the server asks for it.
 const AGAIN_IN: Duration = Duration::from_secs(1);
 /// How long a renewal that failed waits.
 const RENEW_AGAIN_IN: Duration = Duration::from_secs(5);
+
+/// Sleeps so long when nothing is due; what becomes due wakes it earlier.
+const IDLE: Duration = Duration::from_secs(3600);
 
 /// Why a connection is over.
 pub(super) enum Over {
@@ -40,132 +44,133 @@ pub(super) enum Over {
     Lost,
 }
 
+/// All that happens while a connection lives happens in the task of its client, in [`Self::poll`]: between what the network
+/// brings and whoever waits for it there is no other task, no channel and no timer.
 pub(super) struct Session<'a> {
-    parts: &'a Arc<Parts>,
-    connection: Connection,
-    events: Events,
+    wire: Wire<UserId>,
+    line: Line<'a>,
     /// Fetches what was missed.
     catching_up: Option<BoxFuture<Result<()>>>,
-    /// Something was found to be missing since.
-    has_gap: bool,
-    /// Nobody knows what was missed since.
-    has_missed: bool,
-    expired: bool,
+    renewing: Option<BoxFuture<Result<Arc<Held>>>>,
+    /// `None` while it is being done.
+    renew_at: Option<Instant>,
+    /// Set to what is due next, or earlier.
+    timer: Pin<Box<Sleep>>,
 }
 
 impl<'a> Session<'a> {
-    pub(super) fn new(parts: &'a Arc<Parts>, connection: Connection, events: Events) -> Self {
+    pub(super) fn new(parts: &'a Arc<Parts>, wire: Wire<UserId>) -> Self {
+        let renew_at = parts.session.held().map_or_else(|_| Instant::now(), |held| held.due);
         Self {
-            parts,
-            connection,
-            events,
+            wire,
+            line: Line::new(parts),
             catching_up: None,
-            has_gap: false,
-            has_missed: parts.settings.realtime_catch_up,
-            expired: false,
+            renewing: None,
+            renew_at: Some(renew_at),
+            timer: Box::pin(sleep_until(renew_at)),
         }
     }
 
-    pub(super) async fn run(mut self, stop: &mut watch::Receiver<Stop>) -> Over {
-        let parts = self.parts.clone();
-        parts.outbox.repeat_all();
-        parts.attach(Some(self.connection.clone()));
+    pub(super) async fn run(mut self) -> Over {
+        let parts = self.line.parts;
+        parts.outbox.connected();
         if let Some(status) = parts.chosen_status() {
-            let _ = self.connection.emit(&UpdateStatus { status }); // When it is gone already, the next one says it.
+            parts.outbox.say(&UpdateStatus { status });
         }
         parts.show(ConnectionState::Online);
-        let over = self.serve(stop).await;
-        parts.attach(None);
-        if matches!(over, Over::Stopped) {
-            self.connection.close().await;
+        let over = poll_fn(|cx| self.poll(cx)).await;
+        parts.outbox.disconnected();
+        if matches!(over, Over::Stopped | Over::Ended(_)) {
+            self.wire.leave().await;
         }
         over
     }
 
-    async fn serve(&mut self, stop: &mut watch::Receiver<Stop>) -> Over {
-        let parts = self.parts.clone();
-        let mut batch = Vec::new();
-        let mut renewing: Option<BoxFuture<Result<Arc<Held>>>> = None;
-        let mut renew_at = parts.session.held().map_or_else(|_| Instant::now(), |held| held.due);
-        let mut stopping = false;
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Over> {
+        let parts = self.line.parts;
+        parts.bell.listen(cx);
         loop {
-            let has_room = parts.outbox.pump(&self.connection);
-            let look = parts.outbox.give_up_on_old_ones();
-            if stopping && parts.outbox.len() == 0 {
-                return Over::Stopped;
+            let stop = parts.bell.stop();
+            if stop == Stop::Now {
+                return Poll::Ready(Over::Stopped);
+            }
+            if let Poll::Ready(end) = self.wire.poll(cx, &mut self.line) {
+                return Poll::Ready(self.over(&end));
+            }
+            if stop == Stop::Gently && parts.outbox.len() == 0 {
+                return Poll::Ready(Over::Stopped);
             }
             self.start_catching_up();
-            let blocked = parts.outbox.not_before();
-            tokio::select! {
-                taken = self.events.recv_many(&mut batch, BATCH) => {
-                    if taken == 0 {
-                        return if self.expired { Over::Expired } else { Over::Lost };
-                    }
-                    for incoming in batch.drain(..) {
-                        self.take(incoming);
-                    }
+            let mut busy = false;
+            if let Some(done) = ready(&mut self.catching_up, cx) {
+                busy = true;
+                if let Err(error) = self.caught_up(done) {
+                    return Poll::Ready(Over::Ended(error));
                 }
-                () = parts.outbox.work.notified() => {}
-                _ = self.connection.room(), if !has_room => {}
-                Some(()) = OptionFuture::from(blocked.map(sleep_until)) => {}
-                Some(()) = OptionFuture::from(look.map(sleep_until)) => {}
-                Some(done) = OptionFuture::from(self.catching_up.as_mut()) => {
-                    self.catching_up = None;
-                    match done {
-                        Ok(()) if !self.has_gap && !self.has_missed => parts.news.tell(Event::CaughtUp),
-                        Ok(()) => {}
-                        Err(error) if is_final(&error) => return Over::Ended(error),
-                        Err(error) => {
-                            tracing::warn!(%error, "what was missed could not be fetched yet");
-                            let wait = error.retry_after().unwrap_or_default().max(AGAIN_IN);
-                            self.catching_up = Some(Box::pin(again(parts.clone(), wait)));
-                        }
-                    }
+            }
+            if let Some(renewed) = ready(&mut self.renewing, cx) {
+                busy = true;
+                if let Err(error) = self.renewed(renewed) {
+                    return Poll::Ready(Over::Ended(error));
                 }
-                () = sleep_until(renew_at), if renewing.is_none() => {
-                    let parts = parts.clone();
-                    let number = parts.session.held().map(|held| held.number);
-                    renewing = Some(Box::pin(async move { parts.session.renew(number?).await }));
-                }
-                Some(renewed) = OptionFuture::from(renewing.as_mut()) => {
-                    renewing = None;
-                    match renewed {
-                        Ok(held) => {
-                            renew_at = held.due;
-                            self.extend(&held);
-                        }
-                        Err(error) if is_final(&error) => return Over::Ended(error),
-                        Err(error) => {
-                            tracing::debug!(%error, "the token could not be renewed yet");
-                            renew_at = Instant::now() + RENEW_AGAIN_IN;
-                        }
-                    }
-                }
-                how = told_to_stop(stop, stopping) => {
-                    if how == Stop::Now {
-                        return Over::Stopped;
-                    }
-                    stopping = true;
-                }
+            }
+            let due = self.renew_at.into_iter().chain(parts.outbox.due()).min();
+            if let Some(due) = due.filter(|due| *due < self.timer.deadline()) {
+                self.timer.as_mut().reset(due);
+            }
+            if self.timer.as_mut().poll(cx).is_ready() {
+                busy = true;
+                self.tick();
+            }
+            if !busy {
+                return Poll::Pending;
             }
         }
     }
 
-    /// A living socket lives on with a fresh token.
-    fn extend(&self, held: &Held) {
-        let token = held.access.expose_secret().to_owned();
-        if let Err(error) = self.connection.emit(&Authenticate { token }) {
-            // The next connection has it in any case.
-            tracing::debug!(%error, "the socket could not be extended");
+    fn over(&self, end: &End) -> Over {
+        tracing::debug!(sid = self.wire.sid(), %end, "connection ended");
+        if self.line.expired { Over::Expired } else { Over::Lost }
+    }
+
+    /// Something is due by the clock.
+    fn tick(&mut self) {
+        let parts = self.line.parts;
+        let now = Instant::now();
+        if self.renew_at.take_if(|at| *at <= now).is_some() {
+            let parts = parts.clone();
+            let number = parts.session.held().map(|held| held.number);
+            self.renewing = Some(Box::pin(async move { parts.session.renew(number?).await }));
         }
+        let due = self.renew_at.into_iter().chain(parts.outbox.tick()).min();
+        self.timer.as_mut().reset(due.unwrap_or(now + IDLE));
+    }
+
+    /// An error: no other connection helps.
+    fn renewed(&mut self, renewed: Result<Arc<Held>>) -> Result<()> {
+        match renewed {
+            Ok(held) => {
+                self.renew_at = Some(held.due);
+                // A living socket lives on with a fresh token; if this is not said any more, the next one has it.
+                let token = held.access.expose_secret().to_owned();
+                self.line.parts.outbox.say(&Authenticate { token });
+            }
+            Err(error) if is_final(&error) => return Err(error),
+            Err(error) => {
+                tracing::debug!(%error, "the token could not be renewed yet");
+                self.renew_at = Some(Instant::now() + RENEW_AGAIN_IN);
+            }
+        }
+        Ok(())
     }
 
     fn start_catching_up(&mut self) {
-        if self.catching_up.is_some() || !(self.has_gap || self.has_missed) {
+        let line = &mut self.line;
+        if self.catching_up.is_some() || !(line.has_gap || line.has_missed) {
             return;
         }
-        let (parts, all) = (self.parts.clone(), self.has_missed);
-        (self.has_gap, self.has_missed) = (false, false);
+        let (parts, all) = (line.parts.clone(), line.has_missed);
+        (line.has_gap, line.has_missed) = (false, false);
         self.catching_up = Some(Box::pin(async move {
             if !all {
                 sleep(GRACE).await;
@@ -174,98 +179,34 @@ impl<'a> Session<'a> {
         }));
     }
 
-    fn take(&mut self, incoming: Incoming) {
-        match incoming {
-            Incoming::Event(event) => self.tell(&event),
-            Incoming::Answer(answer) => {
-                let sent = self.parts.outbox.settle(answer.id, answer.value::<MessageSent>());
-                if let Some(message) = sent {
-                    self.has_gap |= self.parts.inbox.live(message);
-                }
-            }
-            Incoming::Unanswered(id) => {
-                let late = Error::new(ErrorKind::Timeout, "no answer in time");
-                self.parts.outbox.settle(id, Err(late));
-            }
-            // Nobody knows what: messages, answers, or nothing of interest.
-            Incoming::Missed(number) => {
-                tracing::warn!(number, "events came faster than they could be taken");
-                self.has_missed = true;
-                self.parts.outbox.repeat_all();
-                self.parts.news.tell(Event::Missed(number));
-            }
-        }
-    }
-
-    fn tell(&mut self, raw: &RawEvent) {
-        // The one that comes most, without a detour.
-        if raw.name() == server::NEW_MESSAGE {
-            match raw.payload::<NewMessage>() {
-                Ok(message) => self.has_gap |= self.parts.inbox.live(fresh(message)),
-                Err(error) => {
-                    tracing::warn!(%error, "a message that makes no sense; the history will tell");
-                    self.has_missed = true;
-                }
-            }
-            return;
-        }
-        let event = match raw.event() {
-            Ok(event) => event,
+    /// An error: no other connection helps.
+    fn caught_up(&mut self, done: Result<()>) -> Result<()> {
+        match done {
+            Ok(()) if !self.line.has_gap && !self.line.has_missed => self.line.parts.news.tell(Event::CaughtUp),
+            Ok(()) => {}
+            Err(error) if is_final(&error) => return Err(error),
             Err(error) => {
-                tracing::warn!(name = raw.name(), %error, "an event that makes no sense: passed over");
-                return;
+                tracing::warn!(%error, "what was missed could not be fetched yet");
+                let wait = error.retry_after().unwrap_or_default().max(AGAIN_IN);
+                self.catching_up = Some(Box::pin(again(self.line.parts.clone(), wait)));
             }
-        };
-        use realtime::Event as E;
-        let news = match event {
-            // Acks say it, and `NewMessage` was dealt with.
-            E::Authenticated(_) | E::MessageSent(_) | E::NewMessage(_) => return,
-            E::UserOnline(change) => Event::Online(change),
-            E::UserOffline(change) => Event::Offline(change),
-            E::UserStatusChanged(status) => Event::StatusChanged(status),
-            E::TypingStatus(typing) => Event::Typing(typing),
-            E::MessageRead(read) => Event::Read(read),
-            E::MessageEdited(edited) => Event::Edited(edited.message),
-            E::MessageDeleted(deleted) => Event::Deleted(deleted),
-            E::Error(error) => {
-                self.expired |= error.code == ErrorCode::TokenExpired;
-                Event::ServerError(error)
-            }
-            E::Unknown => Event::Unknown {
-                name: raw.name().to_owned(),
-                json: raw.json().to_owned(),
-            },
-        };
-        self.parts.news.tell(news);
+        }
+        Ok(())
+    }
+}
+
+/// What a future gives, once: then there is none.
+fn ready<T>(future: &mut Option<BoxFuture<T>>, cx: &mut Context<'_>) -> Option<T> {
+    match future.as_mut()?.as_mut().poll(cx) {
+        Poll::Ready(done) => {
+            *future = None;
+            Some(done)
+        }
+        Poll::Pending => None,
     }
 }
 
 async fn again(parts: Arc<Parts>, wait: Duration) -> Result<()> {
     sleep(wait).await;
     catch_up(parts, true).await
-}
-
-/// What is asked for beyond what is being done already. With the sender the client is gone.
-async fn told_to_stop(stop: &mut watch::Receiver<Stop>, stopping: bool) -> Stop {
-    let told = stop.wait_for(|stop| *stop == Stop::Now || (*stop == Stop::Gently && !stopping));
-    told.await.map_or(Stop::Now, |stop| *stop)
-}
-
-/// As the history will have it.
-fn fresh(new: NewMessage) -> Message {
-    Message {
-        id: new.message_id,
-        chat_id: new.chat_id,
-        seq: new.seq,
-        sender: new.sender,
-        receiver: new.receiver,
-        content: new.content,
-        message_type: new.message_type,
-        is_read: false,
-        read_at: None,
-        timestamp: new.timestamp,
-        edited_at: None,
-        deleted_at: None,
-        client_message_id: None,
-    }
 }

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use chat_protocol::UserId;
 use tokio::time::{Instant, sleep_until};
+use tracing::Instrument as _;
 
 use super::session::{Over, Session};
-use crate::client::{Parts, Stop};
+use crate::client::Parts;
 use crate::event::ConnectionState;
-use crate::realtime::{Connection, Events};
+use crate::realtime::Wire;
 use crate::retry::Pauses;
+use crate::spans;
 use crate::{Error, ErrorKind, Result};
 
 /// A connection that lived so long begins the pauses anew.
@@ -20,8 +22,8 @@ const STABLE_AFTER: Duration = Duration::from_secs(5);
 const ONCE_A_SECOND: Duration = Duration::from_secs(1);
 
 /// Runs until the client ends, by its user's will or because there is nothing more to be done.
-pub(crate) async fn run(parts: Arc<Parts>, mut stop: watch::Receiver<Stop>) {
-    let ended = live(&parts, &mut stop).await;
+pub(crate) async fn run(parts: Arc<Parts>) {
+    let ended = live(&parts).await;
     let (state, kind) = match ended.kind() {
         ErrorKind::SessionEnded => (ConnectionState::SessionEnded, ErrorKind::SessionEnded),
         _ => (ConnectionState::Closed, ErrorKind::Closed),
@@ -34,19 +36,20 @@ pub(crate) async fn run(parts: Arc<Parts>, mut stop: watch::Receiver<Stop>) {
 }
 
 /// Why it ended.
-async fn live(parts: &Arc<Parts>, stop: &mut watch::Receiver<Stop>) -> Error {
+async fn live(parts: &Arc<Parts>) -> Error {
     let mut pauses = parts.settings.reconnect.pauses();
     loop {
         parts.show(ConnectionState::Connecting);
         let opened = tokio::select! {
             biased;
-            () = asked_to_stop(stop) => return closed(),
-            opened = open(parts) => opened,
+            () = parts.bell.asked_to_stop() => return closed(),
+            opened = connect(parts) => opened,
         };
         let wait = match opened {
-            Ok((connection, events)) => {
+            Ok(wire) => {
                 let began = Instant::now();
-                let over = Session::new(parts, connection, events).run(stop).await;
+                let span = spans::connection(parts.user_id(), wire.sid());
+                let over = Session::new(parts, wire).run().instrument(span).await;
                 if began.elapsed() >= STABLE_AFTER {
                     pauses = parts.settings.reconnect.pauses();
                 }
@@ -64,27 +67,22 @@ async fn live(parts: &Arc<Parts>, stop: &mut watch::Receiver<Stop>) -> Error {
                 error.retry_after()
             }
         };
-        if let Err(error) = pause(parts, &mut pauses, wait, stop).await {
+        if let Err(error) = pause(parts, &mut pauses, wait).await {
             return error;
         }
     }
 }
 
-async fn pause(
-    parts: &Parts,
-    pauses: &mut Pauses,
-    at_least: Option<Duration>,
-    stop: &mut watch::Receiver<Stop>,
-) -> Result<()> {
+async fn pause(parts: &Parts, pauses: &mut Pauses, at_least: Option<Duration>) -> Result<()> {
     parts.show(ConnectionState::Waiting);
     let Some(pause) = pauses.next(at_least) else {
         return Err(Error::new(ErrorKind::Network, "no connection within the budget"));
     };
     let until = Instant::now() + pause;
     loop {
-        let look = parts.outbox.give_up_on_old_ones();
+        let look = parts.outbox.tick();
         tokio::select! {
-            () = asked_to_stop(stop) => return Err(closed()),
+            () = parts.bell.asked_to_stop() => return Err(closed()),
             () = sleep_until(look.map_or(until, |look| look.min(until))) => {}
         }
         if Instant::now() >= until {
@@ -93,8 +91,15 @@ async fn pause(
     }
 }
 
+async fn connect(parts: &Arc<Parts>) -> Result<Wire<UserId>> {
+    let span = spans::connect(parts.user_id());
+    let opened = open(parts).instrument(span.clone()).await;
+    spans::ended(&span, &opened);
+    opened
+}
+
 /// A connection that the server has taken. A token that it does not like is renewed once.
-async fn open(parts: &Arc<Parts>) -> Result<(Connection, Events)> {
+async fn open(parts: &Arc<Parts>) -> Result<Wire<UserId>> {
     let held = parts.session.fresh().await?;
     match parts.connect(&held.access).await {
         Err(error) if error.is_about_token() => {
@@ -111,11 +116,6 @@ pub(super) fn is_final(error: &Error) -> bool {
         error.kind(),
         ErrorKind::SessionEnded | ErrorKind::Closed | ErrorKind::Config
     )
-}
-
-pub(super) async fn asked_to_stop(stop: &mut watch::Receiver<Stop>) {
-    // The sender is gone with the client.
-    let _ = stop.wait_for(|stop| *stop != Stop::No).await;
 }
 
 fn closed() -> Error {

@@ -17,11 +17,12 @@ use tokio_tungstenite::tungstenite::{self, Message, protocol::WebSocketConfig};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_tls_with_config};
 use url::Url;
 
-use super::actor::Actor;
+use super::actor::{self, Channels};
 use super::connection::{Connection, Status};
 use super::incoming::Events;
 use super::packet::Packet;
 use super::tls::Tls;
+use super::wire::Wire;
 use crate::{Error, ErrorKind, Result};
 
 pub(super) type WebSocket = WebSocketStream<MaybeTlsStream<TcpStream>>;
@@ -119,15 +120,21 @@ impl Connect {
     }
 
     async fn open(self) -> Result<(Connection, Events)> {
-        let opening = timeout(self.within, self.handshake()).await;
-        let opened = opening.map_err(|_| Error::new(ErrorKind::Timeout, "no connection in time"))??;
+        let wire = self.wire().await?;
         let settings = self.settings;
-        let status = Arc::new(Status::new(opened.sid));
+        let status = Arc::new(Status::new(wire.sid().into()));
         let (commands, queue) = mpsc::channel(settings.packets);
         let (events, incoming) = mpsc::channel(settings.events);
-        let actor = Actor::new(opened.socket, opened.heartbeat, queue, events, status.clone(), settings);
-        tokio::spawn(actor.run(opened.early));
+        tokio::spawn(actor::run(wire, Channels::new(queue, events, status.clone())));
         Ok((Connection::new(commands, status, settings.pending), Events(incoming)))
+    }
+
+    /// The open websocket without a task: whoever polls it is its task.
+    pub(crate) async fn wire<W>(&self) -> Result<Wire<W>> {
+        let opening = timeout(self.within, self.handshake()).await;
+        let opened = opening.map_err(|_| Error::new(ErrorKind::Timeout, "no connection in time"))??;
+        let within = self.settings.answer_within;
+        Ok(Wire::new(opened, within))
     }
 
     async fn handshake(&self) -> Result<Opened> {
@@ -209,12 +216,14 @@ impl IntoFuture for Connect {
     }
 }
 
-struct Opened {
-    socket: WebSocket,
-    heartbeat: Duration,
-    sid: Box<str>,
+pub(super) struct Opened {
+    pub(super) socket: WebSocket,
+    /// The longest that may pass without a frame of the server.
+    pub(super) heartbeat: Duration,
+    /// The server's name of the socket.
+    pub(super) sid: Box<str>,
     /// What was told meanwhile, to be handed over first.
-    early: Vec<Message>,
+    pub(super) early: Vec<Message>,
 }
 
 impl Opened {

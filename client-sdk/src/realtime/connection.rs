@@ -10,8 +10,9 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::answer::{Answer, Reply};
 use super::connect::Connect;
-use super::emit::Emit;
+use super::emit::{Emit, unwritable};
 use super::packet;
+use super::wire::Outgoing;
 use crate::{Error, ErrorKind, Result};
 
 /// An open connection. Cheap to clone; when the last clone is dropped, it leaves as
@@ -38,10 +39,7 @@ pub(super) struct Status {
 
 /// What the task is to do.
 pub(super) enum Command {
-    Send {
-        text: String,
-        answer: Option<(u64, Waiter)>,
-    },
+    Send(Outgoing<Waiter>),
     Leave,
 }
 
@@ -133,7 +131,7 @@ impl Connection {
     /// As [`Self::emit`]; and [`ErrorKind::Config`] when the payload cannot be written as JSON.
     pub fn emit_named(&self, name: &str, payload: &impl Serialize) -> Result<()> {
         let text = packet::encode(None, name, payload).map_err(unwritable)?;
-        self.queue(Command::Send { text, answer: None })
+        self.queue(Outgoing { text, answer: None })
     }
 
     /// Sends an event whose answer is to be awaited, now or later. Never waits itself.
@@ -179,7 +177,7 @@ impl Connection {
             .map_err(unwritable)
             .and_then(|text| {
                 let answer = Some((id, waiter));
-                self.queue(Command::Send { text, answer })
+                self.queue(Outgoing { text, answer })
             });
         if queued.is_err() {
             pending.fetch_sub(1, Ordering::Relaxed);
@@ -187,11 +185,13 @@ impl Connection {
         queued.map(|()| id)
     }
 
-    fn queue(&self, command: Command) -> Result<()> {
-        self.commands.try_send(command).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => Error::new(ErrorKind::Full, "the queue of packets is full"),
-            mpsc::error::TrySendError::Closed(_) => self.status.gone(),
-        })
+    fn queue(&self, packet: Outgoing<Waiter>) -> Result<()> {
+        self.commands
+            .try_send(Command::Send(packet))
+            .map_err(|error| match error {
+                mpsc::error::TrySendError::Full(_) => Error::new(ErrorKind::Full, "the queue of packets is full"),
+                mpsc::error::TrySendError::Closed(_) => self.status.gone(),
+            })
     }
 
     /// Waits until the queue of packets has room again. Others may be quicker to take it.
@@ -241,8 +241,4 @@ impl fmt::Debug for Connection {
             .field("end", &self.status.end.get())
             .finish_non_exhaustive()
     }
-}
-
-fn unwritable(error: serde_json::Error) -> Error {
-    Error::new(ErrorKind::Config, "the payload cannot be written as JSON").because(error)
 }

@@ -7,6 +7,9 @@ use chat_protocol::event::{
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::packet;
+use crate::{Error, ErrorKind, Result};
+
 /// An event that a client sends: its name and what a good answer to it carries.
 ///
 /// Implement it for a type of your own to speak an extension of the contract.
@@ -15,6 +18,15 @@ pub trait Emit: Serialize {
     const NAME: &'static str;
     /// What stands beside `ok: true` in the ack.
     type Ack: DeserializeOwned;
+}
+
+/// An event as a packet; with an id when its answer is wanted.
+pub(crate) fn written<E: Emit>(id: Option<u64>, event: &E) -> Result<String> {
+    packet::encode(id, E::NAME, event).map_err(unwritable)
+}
+
+pub(super) fn unwritable(error: serde_json::Error) -> Error {
+    Error::new(ErrorKind::Config, "the payload cannot be written as JSON").because(error)
 }
 
 macro_rules! emits {

@@ -44,11 +44,14 @@ mod event;
 mod incoming;
 mod packet;
 mod tls;
+mod wire;
 
 pub use answer::{Acked, Answer};
 pub use connect::Connect;
 pub use connection::{Connection, End};
 pub use emit::Emit;
+pub(crate) use emit::written;
 pub use event::Event;
 pub use incoming::{Events, Incoming, RawAnswer, RawEvent};
 pub use tls::Tls;
+pub(crate) use wire::{Outgoing, Side, Wire};

@@ -1,18 +1,20 @@
 //! Keeps the tokens of a session fresh: one refresh at a time, whoever asks.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex as Cell, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use chat_protocol::{ErrorCode, Login, Refresh, Session, SignedIn, Tokens};
 use reqwest::Method;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::de::DeserializeOwned;
-use tokio::sync::{Mutex, watch};
+use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep};
+use tracing::Instrument as _;
 
 use super::store::{StoredTokens, TokenStore};
 use crate::rest::{Call, Http, Repeat};
 use crate::retry::Backoff;
+use crate::spans;
 use crate::{Error, ErrorKind, Result, Retryability};
 
 /// A fresh token is fetched so long before the old one expires, or after four fifths of its life when that is later.
@@ -40,7 +42,7 @@ pub(crate) struct Keeper {
     store: Arc<dyn TokenStore>,
     backoff: Backoff,
     /// `None`: the session has ended.
-    held: watch::Sender<Option<Arc<Held>>>,
+    held: Cell<Option<Arc<Held>>>,
     /// Held by whoever changes the tokens. Inside: what to log in with.
     turn: Mutex<Option<Credentials>>,
 }
@@ -64,7 +66,7 @@ impl Keeper {
             http,
             store,
             backoff,
-            held: watch::Sender::new(Some(Arc::new(held))),
+            held: Cell::new(Some(Arc::new(held))),
             turn: Mutex::new(credentials),
         })
     }
@@ -84,7 +86,11 @@ impl Keeper {
 
     /// What holds now, fresh or not.
     pub(crate) fn held(&self) -> Result<Arc<Held>> {
-        self.held.borrow().clone().ok_or_else(ended)
+        self.now().clone().ok_or_else(ended)
+    }
+
+    fn now(&self) -> std::sync::MutexGuard<'_, Option<Arc<Held>>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Other tokens than those of this number: new ones, unless somebody else has already fetched them.
@@ -163,9 +169,9 @@ impl Keeper {
             access: tokens.access,
             refresh: tokens.refresh,
             due: due(left),
-            number: self.held.borrow().as_ref().map_or(0, |held| held.number + 1),
+            number: self.now().as_ref().map_or(0, |held| held.number + 1),
         });
-        self.held.send_replace(Some(held.clone()));
+        *self.now() = Some(held.clone());
         if let Err(error) = saved {
             // They hold in this process all the same.
             tracing::error!(%error, "new tokens could not be kept: a restart will need the password");
@@ -175,7 +181,7 @@ impl Keeper {
 
     /// From now on nobody is logged in.
     pub(crate) async fn end(&self) {
-        self.held.send_replace(None);
+        *self.now() = None;
         if let Err(error) = self.store.clear().await {
             tracing::error!(%error, "the tokens of a session that has ended could not be removed");
         }
@@ -189,8 +195,20 @@ impl Keeper {
 
 /// Makes a call without a token until it works, is refused for good, or the budget is spent.
 pub(crate) async fn repeatedly<T: DeserializeOwned>(http: &Http, backoff: Backoff, call: &Call) -> Result<T> {
+    let span = spans::call(call);
+    let mut tries = 0;
+    let done = try_repeatedly(http, backoff, call, &mut tries)
+        .instrument(span.clone())
+        .await;
+    span.record("tries", tries);
+    spans::ended(&span, &done);
+    done
+}
+
+async fn try_repeatedly<T: DeserializeOwned>(http: &Http, backoff: Backoff, call: &Call, tries: &mut u32) -> Result<T> {
     let mut pauses = backoff.pauses();
     loop {
+        *tries += 1;
         let error = match http.send(call, None).await {
             Ok(answer) => {
                 let read = serde_json::from_slice(&answer);

@@ -11,13 +11,17 @@ use tokio::time::timeout;
 use crate::{PATIENCE, contents, next};
 
 /// Where cargo puts it, beside this test.
-fn example(name: &str) -> Command {
+pub(crate) fn program(name: &str) -> PathBuf {
     let mut path = std::env::current_exe().unwrap();
     path.pop();
     path.pop();
-    let path: PathBuf = path.join("examples").join(name);
+    let path = path.join("examples").join(name);
     assert!(path.exists(), "build it first: cargo build -p chat-client --examples");
-    let mut command = Command::new(path);
+    path
+}
+
+fn example(name: &str) -> Command {
+    let mut command = Command::new(program(name));
     command.kill_on_drop(true).stdin(Stdio::piped()).stdout(Stdio::piped());
     command
 }
@@ -114,6 +118,18 @@ async fn the_load_arrives_whole() {
     let server = Server::start().await.unwrap();
     let said = printed(example("load").args([&server.url(), "20", "10"]), "").await;
     assert!(said.contains("200 messages stored and delivered"), "{said}");
+}
+
+#[tokio::test]
+async fn the_costs_are_told() {
+    let said = printed(example("costs").args(["10", "1600"]), "").await;
+    for told in [
+        "connections: 0 of 500 acks in flight reached somebody else",
+        "1000 missed messages, by 11 requests",
+        "KiB for each of 10 idle ones",
+    ] {
+        assert!(said.contains(told), "{told:?} is not in\n{said}");
+    }
 }
 
 #[tokio::test]

@@ -9,12 +9,16 @@
 mod arrival;
 mod chaos;
 mod connection;
+mod encrypted;
 mod examples;
+mod front;
 mod nodes;
 mod receiving;
 mod requests;
+mod restart;
 mod rubbish;
 mod sending;
+mod spans;
 mod states;
 mod tokens;
 

@@ -1,0 +1,144 @@
+//! What stands before a server in production: it may decrypt, it sees every request, and it can be cut off.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rustls::ServerConfig;
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::PrivateKeyDer;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, copy, split};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
+
+/// Forwards to a server, and keeps the first line of each request. Closed when dropped.
+pub(crate) struct Front {
+    pub(crate) address: SocketAddr,
+    requests: Arc<Mutex<Vec<String>>>,
+    /// Whether the way is open.
+    open: watch::Sender<bool>,
+}
+
+impl Front {
+    pub(crate) async fn plain(server: SocketAddr) -> Self {
+        Self::start(server, None).await
+    }
+
+    pub(crate) async fn encrypted(server: SocketAddr, tls: Arc<ServerConfig>) -> Self {
+        Self::start(server, Some(tls.into())).await
+    }
+
+    async fn start(server: SocketAddr, tls: Option<TlsAcceptor>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (requests, open) = (Arc::new(Mutex::new(Vec::new())), watch::Sender::new(true));
+        let (seen, mut way) = (requests.clone(), open.subscribe());
+        tokio::spawn(async move {
+            loop {
+                tokio::select! {
+                    accepted = listener.accept() => {
+                        let (client, _) = accepted.unwrap();
+                        let (tls, seen, mut way) = (tls.clone(), seen.clone(), way.clone());
+                        tokio::spawn(async move {
+                            tokio::select! {
+                                () = serve(client, server, tls, seen) => {}
+                                _ = way.wait_for(|open| !open) => {}
+                            }
+                        });
+                    }
+                    // Gone with the test.
+                    changed = way.changed() => if changed.is_err() { return },
+                }
+            }
+        });
+        Self {
+            address,
+            requests,
+            open,
+        }
+    }
+
+    /// Cuts every connection, also those to come.
+    pub(crate) fn close(&self) {
+        self.open.send_replace(false);
+    }
+
+    pub(crate) fn open(&self) {
+        self.open.send_replace(true);
+    }
+
+    /// The requests since this was asked last, as `GET /path`.
+    pub(crate) fn take_requests(&self) -> Vec<String> {
+        std::mem::take(&mut self.requests.lock().unwrap())
+    }
+}
+
+async fn serve(client: TcpStream, server: SocketAddr, tls: Option<TlsAcceptor>, seen: Arc<Mutex<Vec<String>>>) {
+    client.set_nodelay(true).unwrap();
+    match tls {
+        None => carry(client, server, seen).await,
+        // A client that does not trust us goes here.
+        Some(tls) => {
+            if let Ok(client) = tls.accept(client).await {
+                carry(client, server, seen).await;
+            }
+        }
+    }
+}
+
+async fn carry(client: impl AsyncRead + AsyncWrite, server: SocketAddr, seen: Arc<Mutex<Vec<String>>>) {
+    let Ok(server) = TcpStream::connect(server).await else {
+        return;
+    };
+    server.set_nodelay(true).unwrap();
+    let (mut from_client, mut to_client) = split(client);
+    let (mut from_server, mut to_server) = server.into_split();
+    let there = async {
+        let (mut chunk, mut line) = (vec![0; 16 * 1024], Vec::new());
+        loop {
+            let length = from_client.read(&mut chunk).await?;
+            if length == 0 {
+                return to_server.shutdown().await;
+            }
+            for byte in &chunk[..length] {
+                if *byte != b'\n' {
+                    line.push(*byte);
+                    continue;
+                }
+                let text = String::from_utf8_lossy(&line);
+                if let Some(request) = text.strip_suffix(" HTTP/1.1\r") {
+                    seen.lock().unwrap().push(request.to_owned());
+                }
+                line.clear();
+            }
+            to_server.write_all(&chunk[..length]).await?;
+        }
+    };
+    let back = async {
+        copy(&mut from_server, &mut to_client).await?;
+        to_client.shutdown().await
+    };
+    // Ends as its two sides do, however that is.
+    let _ = tokio::join!(there, back);
+}
+
+/// An authority of one's own, as PEM, and what a server on 127.0.0.1 shows that it has certified.
+pub(crate) fn certified() -> (String, Arc<ServerConfig>) {
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority_key = KeyPair::generate().unwrap();
+    let authority = params.self_signed(&authority_key).unwrap();
+    let issuer = Issuer::new(params, authority_key);
+    let key = KeyPair::generate().unwrap();
+    let params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+    let certificate = params.signed_by(&key, &issuer).unwrap();
+    let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
+    let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.der().clone()], key)
+        .unwrap();
+    (authority.pem(), Arc::new(config))
+}
