@@ -11,14 +11,14 @@ use secrecy::SecretString;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
-use tracing::Instrument as _;
+use tracing::Span;
 
 use crate::builder::{Builder, Settings};
 use crate::event::{ConnectionState, Event, Events};
 use crate::live::{Bell, Inbox, News, Outbox, Stop};
 use crate::messages::Messages;
 use crate::outgoing::Send;
-use crate::realtime::{Connection, Emit, Tls, Wire};
+use crate::realtime::{Connection, Tls, Wire};
 use crate::rest::{Call, Http, Repeat};
 use crate::session::Keeper;
 use crate::spans;
@@ -81,19 +81,16 @@ impl Parts {
     /// Makes a call until it works, is refused for good, or the budget is spent.
     pub(crate) async fn call(&self, call: &Call) -> Result<Vec<u8>> {
         let span = spans::call(call);
-        let mut tries = 0;
-        let done = self.try_call(call, &mut tries).instrument(span.clone()).await;
-        span.record("tries", tries);
-        spans::ended(&span, &done);
-        done
+        spans::within(&span, self.try_call(call, &span)).await
     }
 
-    async fn try_call(&self, call: &Call, tries: &mut u32) -> Result<Vec<u8>> {
+    async fn try_call(&self, call: &Call, span: &Span) -> Result<Vec<u8>> {
         let mut pauses = self.settings.requests.pauses();
-        let (mut renewed, mut unsure) = (false, false);
+        let (mut renewed, mut unsure, mut tries) = (false, false, 0);
         loop {
             let held = self.session.fresh().await?;
-            *tries += 1;
+            tries += 1;
+            span.record("tries", tries);
             let error = match self.http.send(call, Some(&held.access)).await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
@@ -156,11 +153,6 @@ impl Parts {
         self.show(state);
         self.inbox.close();
         self.news.close();
-    }
-
-    /// Says something now, if there is a connection.
-    pub(crate) fn say<E: Emit>(&self, event: &E) -> bool {
-        self.outbox.say(event)
     }
 }
 
@@ -309,12 +301,12 @@ impl Client {
     /// Chooses a status: said now if there is a connection, and again after every reconnect. [`Status::Offline`] is invisible.
     pub fn set_status(&self, status: Status) {
         *self.0.parts.status() = Some(status);
-        self.0.parts.say(&UpdateStatus { status });
+        self.0.parts.outbox.say(&UpdateStatus { status });
     }
 
     /// Says that a chat is open on this device, if there is a connection. Not needed to receive its messages.
     pub fn open_chat(&self, chat: &ChatId) {
-        self.0.parts.say(&JoinChat { chat_id: chat.clone() });
+        self.0.parts.outbox.say(&JoinChat { chat_id: chat.clone() });
     }
 
     /// Tells the server that this session is over, and ends the client.

@@ -2,7 +2,7 @@
 
 use chat_protocol::{ClientMessageId, UserId};
 use tracing::field::{Empty, display};
-use tracing::{Span, debug_span};
+use tracing::{Instrument as _, Span, debug_span};
 
 use crate::Result;
 use crate::rest::Call;
@@ -30,6 +30,13 @@ pub(crate) fn catch_up(all: bool) -> Span {
 /// A message, from the moment at which the outbox takes it until it leaves. In the span of whoever sends it.
 pub(crate) fn send(id: &ClientMessageId, to: &UserId) -> Span {
     debug_span!("send", %id, %to, tries = Empty, seq = Empty, outcome = Empty)
+}
+
+/// Does the work in a span, which then says how it went.
+pub(crate) async fn within<T>(span: &Span, work: impl Future<Output = Result<T>>) -> Result<T> {
+    let done = work.instrument(span.clone()).await;
+    ended(span, &done);
+    done
 }
 
 /// How it went: `ok`, the server's code, or the kind of the error.

@@ -39,14 +39,13 @@ fn main() -> ExitCode {
 async fn measure(idle: usize, messages: usize) -> Result<()> {
     let server = server::start().await;
     let place = people::Place::at(server.url());
-    // Always others: to those of before, something may still be on its way.
-    let pairs = async || place.people(2 * PAIRS).await;
+    let people = place.people(2 * PAIRS).await?;
     for _ in 0..2 {
-        streams::by_connections(&place, &pairs().await?, messages).await?;
-        streams::by_clients(&place, &pairs().await?, messages).await?;
+        streams::by_connections(&place, &people, messages).await?;
+        streams::by_clients(&place, &people, messages).await?;
     }
-    echo::beside_the_rival(&place, &pairs().await?, messages / 5).await?;
-    catch_up::after_a_restart(&place, &server, &pairs().await?).await?;
+    echo::beside_the_rival(&place, &people, messages / 5).await?;
+    catch_up::after_a_restart(&place, &server, &people).await?;
     for what in idle::BOTH {
         idle::weigh_apart(what, server.url(), idle).await;
     }

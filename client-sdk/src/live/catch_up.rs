@@ -5,7 +5,6 @@ use std::sync::Arc;
 use chat_protocol::{Chat, Message, Page, Timestamp, UserId};
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use tracing::Instrument as _;
 
 use crate::client::Parts;
 use crate::rest::Call;
@@ -36,9 +35,8 @@ pub(crate) async fn baseline(parts: &Parts) -> Result<()> {
 pub(super) async fn catch_up(parts: Arc<Parts>, all: bool) -> Result<()> {
     let span = spans::catch_up(all);
     let mut fetched = Fetched::default();
-    let done = fetch(&parts, all, &mut fetched).instrument(span.clone()).await;
+    let done = spans::within(&span, fetch(&parts, all, &mut fetched)).await;
     span.record("pages", fetched.pages).record("messages", fetched.messages);
-    spans::ended(&span, &done);
     done
 }
 

@@ -93,9 +93,7 @@ async fn pause(parts: &Parts, pauses: &mut Pauses, at_least: Option<Duration>) -
 
 async fn connect(parts: &Arc<Parts>) -> Result<Wire<UserId>> {
     let span = spans::connect(parts.user_id());
-    let opened = open(parts).instrument(span.clone()).await;
-    spans::ended(&span, &opened);
-    opened
+    spans::within(&span, open(parts)).await
 }
 
 /// A connection that the server has taken. A token that it does not like is renewed once.

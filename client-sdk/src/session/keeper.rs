@@ -9,7 +9,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::de::DeserializeOwned;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep};
-use tracing::Instrument as _;
+use tracing::Span;
 
 use super::store::{StoredTokens, TokenStore};
 use crate::rest::{Call, Http, Repeat};
@@ -196,19 +196,14 @@ impl Keeper {
 /// Makes a call without a token until it works, is refused for good, or the budget is spent.
 pub(crate) async fn repeatedly<T: DeserializeOwned>(http: &Http, backoff: Backoff, call: &Call) -> Result<T> {
     let span = spans::call(call);
-    let mut tries = 0;
-    let done = try_repeatedly(http, backoff, call, &mut tries)
-        .instrument(span.clone())
-        .await;
-    span.record("tries", tries);
-    spans::ended(&span, &done);
-    done
+    spans::within(&span, try_repeatedly(http, backoff, call, &span)).await
 }
 
-async fn try_repeatedly<T: DeserializeOwned>(http: &Http, backoff: Backoff, call: &Call, tries: &mut u32) -> Result<T> {
-    let mut pauses = backoff.pauses();
+async fn try_repeatedly<T: DeserializeOwned>(http: &Http, backoff: Backoff, call: &Call, span: &Span) -> Result<T> {
+    let (mut pauses, mut tries) = (backoff.pauses(), 0);
     loop {
-        *tries += 1;
+        tries += 1;
+        span.record("tries", tries);
         let error = match http.send(call, None).await {
             Ok(answer) => {
                 let read = serde_json::from_slice(&answer);

@@ -68,7 +68,7 @@ impl TypingSignal {
 
 async fn signal(client: Client, to: UserId, mut keys: mpsc::Receiver<bool>) {
     let say = |is_typing| {
-        client.parts().say(&Typing {
+        client.parts().outbox.say(&Typing {
             to: to.clone(),
             is_typing,
         })

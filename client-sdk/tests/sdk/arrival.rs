@@ -8,32 +8,28 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
 
+use crate::rubbish::connected;
 use crate::{PATIENCE, next};
 
 #[tokio::test]
 async fn a_connection_is_open_when_the_server_knows_whose_it_is() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let (connected, has_connected) = oneshot::channel();
+    let (arrived, has_arrived) = oneshot::channel();
     let (know, known) = oneshot::channel::<()>();
     tokio::spawn(async move {
-        let (stream, _) = listener.accept().await.unwrap();
-        let mut socket = tokio_tungstenite::accept_async(stream).await.unwrap();
-        let open = r#"0{"sid":"a","pingInterval":25000,"pingTimeout":20000}"#;
-        socket.send(Message::text(open)).await.unwrap();
-        socket.next().await;
-        socket.send(Message::text(r#"40{"sid":"b"}"#)).await.unwrap();
+        let mut socket = connected(&listener).await;
         socket.send(Message::text("2")).await.unwrap();
         // The answer to the ping: the client has read all that came before.
         assert_eq!(socket.next().await.unwrap().unwrap(), Message::text("3"));
-        connected.send(()).unwrap();
+        arrived.send(()).unwrap();
         known.await.unwrap();
         socket.send(Message::text(r#"42["authenticated",{}]"#)).await.unwrap();
         while let Some(Ok(_)) = socket.next().await {}
     });
     let opening = Connection::to(format!("http://{address}")).token("a token".to_owned());
     let mut opening = tokio::spawn(opening.into_future());
-    has_connected.await.unwrap();
+    has_arrived.await.unwrap();
     assert!(
         futures_util::poll!(&mut opening).is_pending(),
         "a socket that is nobody's yet is told nothing"

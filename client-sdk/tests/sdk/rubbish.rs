@@ -5,13 +5,25 @@ use std::time::Duration;
 use chat_client::protocol::{MessageType, Status};
 use chat_client::realtime::{Connection, Event, Incoming};
 use futures_util::{SinkExt as _, StreamExt as _};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
+use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::PATIENCE;
 
 const ID: &str = "65f1a0c2e4b0a1b2c3d4e5f6";
+
+/// The next client, once this server has taken its CONNECT.
+pub(crate) async fn connected(listener: &TcpListener) -> WebSocketStream<TcpStream> {
+    let (stream, _) = listener.accept().await.unwrap();
+    let mut socket = tokio_tungstenite::accept_async(stream).await.unwrap();
+    let open = r#"0{"sid":"a","pingInterval":25000,"pingTimeout":20000}"#;
+    socket.send(Message::text(open)).await.unwrap();
+    socket.next().await;
+    socket.send(Message::text(r#"40{"sid":"b"}"#)).await.unwrap();
+    socket
+}
 
 /// A server that says these things after a good handshake, then one good event, and reads on.
 async fn server(packets: Vec<Message>) -> String {
@@ -152,12 +164,7 @@ async fn an_answer_that_makes_no_sense_fails_its_asker_alone() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
-        let (stream, _) = listener.accept().await.unwrap();
-        let mut socket = tokio_tungstenite::accept_async(stream).await.unwrap();
-        let open = r#"0{"sid":"a","pingInterval":25000,"pingTimeout":20000}"#;
-        socket.send(Message::text(open)).await.unwrap();
-        socket.next().await;
-        socket.send(Message::text(r#"40{"sid":"b"}"#)).await.unwrap();
+        let mut socket = connected(&listener).await;
         for answer in answers {
             socket.next().await;
             socket.send(Message::text(answer)).await.unwrap();

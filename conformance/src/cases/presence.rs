@@ -4,7 +4,7 @@ use chat_spec::req;
 use serde_json::{Value, json};
 
 use crate::cases;
-use crate::engine::{Outcome, Stop, User, World};
+use crate::engine::{Device, Outcome, Stop, User, World};
 
 cases!("presence":
     partners_hear_of_coming_and_going [
@@ -32,6 +32,18 @@ async fn status(viewer: &User, of: &User) -> Result<Value, Stop> {
     Ok(viewer.get(&format!("/api/users/{}/status", of.id)).await?.body)
 }
 
+/// A fence: when this device of bob is told that another partner has gone, what was brought about before has come to it too.
+async fn another_comes_and_leaves(w: &World, bob: &User, watcher: &Device) -> Outcome {
+    let eve = w.user("eve").await?;
+    eve.must_send(&bob.id, "hello").await?;
+    eve.device().await?.disconnect().await;
+    w.arrives(&req::PRESENCE_OFFLINE_LAST_DEVICE, watcher, "user_offline", |p| {
+        p["userId"] == eve.id.as_str()
+    })
+    .await
+    .map(drop)
+}
+
 async fn partners_hear_of_coming_and_going(w: World) -> Outcome {
     let (ann, bob) = (w.user("ann").await?, w.user("bob").await?);
     ann.must_send(&bob.id, "hello").await?;
@@ -57,14 +69,7 @@ async fn partners_hear_of_coming_and_going(w: World) -> Outcome {
     );
     let a2 = ann.device().await?;
     a1.disconnect().await;
-    // Another partner who leaves later is the fence: what ann's first device were to bring about has come by then.
-    let eve = w.user("eve").await?;
-    eve.must_send(&bob.id, "hello").await?;
-    eve.device().await?.disconnect().await;
-    w.arrives(&req::PRESENCE_OFFLINE_LAST_DEVICE, &watcher, "user_offline", |p| {
-        p["userId"] == eve.id.as_str()
-    })
-    .await?;
+    another_comes_and_leaves(&w, &bob, &watcher).await?;
     let of_ann =
         |name: &str, p: &Value| matches!(name, "user_online" | "user_offline") && p["userId"] == ann.id.as_str();
     w.absent(
@@ -237,14 +242,7 @@ async fn an_invisible_user_looks_away(w: World) -> Outcome {
     })
     .await?;
     a1.disconnect().await;
-    // Another partner who leaves later, and visibly, is the fence.
-    let eve = w.user("eve").await?;
-    eve.must_send(&bob.id, "hello").await?;
-    eve.device().await?.disconnect().await;
-    w.arrives(&req::PRESENCE_OFFLINE_LAST_DEVICE, &watcher, "user_offline", |p| {
-        p["userId"] == eve.id.as_str()
-    })
-    .await?;
+    another_comes_and_leaves(&w, &bob, &watcher).await?;
     w.absent(
         &req::PRESENCE_INVISIBLE_LEAVES_SILENTLY,
         &watcher,

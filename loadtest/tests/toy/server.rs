@@ -8,6 +8,8 @@ use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::{get, post};
+use axum::serve::ListenerExt as _;
+use chat_loadtest::pace::Pacer;
 use chat_protocol::Timestamp;
 use serde_json::{Value, json};
 use socketioxide::SocketIo;
@@ -115,6 +117,8 @@ impl Toy {
             .layer(layer);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+        // Or the kernel adds up to 40 ms of its own to what is injected.
+        let listener = listener.tap_io(|stream| stream.set_nodelay(true).unwrap());
         let tasks = vec![
             tokio::spawn(async move { axum::serve(listener, router).await.unwrap() }),
             tokio::spawn(serve(shared.clone(), queue)),
@@ -140,15 +144,12 @@ type Asked = (Instant, String, Value, AckSender);
 
 /// Takes each message when its time has come, those of a sender in their order.
 async fn serve(shared: Arc<Shared>, mut queue: mpsc::UnboundedReceiver<Asked>) {
+    // Tokio's own timers would add up to a millisecond to what is injected.
+    let pacer = Pacer::start().unwrap();
+    let mut alarm = pacer.alarm();
     let mut waiting: BTreeMap<(Instant, u64), Asked> = BTreeMap::new();
     loop {
-        let next = waiting.first_key_value().map(|((ready, _), _)| *ready);
-        let time = async {
-            match next {
-                Some(ready) => tokio::time::sleep_until(ready.into()).await,
-                None => std::future::pending().await,
-            }
-        };
+        alarm.set(waiting.first_key_value().map(|((ready, _), _)| *ready));
         tokio::select! {
             biased;
             asked = queue.recv() => match asked {
@@ -158,7 +159,7 @@ async fn serve(shared: Arc<Shared>, mut queue: mpsc::UnboundedReceiver<Asked>) {
                 }
                 None => return,
             },
-            () = time => {
+            () = alarm.rings() => {
                 if let Some(((_, number), (_, from, message, ack))) = waiting.pop_first() {
                     shared.take(number, &from, &message, ack);
                 }

@@ -14,9 +14,9 @@ use futures_util::stream::TryChunksError;
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Bson, Document, doc};
 use tokio::sync::{Notify, watch};
-use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::background::Background;
 use super::counters::{Counters, update};
 use super::{Db, clock, row, search};
 use crate::store::{StoreError, StoreResult};
@@ -87,7 +87,7 @@ pub(super) struct Indexer {
     urgent: Arc<Notify>,
     wanted: Arc<Mutex<Wanted>>,
     finished: watch::Receiver<u64>,
-    task: Mutex<Option<JoinHandle<()>>>,
+    task: Background,
 }
 
 impl Indexer {
@@ -108,7 +108,7 @@ impl Indexer {
             urgent,
             wanted,
             finished,
-            task: Mutex::new(Some(tokio::spawn(work.run()))),
+            task: Background::spawn(work.run()),
         }
     }
 
@@ -137,20 +137,8 @@ impl Indexer {
     }
 
     pub(super) async fn close(&self) {
-        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(task) = task {
-            // Half a batch is no harm: it is found by its marks.
-            task.abort();
-            let _ = task.await;
-        }
-    }
-}
-
-impl Drop for Indexer {
-    fn drop(&mut self) {
-        if let Some(task) = self.task.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            task.abort();
-        }
+        // Half a batch is no harm: it is found by its marks.
+        self.task.close().await;
     }
 }
 

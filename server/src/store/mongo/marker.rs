@@ -3,13 +3,13 @@
 //! A transaction that waits for the journals of a majority takes milliseconds, whether for one request or for hundreds; and
 //! requests that change the same chat would wait for each other anyway.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use chat_protocol::UserId;
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinHandle;
 
 use super::Db;
+use super::background::Background;
 use super::counters::Counters;
 use super::read_state::{Request, mark};
 use crate::store::{ReadOutcome, ReadScope, StoreError, StoreResult};
@@ -23,7 +23,7 @@ type Waiting = (Request, oneshot::Sender<StoreResult<ReadOutcome>>);
 
 pub(super) struct Marker {
     queue: mpsc::Sender<Waiting>,
-    task: Mutex<Option<JoinHandle<()>>>,
+    task: Background,
 }
 
 impl Marker {
@@ -31,7 +31,7 @@ impl Marker {
         let (queue, requests) = mpsc::channel(QUEUE);
         Self {
             queue,
-            task: Mutex::new(Some(tokio::spawn(run(db, counters, requests)))),
+            task: Background::spawn(run(db, counters, requests)),
         }
     }
 
@@ -48,20 +48,8 @@ impl Marker {
     }
 
     pub(super) async fn close(&self) {
-        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(task) = task {
-            // Marks that nobody was told of need not be made.
-            task.abort();
-            let _ = task.await;
-        }
-    }
-}
-
-impl Drop for Marker {
-    fn drop(&mut self) {
-        if let Some(task) = self.task.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            task.abort();
-        }
+        // Marks that nobody was told of need not be made.
+        self.task.close().await;
     }
 }
 
@@ -69,6 +57,9 @@ async fn run(db: Db, counters: Arc<Counters>, mut queue: mpsc::Receiver<Waiting>
     let mut group = Vec::with_capacity(GROUP);
     while queue.recv_many(&mut group, GROUP).await > 0 {
         group.retain(|(_, done)| !done.is_closed());
+        if group.is_empty() {
+            continue;
+        }
         let (requests, dones): (Vec<Request>, Vec<_>) = group.drain(..).unzip();
         let answers = match mark(&db, &counters, requests.clone().into()).await {
             Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),

@@ -4,6 +4,7 @@
 //! message, `searchIndex` what search needs. A message that is not yet in both carries `fresh`, the ids of its two users, so
 //! that a reader on any node, also after a crash of the one that wrote it, finds what has not been counted and indexed.
 
+mod background;
 mod call;
 mod chats;
 mod clock;
