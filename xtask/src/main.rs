@@ -6,6 +6,7 @@ mod backends;
 mod deny;
 mod deploy;
 mod documents;
+mod programs;
 mod proof;
 mod semver;
 mod slow;

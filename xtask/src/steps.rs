@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::{backends, deny, deploy, documents, proof, semver, tidy};
+use crate::{backends, deny, deploy, documents, programs, proof, semver, tidy};
 
 pub enum Step {
     Format,
@@ -153,15 +153,10 @@ fn test(root: &Path, args: &[String]) -> Outcome {
             return Outcome::Failed;
         }
     };
-    let mut command = cargo(root);
-    command.args(["test", "--no-fail-fast"]).envs(backends.variables());
-    // With a package beside it, `--workspace` would win.
-    let mut for_cargo = args.iter().take_while(|argument| *argument != "--");
-    if !for_cargo.any(|argument| argument.starts_with("-p") || argument.starts_with("--package")) {
-        command.arg("--workspace");
-    }
-    command.args(args);
-    let tested = finish(&mut command);
+    let tested = match args {
+        [] => programs::run(root, &backends),
+        _ => chosen(root, args, &backends),
+    };
     match backends.ran(args.is_empty()) {
         Ok(()) => tested,
         Err(why) => {
@@ -169,6 +164,17 @@ fn test(root: &Path, args: &[String]) -> Outcome {
             Outcome::Failed
         }
     }
+}
+
+fn chosen(root: &Path, args: &[String], backends: &backends::Backends) -> Outcome {
+    let mut command = cargo(root);
+    command.args(["test", "--no-fail-fast"]).envs(backends.variables());
+    // With a package beside it, `--workspace` would win.
+    let mut for_cargo = args.iter().take_while(|argument| *argument != "--");
+    if !for_cargo.any(|argument| argument.starts_with("-p") || argument.starts_with("--package")) {
+        command.arg("--workspace");
+    }
+    finish(command.args(args))
 }
 
 /// The cargo that runs us, at the root of the workspace.

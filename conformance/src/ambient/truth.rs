@@ -41,6 +41,8 @@ struct Truth<'r> {
     claims: Claims,
     /// Of messages, by id and field.
     fixed: BTreeMap<(&'r str, &'static str), &'r Value>,
+    /// Ids of messages, by chat and seq.
+    numbered: BTreeMap<(&'r str, i64), &'r str>,
     /// When accounts were made, by the id of the user.
     created: BTreeMap<&'r str, &'r Value>,
     now: Timestamp,
@@ -54,6 +56,7 @@ pub(super) fn judge(record: &Record, judge: &mut Judge<'_>) {
     let mut truth = Truth {
         claims,
         fixed: BTreeMap::new(),
+        numbered: BTreeMap::new(),
         created: BTreeMap::new(),
         now: Timestamp::now(),
     };
@@ -183,6 +186,15 @@ impl<'r> Truth<'r> {
     }
 
     fn message(&mut self, judge: &mut Judge<'_>, id: &'r str, message: &'r Value) {
+        if let (Some(chat), Some(seq)) = (message["chatId"].as_str(), message["seq"].as_i64()) {
+            let first = *self.numbered.entry((chat, seq)).or_insert(id);
+            judge.check(
+                &req::PROMISES_SEQ_GAPLESS,
+                first == id,
+                || format!("{first}, which has number {seq} in chat {chat}"),
+                || id.to_owned(),
+            );
+        }
         for (field, requirement) in FIXED {
             let Some(value) = message.get(field).filter(|value| !value.is_null()) else {
                 continue;

@@ -165,7 +165,7 @@ async fn join_chat(w: World) -> Outcome {
 }
 
 async fn failures_without_ack(w: World) -> Outcome {
-    let ann = w.user("ann").await?;
+    let (ann, bob) = (w.user("ann").await?, w.user("bob").await?);
     let device = ann.device().await?;
     let unknown = "ffffffffffffffffffffffff";
     for (event, payload, code) in [
@@ -188,7 +188,15 @@ async fn failures_without_ack(w: World) -> Outcome {
         w.arrives(&req::EVENTS_NO_ACK_ERROR_EVENT, &device, "error", |p| p["code"] == code)
             .await?;
     }
-    Ok(())
+    // One failure is one event.
+    w.absent(
+        &req::EVENTS_NO_ACK_ERROR_EVENT,
+        &device,
+        &bob,
+        "second error event",
+        |name, _| name == "error",
+    )
+    .await
 }
 
 async fn a_failure_with_ack_makes_no_error_event(w: World) -> Outcome {

@@ -250,9 +250,9 @@ fn hold(world: &World, method: &Method, sent: &HeaderMap, answer: &Answer) {
         let seconds = header("retry-after").parse::<u64>().ok();
         world.check(
             &req::ERRORS_RETRY_AFTER_SECONDS,
-            seconds.is_some(),
-            "Retry-After in seconds",
-            header("retry-after"),
+            seconds.is_some() && (body["retryAfter"].is_null() || body["retryAfter"].as_u64() == seconds),
+            "Retry-After in seconds, and retryAfter the same",
+            format!("{} and {}", header("retry-after"), body["retryAfter"]),
         );
     }
     if *status >= 500 {

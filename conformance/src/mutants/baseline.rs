@@ -9,8 +9,9 @@ use futures_util::{StreamExt as _, stream};
 
 use super::bench::behind;
 use super::mutant::Mutant;
-use super::mutation::{Recorder, could_break};
+use super::mutation::could_break;
 use super::proxy::Tamper;
+use super::recorder::Recorder;
 use super::unit::{Class, Unit};
 use crate::engine::{Case, CaseResult, Finding, Target, run_one};
 
@@ -70,7 +71,7 @@ impl Baseline {
     }
 
     /// The cases in which a mutant has something to break, and how often; those that judge what it breaks first, and
-    /// before all those that are about it; then the quickest.
+    /// before all those that are about it; then those about the call or event that it breaks; then the quickest.
     pub(super) fn chances(&self, mutant: &Mutant) -> Vec<(&Observed, usize)> {
         let mut chances: Vec<_> = (self.cases.iter())
             .map(|observed| {
@@ -82,7 +83,9 @@ impl Baseline {
         chances.sort_by_key(|(observed, _)| {
             let declares = mutant.breaks.iter().any(|id| observed.declares(id));
             let judges = mutant.breaks.iter().any(|id| observed.judged.contains(id));
-            (!declares, !judges, observed.took)
+            let mut requirements = observed.case.requirements.iter();
+            let concerned = requirements.any(|requirement| mutant.at.concerns(requirement));
+            (!(declares && concerned), !declares, !judges, !concerned, observed.took)
         });
         chances
     }

@@ -106,6 +106,8 @@ fn lie(value: &Value, name: &str) -> Option<Value> {
         Value::Bool(truth) => json!(!truth),
         // One second more or less is a matter of rounding.
         Value::Number(number) if name == "expiresIn" => json!(number.as_i64().unwrap_or(0) * 2 + 60),
+        // Longer than any window of the contract.
+        Value::Number(number) if name == "retryAfter" => json!(number.as_i64().unwrap_or(0) + 3600),
         Value::Number(number) => json!(number.as_i64().unwrap_or(0) + 1),
         Value::Array(items) if items.is_empty() || name == "participants" => return None,
         Value::Array(_) => json!([]),

@@ -18,6 +18,7 @@ mod mutation;
 mod own;
 mod proof;
 pub mod proxy;
+mod recorder;
 mod repeat;
 mod run;
 mod unit;

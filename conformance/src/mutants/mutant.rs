@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chat_spec::Operation;
+use chat_spec::{Operation, Requirement};
 
 use super::edit::{Edit, Step, shown};
 use super::proxy::Whom;
@@ -74,6 +74,8 @@ pub(super) enum How {
     PutHeader(&'static str, &'static str),
     /// Every answer carries the value that the first one had.
     FreezeHeader(&'static str),
+    /// Every answer carries the value that the first one had at this JSON pointer.
+    FreezeJson(&'static str),
     Lose,
     Double,
     /// Others get it too.
@@ -82,6 +84,8 @@ pub(super) enum How {
     Late(Duration),
     /// Every second one comes after the one behind it.
     Swap,
+    /// An ack with the id of the next.
+    OtherId,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,6 +140,20 @@ impl At {
             _ => false,
         }
     }
+
+    /// Whether a requirement is about the call or the event that is broken.
+    pub(super) fn concerns(&self, requirement: &Requirement) -> bool {
+        match self {
+            Self::Answers {
+                operation: Some(operation),
+                ..
+            } => requirement.operations.contains(operation),
+            Self::Events { name: event, .. } | Self::Acks { event } | Self::FailedAcks { event, .. } => {
+                requirement.events.contains(event)
+            }
+            _ => false,
+        }
+    }
 }
 
 impl How {
@@ -148,7 +166,7 @@ impl How {
             Self::Refuse(status, code) => format!("Refuse {status} {code}"),
             Self::DropHeader(name) => format!("without {name}"),
             Self::PutHeader(name, value) => format!("{name}: {value}"),
-            Self::FreezeHeader(name) => format!("the same {name} always"),
+            Self::FreezeHeader(name) | Self::FreezeJson(name) => format!("the same {name} always"),
             Self::Text(text) => format!("text {text:?}"),
             other => format!("{other:?}"),
         }

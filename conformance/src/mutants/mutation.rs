@@ -1,4 +1,4 @@
-//! A mutant at work: the hand in the wire that breaks what the mutant breaks, and one that only looks.
+//! A mutant at work: the hand in the wire that breaks what the mutant breaks.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::edit::{Step, edit, lie_everywhere};
 use super::mutant::{At, How, ListEdit, Mutant};
-use super::proxy::{Call, Kind, Packet, Place, Reply, Tamper, Told};
+use super::proxy::{Call, Kind, Packet, Place, Reply, SEPARATOR, Tamper, Told};
 use super::unit::{Class, Said, Unit};
 
 /// Breaks what fits: all of it, or one alone.
@@ -20,7 +20,8 @@ pub(super) struct Mutation {
     /// Only the one with this number, counted from 0.
     only: Option<usize>,
     seen: AtomicUsize,
-    frozen: Mutex<Option<HeaderValue>>,
+    /// What the first answer had.
+    frozen: Mutex<Option<Frozen>>,
 }
 
 impl Mutation {
@@ -34,6 +35,10 @@ impl Mutation {
         }
     }
 
+    fn loses(&self, class: &Class) -> bool {
+        self.at.fits(class) && self.how == How::Lose && self.turn().is_some()
+    }
+
     fn turn(&self) -> Option<usize> {
         let number = self.seen.fetch_add(1, Ordering::Relaxed);
         self.only.is_none_or(|only| only == number).then_some(number)
@@ -45,12 +50,9 @@ impl Tamper for Mutation {
         if !self.at.fits(&Class::of_reply(call, reply)) {
             return Duration::ZERO;
         }
-        if let How::FreezeHeader(name) = self.how {
+        if freezes(&self.how) {
             let mut frozen = self.frozen.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(value) = reply.headers.get(name) {
-                let first = frozen.get_or_insert_with(|| value.clone()).clone();
-                reply.headers.insert(HeaderName::from_static(name), first);
-            }
+            freeze(&self.how, reply, &mut frozen);
             return Duration::ZERO;
         }
         let mut changed = reply.clone();
@@ -62,6 +64,15 @@ impl Tamper for Mutation {
         }
         *reply = changed;
         held
+    }
+
+    fn asked(&self, _: &Place, packet: &mut Packet) {
+        if packet.kind == Kind::Disconnect && self.loses(&Class::Leave) {
+            // An answer to nothing, which a server passes over.
+            packet.kind = Kind::Ack;
+            packet.id = Some(u64::from(u32::MAX));
+            packet.data = json!([]);
+        }
     }
 
     fn told(&self, to: &Place, packet: Packet) -> Vec<Told> {
@@ -79,16 +90,84 @@ impl Tamper for Mutation {
             },
         }
     }
+
+    fn frame(&self, text: &mut String) -> bool {
+        let fits = Class::of_frame(text).is_some_and(|class| self.at.fits(&class));
+        let changed = fits.then(|| break_frame(&self.how, text)).flatten();
+        match changed {
+            Some(changed) if self.turn().is_some() => {
+                let goes_on = changed.is_some();
+                *text = changed.unwrap_or_default();
+                goes_on
+            }
+            _ => true,
+        }
+    }
+
+    fn transport(&self, call: &Call, begun: bool, reply: &mut Reply) {
+        let mut changed = reply.clone();
+        let broken = self.at.fits(&Class::of_transport(call, begun, reply))
+            && break_transport(&self.how, &mut changed)
+            && self.turn().is_some();
+        if broken {
+            *reply = changed;
+        }
+    }
+
+    fn ends(&self) -> bool {
+        !self.loses(&Class::End)
+    }
 }
 
 /// Whether a mutant could change this.
 pub(super) fn could_break(mutant: &Mutant, unit: &Unit) -> bool {
     mutant.at.fits(&unit.class)
         && match &unit.said {
-            Said::Reply(_) if matches!(mutant.how, How::FreezeHeader(_)) => true,
+            Said::Reply(reply) if freezes(&mutant.how) => freeze(&mutant.how, &mut reply.clone(), &mut None),
+            Said::Reply(reply) if matches!(unit.class, Class::Transport { .. }) => {
+                break_transport(&mutant.how, &mut reply.clone())
+            }
             Said::Reply(reply) => break_reply(&mutant.how, &mut reply.clone()).is_some(),
             Said::Packet(packet, to) => break_packet(&mutant.how, packet.clone(), to).is_some(),
+            Said::Frame(text) => break_frame(&mutant.how, text).is_some(),
+            Said::Nothing => mutant.how == How::Lose,
         }
+}
+
+#[derive(Clone)]
+enum Frozen {
+    Header(HeaderValue),
+    Json(Value),
+}
+
+fn freezes(how: &How) -> bool {
+    matches!(how, How::FreezeHeader(_) | How::FreezeJson(_))
+}
+
+/// Puts the first value in its place, or is the first; whether there is one.
+fn freeze(how: &How, reply: &mut Reply, frozen: &mut Option<Frozen>) -> bool {
+    match how {
+        How::FreezeHeader(name) => {
+            let Some(value) = reply.headers.get(*name).cloned() else {
+                return false;
+            };
+            if let Frozen::Header(first) = frozen.get_or_insert(Frozen::Header(value)) {
+                reply.headers.insert(HeaderName::from_static(name), first.clone());
+            }
+        }
+        How::FreezeJson(pointer) => {
+            let Some(mut body) = reply.json() else { return false };
+            let Some(value) = body.pointer_mut(pointer) else {
+                return false;
+            };
+            if let Frozen::Json(first) = frozen.get_or_insert_with(|| Frozen::Json(value.clone())) {
+                value.clone_from(first);
+            }
+            reply.put_body(body.to_string());
+        }
+        _ => return false,
+    }
+    true
 }
 
 /// How long it is to be held back; none when there is nothing to break.
@@ -137,7 +216,13 @@ fn break_reply(how: &How, reply: &mut Reply) -> Option<Duration> {
             changed
         }
         How::Late(by) => Some(*by),
-        How::FreezeHeader(_) | How::Lose | How::Double | How::Stray(_) | How::Swap => None,
+        How::FreezeHeader(_)
+        | How::FreezeJson(_)
+        | How::Lose
+        | How::Double
+        | How::Stray(_)
+        | How::Swap
+        | How::OtherId => None,
     }
 }
 
@@ -186,11 +271,52 @@ fn break_packet(how: &How, mut packet: Packet, place: &Place) -> Option<Vec<Told
             };
             return Some(vec![astray, Told::now(packet)]);
         }
+        How::OtherId => match packet.id.as_mut() {
+            Some(id) => {
+                *id += 1;
+                true
+            }
+            None => false,
+        },
         How::Late(by) => return Some(vec![later(packet, *by)]),
         How::Swap => return Some(vec![later(packet, Duration::from_millis(400))]),
         _ => false,
     };
     changed.then(|| vec![Told::now(packet)])
+}
+
+/// The frame in its place, if any; none when there is nothing to break.
+fn break_frame(how: &How, text: &str) -> Option<Option<String>> {
+    match how {
+        How::Lose => Some(None),
+        How::Text(other) => Some(Some((*other).to_owned())),
+        How::Json(path, how) => {
+            let mut body = serde_json::from_str(text.get(1..)?).ok()?;
+            edit(&mut body, path, *how).then(|| Some(format!("{}{body}", &text[..1])))
+        }
+        _ => None,
+    }
+}
+
+/// Whether there was anything to break.
+fn break_transport(how: &How, reply: &mut Reply) -> bool {
+    match how {
+        How::Status(status) if reply.status.as_u16() != *status => {
+            reply.status = StatusCode::from_u16(*status).unwrap_or_default();
+            true
+        }
+        How::List(ListEdit::Reverse) => {
+            let Ok(body) = std::str::from_utf8(&reply.body) else {
+                return false;
+            };
+            let packets: Vec<&str> = body.split(SEPARATOR).rev().collect();
+            let reversed = packets.join(&SEPARATOR.to_string());
+            let changed = reversed != body;
+            reply.put_body(reversed);
+            changed
+        }
+        _ => false,
+    }
 }
 
 fn put_code(error: &mut Value, code: &str) -> bool {
@@ -231,37 +357,4 @@ fn edit_list(body: &mut Value, how: ListEdit) -> bool {
         ListEdit::Reverse => items.reverse(),
     }
     *items != before
-}
-
-/// Only looks.
-#[derive(Default)]
-pub(super) struct Recorder(Mutex<Vec<Unit>>);
-
-impl Recorder {
-    /// All that was said so far.
-    pub(super) fn units(&self) -> Vec<Unit> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn note(&self, unit: Unit) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(unit);
-    }
-}
-
-impl Tamper for Recorder {
-    fn reply(&self, call: &Call, reply: &mut Reply) -> Duration {
-        self.note(Unit {
-            class: Class::of_reply(call, reply),
-            said: Said::Reply(reply.clone()),
-        });
-        Duration::ZERO
-    }
-
-    fn told(&self, to: &Place, packet: Packet) -> Vec<Told> {
-        if let Some(class) = Class::of_packet(to, &packet) {
-            let said = Said::Packet(packet.clone(), to.clone());
-            self.note(Unit { class, said });
-        }
-        vec![Told::now(packet)]
-    }
 }

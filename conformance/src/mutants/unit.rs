@@ -23,6 +23,27 @@ pub(super) enum Class {
     Ack { event: String, code: String },
     /// CONNECT_ERROR.
     Refused { code: String },
+    /// The answer to CONNECT.
+    Connected,
+    /// Another packet of Engine.IO.
+    Frame(Frame),
+    /// What a transport answers: to a handshake, or to a request of a session that has begun.
+    Transport { method: String, begun: bool, refused: bool },
+    /// The end of a WebSocket.
+    End,
+    /// A client that leaves the namespace, and is heard.
+    Leave,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum Frame {
+    Open,
+    Ping,
+    /// The answer to a probe.
+    Pong,
+    Noop,
+    /// A message in another namespace, or one with attachments.
+    Message,
 }
 
 /// One thing that was said.
@@ -36,6 +57,8 @@ pub(super) struct Unit {
 pub(super) enum Said {
     Reply(Reply),
     Packet(Packet, Place),
+    Frame(String),
+    Nothing,
 }
 
 fn code(body: &Value) -> String {
@@ -79,7 +102,28 @@ impl Class {
             Kind::Refused => Some(Self::Refused {
                 code: payload["message"].as_str().unwrap_or_default().to_owned(),
             }),
-            Kind::Connect | Kind::Disconnect => None,
+            Kind::Connect => Some(Self::Connected),
+            Kind::Disconnect => None,
+        }
+    }
+
+    /// None for what is no packet of Engine.IO.
+    pub(super) fn of_frame(text: &str) -> Option<Self> {
+        Some(Self::Frame(match text.as_bytes().first()? {
+            b'0' => Frame::Open,
+            b'2' => Frame::Ping,
+            b'3' => Frame::Pong,
+            b'4' => Frame::Message,
+            b'6' => Frame::Noop,
+            _ => return None,
+        }))
+    }
+
+    pub(super) fn of_transport(call: &Call, begun: bool, reply: &Reply) -> Self {
+        Self::Transport {
+            method: call.method.to_string(),
+            begun,
+            refused: reply.status.as_u16() >= 400,
         }
     }
 
@@ -88,8 +132,9 @@ impl Class {
             Self::Answer { status, .. } => *status < 400,
             Self::Ack { code, .. } => code.is_empty(),
             Self::Event { name, .. } => name != "error",
-            Self::Refused { .. } => false,
-            Self::Preflight => true,
+            Self::Transport { refused, .. } => !refused,
+            Self::Refused { .. } | Self::End => false,
+            Self::Preflight | Self::Connected | Self::Frame(_) | Self::Leave => true,
         }
     }
 
@@ -112,6 +157,14 @@ impl Class {
             Self::Event { name, code } => with(name.clone(), code),
             Self::Ack { event, code } => with(format!("ack of {event}"), code),
             Self::Refused { code } => with("connect_error".into(), code),
+            Self::Connected => "connected".into(),
+            Self::Frame(frame) => format!("frame {frame:?}"),
+            Self::Transport { method, begun, refused } => {
+                let of = if *begun { "session" } else { "handshake" };
+                with(format!("{method} of {of}"), if *refused { "refused" } else { "" })
+            }
+            Self::End => "end".into(),
+            Self::Leave => "leave".into(),
         }
     }
 }

@@ -156,6 +156,9 @@ fn breaks(field: &Field, edit: Edit) -> Vec<&'static str> {
                 "refresh.success.rotated",
                 "register.success.logged-in",
             ],
+            Some(Step::Member(name)) if name == "nextCursor" => {
+                vec!["lists.cursor.last-page-null", "lists.cursor.walk-complete"]
+            }
             _ => Vec::new(),
         };
     }

@@ -1,4 +1,6 @@
-//! What holds for every answer: its headers, its type, what it must never carry.
+//! What holds for every answer: its headers, its type, what it must never carry or repeat.
+
+use chat_spec::Operation;
 
 use super::super::edit::{Edit, Step};
 use super::super::mutant::{At, How, Mutant};
@@ -108,6 +110,16 @@ pub(super) fn mutants() -> Vec<Mutant> {
         &ANY,
         How::FreezeHeader("ratelimit"),
         &["limits.headers.count-down"],
+    );
+    push(
+        "login",
+        &At::Answers {
+            operation: Some(Operation::Login),
+            status: Some(200),
+            code: None,
+        },
+        How::FreezeJson("/tokens/accessToken"),
+        &["token.unique.each"],
     );
     push(
         "401",

@@ -5,6 +5,7 @@ mod fields;
 mod headers;
 mod lists;
 mod refusals;
+mod transport;
 
 use chat_spec::{REQUIREMENTS, Requirement};
 
@@ -18,6 +19,7 @@ pub(super) fn all() -> Vec<Mutant> {
         lists::mutants(),
         refusals::mutants(),
         fields::mutants(),
+        transport::mutants(),
     ]
     .concat()
 }

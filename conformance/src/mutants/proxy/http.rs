@@ -103,7 +103,6 @@ async fn forward(through: &Arc<Through>, request: Request<Incoming>) -> io::Resu
         headers: head.headers,
         body,
     };
-    let is_api = call.is_api();
     let socket = polling::session(&call).map(|sid| through.sockets.of_session(sid));
     match (&socket, &call.method) {
         (Some(socket), &Method::POST) => polling::asked(through, socket, &mut call),
@@ -117,11 +116,14 @@ async fn forward(through: &Arc<Through>, request: Request<Incoming>) -> io::Resu
         Some(_) => {}
         None => {
             if let Some(sid) = polling::opened(&reply) {
-                through.sockets.of_session(&sid);
+                polling::told(through, &through.sockets.of_session(&sid), &mut reply);
             }
         }
     }
-    if is_api {
+    if polling::is_transport(&call) {
+        through.tamper.transport(&call, socket.is_some(), &mut reply);
+    }
+    if call.is_api() {
         let held = through.tamper.reply(&call, &mut reply);
         if !held.is_zero() {
             tokio::time::sleep(held).await;

@@ -22,6 +22,7 @@ use tokio::task::{AbortHandle, JoinSet};
 
 pub use http::{Call, Reply};
 pub use packet::{Kind, Packet};
+pub use polling::SEPARATOR;
 pub use socket::{Other, Place, Sockets};
 
 /// Has a hand in what goes over the wire. What it does not want to change it leaves as it is.
@@ -40,6 +41,20 @@ pub trait Tamper: Send + Sync {
     /// A packet on its way to a client.
     fn told(&self, _to: &Place, packet: Packet) -> Vec<Told> {
         vec![Told::now(packet)]
+    }
+
+    /// An Engine.IO packet on its way to a client that is no [`Packet`]: OPEN, heartbeats, the answer to a probe, what is said
+    /// in other namespaces. Returns whether it goes on.
+    fn frame(&self, _text: &mut String) -> bool {
+        true
+    }
+
+    /// An answer of a transport: to a handshake or, when the session has `begun`, to a request of it.
+    fn transport(&self, _call: &Call, _begun: bool, _reply: &mut Reply) {}
+
+    /// The server ends a WebSocket. Returns whether the client hears of it.
+    fn ends(&self) -> bool {
+        true
     }
 }
 

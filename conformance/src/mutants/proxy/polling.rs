@@ -10,14 +10,19 @@ use super::socket::Socket;
 use super::{Call, Reply, Through};
 
 /// Between the packets of one body.
-const SEPARATOR: char = '\u{1e}';
+pub const SEPARATOR: char = '\u{1e}';
+
+/// Whether it is for the sockets.
+pub(super) fn is_transport(call: &Call) -> bool {
+    call.path.starts_with("/socket.io")
+}
 
 /// The engine.io session that a request belongs to.
 pub(super) fn session(call: &Call) -> Option<&str> {
-    let (path, query) = call.path.split_once('?')?;
-    if !path.starts_with("/socket.io") {
+    if !is_transport(call) {
         return None;
     }
+    let (_, query) = call.path.split_once('?')?;
     query.split('&').find_map(|pair| pair.strip_prefix("sid="))
 }
 

@@ -120,9 +120,10 @@ impl Sockets {
     }
 
     /// What the server says to a socket, sent to whoever is to get it; returns what that socket itself gets at once.
-    pub(super) fn told(&self, tamper: &dyn Tamper, socket: &Arc<Socket>, message: String) -> Vec<String> {
+    pub(super) fn told(&self, tamper: &dyn Tamper, socket: &Arc<Socket>, mut message: String) -> Vec<String> {
         let Some(packet) = Packet::parse(&message) else {
-            return vec![message];
+            let goes_on = tamper.frame(&mut message);
+            return goes_on.then_some(message).into_iter().collect();
         };
         if packet.event() == "authenticated" {
             let user = packet.payload()["user"]["id"].as_str().map(str::to_owned);

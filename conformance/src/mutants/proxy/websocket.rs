@@ -104,13 +104,11 @@ async fn carry(through: &Through, upgrade: OnUpgrade, upstream: Upstream, socket
                     }
                 }
                 Message::Binary(_) => socket.send(message),
-                Message::Close(_) => {
-                    socket.send(message);
-                    return;
-                }
+                Message::Close(_) => return message,
                 _ => {}
             }
         }
+        Message::Close(None)
     };
     let up = async {
         while let Some(Ok(message)) = from_client.next().await {
@@ -132,8 +130,10 @@ async fn carry(through: &Through, upgrade: OnUpgrade, upstream: Upstream, socket
     };
     // What the server said before it went is still delivered.
     let server_went = async {
-        down.await;
-        socket.send(Message::Close(None));
+        let last = down.await;
+        if through.tamper.ends() {
+            socket.send(last);
+        }
         std::future::pending::<()>().await;
     };
     tokio::select! {
