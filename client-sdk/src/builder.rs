@@ -101,7 +101,8 @@ impl Builder {
     }
 
     /// Trusts an authority of one's own beside those that the system trusts, for requests and the socket: PEM, one certificate or
-    /// several. It may be called again. Many clients share a [`Tls`] instead.
+    /// several. It may be called again. Many clients share a [`Tls`] instead; both together are [`ErrorKind::Config`]. An HTTP
+    /// client of one's own ([`http`](Self::http)) goes on trusting what it did.
     ///
     /// ```no_run
     /// # async fn example(password: &str, authority: Vec<u8>) -> chat_client::Result<()> {
@@ -196,7 +197,8 @@ impl Builder {
         self
     }
 
-    /// Fetches nothing that was missed: a stream of messages has then what comes live, and gaps after a reconnect.
+    /// Does not look for what was missed, neither at the start nor after a reconnect: a stream of messages has then what comes
+    /// live. Only what a later message of the same chat shows to be missing is fetched all the same.
     pub fn without_catch_up(mut self) -> Self {
         self.settings.realtime_catch_up = false;
         self
@@ -252,6 +254,19 @@ impl Builder {
     }
 
     /// Goes on with the session whose tokens the store has.
+    ///
+    /// ```no_run
+    /// # async fn example(password: &str) -> chat_client::Result<()> {
+    /// use chat_client::{Client, ErrorKind, FileTokens};
+    ///
+    /// let builder = || Client::builder("http://localhost:3000").token_store(FileTokens::new("tokens.json"));
+    /// let chat = match builder().resume().await {
+    ///     Err(error) if error.kind() == ErrorKind::SessionEnded => builder().login("ann", password).await?,
+    ///     resumed => resumed?,
+    /// };
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///

@@ -252,6 +252,22 @@ impl Client {
     }
 
     /// Everything else that happens, from now on.
+    ///
+    /// ```no_run
+    /// # async fn example(chat: chat_client::Client) {
+    /// use chat_client::Event;
+    ///
+    /// let mut events = chat.events();
+    /// while let Some(event) = events.next().await {
+    ///     match event {
+    ///         Event::Typing(typing) if typing.is_typing => println!("{} types", typing.from),
+    ///         Event::Edited(message) => println!("{} is now: {}", message.id, message.content),
+    ///         Event::CaughtUp | Event::Missed(_) => println!("what is shown may be old: read it anew"),
+    ///         _ => {}
+    ///     }
+    /// }
+    /// # }
+    /// ```
     pub fn events(&self) -> Events {
         Events(self.0.parts.news.subscribe(self.0.parts.settings.event_buffer))
     }
@@ -259,8 +275,8 @@ impl Client {
     /// A message for the outbox: await it to know that it is stored.
     ///
     /// It goes out as soon as there is a connection, after those before it to the same user, and is repeated under one
-    /// `clientMessageId` until the server has answered: it is stored once. Dropping what this returns before it was polled sends
-    /// nothing; dropping it later does not take the message back.
+    /// `clientMessageId` until the server has answered: it is stored once. Dropping what this returns before the outbox had room
+    /// for it sends nothing; dropping it later does not take the message back.
     pub fn send(&self, to: &UserId, content: impl Into<String>) -> Send {
         Send::new(self.clone(), to.clone(), content.into())
     }
@@ -329,7 +345,8 @@ impl Client {
     }
 
     /// Sends what is in the outbox, for at most 5 s, leaves, and ends every stream. What could not be sent fails with
-    /// [`ErrorKind::Closed`]. The session lives on: [`resume`](Builder::resume) needs no password.
+    /// [`ErrorKind::Closed`]: all of it when there is no connection now, for none is opened or waited for. The session lives on:
+    /// [`resume`](Builder::resume) needs no password.
     pub async fn shutdown(&self) {
         self.end(Stop::Gently).await;
     }

@@ -18,7 +18,7 @@ use crate::live::{SendState, Subscription};
 pub enum Event {
     /// The connection came or went.
     Connection(ConnectionState),
-    /// After a (re)connect everything that was missed has been passed on.
+    /// Everything that was missed has been passed on: after a (re)connect, and after a gap that showed itself in between.
     CaughtUp,
     /// A message was edited; this is what it is now.
     Edited(Message),

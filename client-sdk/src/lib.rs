@@ -27,7 +27,8 @@
 //! | [`protocol`] | the types of the wire |
 //! | `testing` | with the feature of that name: a real server for your tests |
 //!
-//! Runs on tokio alone. wasm and a blocking interface are out of scope.
+//! Runs on tokio alone. wasm and a blocking interface are out of scope. Log lines and spans go to `tracing`, under targets that
+//! begin with `chat_client`: ids are in them; tokens, passwords and contents are not.
 
 #![deny(missing_docs)]
 

@@ -52,6 +52,17 @@ impl Messages {
     /// How far this stream has been read: what was taken from it counts as dealt with.
     ///
     /// Keep it, and give it to [`Builder::position`](crate::Builder::position) after a restart.
+    ///
+    /// ```no_run
+    /// # async fn example(chat: chat_client::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut messages = chat.messages();
+    /// while let Some(message) = messages.next().await {
+    ///     println!("{}", message.content); // dealt with, and only then kept
+    ///     std::fs::write("position.json", serde_json::to_vec(&messages.position())?)?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn position(&self) -> Position {
         self.position.clone()

@@ -16,8 +16,9 @@ use crate::{Error, ErrorKind, Result};
 /// A message for the outbox: await it for the stored message, or [`queue`](Self::queue) it.
 ///
 /// It fails with [`ErrorKind::Refused`] when the server refuses it for good, [`ErrorKind::Timeout`] when it could not be sent
-/// for too long, [`ErrorKind::SessionEnded`] and [`ErrorKind::Closed`]; in the last three cases it may have been stored. When the
-/// outbox is full, it waits for room.
+/// for too long, [`ErrorKind::SessionEnded`] and [`ErrorKind::Closed`]; and, when the server failed at it five times, as the last
+/// time: with `INTERNAL_ERROR`, [`ErrorKind::Timeout`] or [`ErrorKind::Protocol`]. But for the first case it may have been stored.
+/// When the outbox is full, it waits for room.
 #[derive(Debug)]
 #[must_use = "nothing is sent until this is awaited or queued"]
 pub struct Send {

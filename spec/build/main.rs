@@ -38,7 +38,6 @@ fn generate() -> Result<()> {
         "openapi.yaml",
         "openapi",
         "asyncapi.yaml",
-        "asyncapi",
         "schemas",
         "requirements.toml",
         "coverage.toml",

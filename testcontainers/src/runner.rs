@@ -22,16 +22,16 @@ struct Seen {
 const DEEPEST: usize = 12;
 
 impl Runner {
-    /// The nearest process above us whose name begins with `cargo`; where there is none, this process itself.
+    /// The nearest process above us that runs tests; where there is none, this process itself.
     ///
-    /// `cargo test` and `cargo nextest` are the parents of the test processes, and the grandparents of the examples in
-    /// documentation.
+    /// `cargo test`, `cargo nextest` and `cargo xtask test` are the parents of the test processes, and the grandparents of the
+    /// examples in documentation.
     pub(crate) fn find() -> Self {
         let me = std::process::id();
         let mut above = std::os::unix::process::parent_id();
         for _ in 0..DEEPEST {
             let Some(seen) = look(above) else { break };
-            if seen.name.starts_with("cargo") {
+            if seen.name.starts_with("cargo") || seen.name == "xtask" {
                 return Self {
                     id: above,
                     began: seen.began,

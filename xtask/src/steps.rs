@@ -31,7 +31,7 @@ pub enum Step {
         stack: String,
         slow: bool,
     },
-    /// With arguments for `cargo test`.
+    /// All of them; with arguments for `cargo test`, what those choose.
     Test(Vec<String>),
 }
 
@@ -180,7 +180,19 @@ fn chosen(root: &Path, args: &[String], backends: &backends::Backends) -> Outcom
 /// The cargo that runs us, at the root of the workspace.
 pub fn cargo(root: &Path) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.current_dir(root);
+    without_ours(&mut command).current_dir(root);
+    command
+}
+
+/// What `cargo run` says of xtask is not true of others. Some build scripts look at it, and a `cargo test` by hand would build
+/// everything above them anew.
+pub fn without_ours(command: &mut Command) -> &mut Command {
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(name);
+        }
+    }
     command
 }
 

@@ -96,7 +96,12 @@ pub(crate) async fn conversation(parts: &Parts, peer: &UserId, after: u64) -> Re
     let answer = parts.call(&call.with("limit", PAGE).with("after", after)).await?;
     let page: Raw<'_> = read(&answer)?;
     let is_last = page.next_cursor.is_none();
-    Ok((page.readable(), is_last))
+    let messages = page.readable();
+    if messages.is_empty() && !is_last {
+        // Asked again at once, it would be the same.
+        return Err(Error::new(ErrorKind::Protocol, "a page that leads nowhere"));
+    }
+    Ok((messages, is_last))
 }
 
 /// A page whose items are read one by one, so that one that makes no sense does not hold up the others.

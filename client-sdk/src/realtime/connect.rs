@@ -8,6 +8,7 @@ use std::time::Duration;
 use chat_protocol::event::{Authenticate, server};
 use chat_protocol::{ApiError, ErrorCode};
 use futures_util::{SinkExt as _, StreamExt as _};
+use reqwest::StatusCode;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use tokio::net::TcpStream;
@@ -23,6 +24,7 @@ use super::incoming::Events;
 use super::packet::Packet;
 use super::tls::Tls;
 use super::wire::Wire;
+use crate::rest::retry_after;
 use crate::{Error, ErrorKind, Result};
 
 pub(super) type WebSocket = WebSocketStream<MaybeTlsStream<TcpStream>>;
@@ -286,12 +288,20 @@ fn no_server(why: &'static str) -> Error {
 }
 
 fn broken(error: tungstenite::Error) -> Error {
-    let kind = match &error {
-        tungstenite::Error::Http(answer) if !answer.status().is_server_error() => ErrorKind::Protocol,
-        tungstenite::Error::Url(_) => ErrorKind::Config,
-        _ => ErrorKind::Network,
+    let (kind, wait) = match &error {
+        tungstenite::Error::Http(answer) => {
+            let status = answer.status();
+            // Whoever stands before the server may have enough to do.
+            let later = status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS;
+            let kind = if later { ErrorKind::Network } else { ErrorKind::Protocol };
+            (kind, retry_after(answer.headers()))
+        }
+        tungstenite::Error::Url(_) => (ErrorKind::Config, None),
+        _ => (ErrorKind::Network, None),
     };
-    Error::new(kind, "no websocket could be opened").because(error)
+    Error::new(kind, "no websocket could be opened")
+        .retry_in(wait)
+        .because(error)
 }
 
 /// Where the websocket of a server is.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chat_protocol::ApiError;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::{Response, StatusCode};
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
@@ -56,7 +56,7 @@ impl Http {
         }
         let response = request.send().await.map_err(failed)?;
         let status = response.status();
-        let retry_after = retry_after(&response);
+        let retry_after = retry_after(response.headers());
         let body = body(response).await?;
         if status.is_success() {
             return Ok(body);
@@ -64,13 +64,17 @@ impl Http {
         // A proxy before the server has errors of its own.
         match serde_json::from_slice::<ApiError>(&body) {
             Ok(api) => Err(Error::refused(api).retry_in(retry_after)),
-            Err(_) if matches!(status, StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE) => {
-                let what = format!("the server cannot be reached: status {}", status.as_u16());
-                Err(Error::new(ErrorKind::Network, what).retry_in(retry_after))
-            }
             Err(_) => {
-                let what = format!("an answer that is not of this API: status {}", status.as_u16());
-                Err(Error::new(ErrorKind::Protocol, what).retry_in(retry_after))
+                let (kind, what) = match status {
+                    StatusCode::SERVICE_UNAVAILABLE => (ErrorKind::Network, "the server cannot be reached"),
+                    // It may have been reached, and have done it.
+                    StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT => {
+                        (ErrorKind::Disconnected, "the server's answer did not come through")
+                    }
+                    _ => (ErrorKind::Protocol, "an answer that is not of this API"),
+                };
+                let what = format!("{what}: status {}", status.as_u16());
+                Err(Error::new(kind, what).retry_in(retry_after))
             }
         }
     }
@@ -84,8 +88,8 @@ fn bearer(token: &SecretString) -> Result<HeaderValue> {
 }
 
 /// Seconds, as the contract has it.
-fn retry_after(response: &Response) -> Option<Duration> {
-    let seconds = response.headers().get(RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
+pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
     Some(Duration::from_secs(seconds))
 }
 

@@ -14,7 +14,7 @@ mod users;
 pub use accounts::{ChangePassword, UpdateProfile};
 pub use call::Request;
 pub(crate) use call::{BoxFuture, Call, Repeat};
-pub(crate) use http::Http;
+pub(crate) use http::{Http, retry_after};
 pub use list::{List, Pages};
 pub use messages::{History, HistoryPages, SearchMessages, SendByRest};
 pub use users::SearchUsers;

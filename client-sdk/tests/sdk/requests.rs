@@ -4,6 +4,8 @@ use chat_client::protocol::{ErrorCode, MessageType, Status};
 use chat_client::testing::{PASSWORD, Server};
 use chat_client::{Client, ErrorKind, Retryability};
 use futures_util::TryStreamExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
 use tokio::time::timeout;
 
 use crate::{PATIENCE, next};
@@ -182,4 +184,29 @@ async fn a_server_that_is_away_for_a_while_is_waited_for() {
     server.restart().await.unwrap();
     timeout(PATIENCE, request).await.unwrap().unwrap().unwrap();
     assert_eq!(next(&mut messages).await.content, "hello");
+}
+
+#[tokio::test]
+async fn what_a_proxy_lost_the_answer_of_is_not_repeated_where_that_does_harm() {
+    for status in ["502 Bad Gateway", "504 Gateway Timeout"] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let proxy = tokio::spawn(async move {
+            // Ends with a second request: it was repeated.
+            for _ in 0..2 {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut request = vec![0; 4096];
+                assert!(stream.read(&mut request).await.unwrap() > 0);
+                let answer = format!("HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: 2\r\n\r\nno");
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            }
+        });
+        let error = Client::builder(format!("http://{address}"))
+            .register("ann", "ann@example.org", PASSWORD)
+            .await
+            .unwrap_err();
+        assert_eq!(error.retryability(), Retryability::Ambiguous, "{status}: {error}");
+        assert!(!proxy.is_finished(), "{status}: the account may exist already");
+        proxy.abort();
+    }
 }

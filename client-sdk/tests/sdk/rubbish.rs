@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use chat_client::ErrorKind;
 use chat_client::protocol::{MessageType, Status};
 use chat_client::realtime::{Connection, Event, Incoming};
 use futures_util::{SinkExt as _, StreamExt as _};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
@@ -212,4 +214,26 @@ async fn what_is_no_server_is_told_apart() {
     let connecting =
         Connection::to(format!("http://{}", silent.local_addr().unwrap())).within(Duration::from_millis(50));
     assert_eq!(connecting.await.unwrap_err().kind(), chat_client::ErrorKind::Timeout);
+}
+
+#[tokio::test]
+async fn a_websocket_that_is_refused_for_a_while_says_for_how_long() {
+    for (status, kind) in [
+        ("429 Too Many Requests", ErrorKind::Network),
+        ("503 Service Unavailable", ErrorKind::Network),
+        ("403 Forbidden", ErrorKind::Protocol),
+    ] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let answer = format!("HTTP/1.1 {status}\r\nretry-after: 7\r\ncontent-length: 0\r\n\r\n");
+            stream.write_all(answer.as_bytes()).await.unwrap();
+            // Until the client has read it and goes.
+            stream.read_to_end(&mut Vec::new()).await.unwrap();
+        });
+        let error = Connection::to(format!("http://{address}")).await.unwrap_err();
+        assert_eq!(error.kind(), kind, "{status}");
+        assert_eq!(error.retry_after(), Some(Duration::from_secs(7)), "{status}");
+    }
 }

@@ -41,7 +41,7 @@ struct Truth<'r> {
     claims: Claims,
     /// Of messages, by id and field.
     fixed: BTreeMap<(&'r str, &'static str), &'r Value>,
-    /// Ids of messages, by chat and seq.
+    /// Ids of messages, by chat and seq. No case has users of several servers, so a chat's id is that of one chat.
     numbered: BTreeMap<(&'r str, i64), &'r str>,
     /// When accounts were made, by the id of the user.
     created: BTreeMap<&'r str, &'r Value>,

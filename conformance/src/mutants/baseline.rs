@@ -70,8 +70,9 @@ impl Baseline {
         })
     }
 
-    /// The cases in which a mutant has something to break, and how often; those that judge what it breaks first, and
-    /// before all those that are about it; then those about the call or event that it breaks; then the quickest.
+    /// The cases in which a mutant has something to break, and how often. First those that are about the requirement and about
+    /// the call or event, then about the requirement alone; those that judge it by the way; those about the call or event
+    /// alone; and among equals the quickest.
     pub(super) fn chances(&self, mutant: &Mutant) -> Vec<(&Observed, usize)> {
         let mut chances: Vec<_> = (self.cases.iter())
             .map(|observed| {

@@ -134,7 +134,6 @@ pub(super) fn could_break(mutant: &Mutant, unit: &Unit) -> bool {
         }
 }
 
-#[derive(Clone)]
 enum Frozen {
     Header(HeaderValue),
     Json(Value),

@@ -1,4 +1,4 @@
-//! What a server says, one piece at a time: an answer, an event, an ack, a refused connection.
+//! What goes over the wire, one piece at a time: answers, events, acks, frames, the ends of connections.
 
 use chat_spec::Operation;
 use hyper::Method;
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::proxy::{Call, Kind, Packet, Place, Reply};
 
-/// What kind of thing a server said. Two with the same class are the same to a mutant.
+/// What kind of thing was said, nearly always by a server. Two with the same class are the same to a mutant.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Class {
     /// An answer to a call; `code` is empty on success. `operation` is none for paths that the contract does not have.
@@ -27,7 +27,7 @@ pub(super) enum Class {
     Connected,
     /// Another packet of Engine.IO.
     Frame(Frame),
-    /// What a transport answers: to a handshake, or to a request of a session that has begun.
+    /// What polling answers: to a handshake, or to a request of a session that has begun.
     Transport { method: String, begun: bool, refused: bool },
     /// The end of a WebSocket.
     End,
@@ -107,7 +107,7 @@ impl Class {
         }
     }
 
-    /// None for what is no packet of Engine.IO.
+    /// None for what a server does not say.
     pub(super) fn of_frame(text: &str) -> Option<Self> {
         Some(Self::Frame(match text.as_bytes().first()? {
             b'0' => Frame::Open,

@@ -35,7 +35,12 @@ pub(crate) struct Faults {
     pub(crate) service: Option<[Duration; 2]>,
     /// From when to when it stands still, since its first message.
     pub(crate) freeze: Option<(Duration, Duration)>,
+    /// So many messages in a second are taken, and [`SPARE`] more at once; the others are refused.
+    pub(crate) bears: Option<f64>,
 }
+
+/// What comes together by chance is taken together.
+pub(crate) const SPARE: f64 = 4.0;
 
 /// What it did wrong.
 #[derive(Debug, Clone, Copy, Default)]
@@ -67,6 +72,10 @@ struct Kept {
     messages: u64,
     first: Option<Instant>,
     did: Did,
+    /// What can still be taken, and when that was so.
+    spare: Option<(Instant, f64)>,
+    /// How long each message took, from its coming until its receiver was told.
+    took: Vec<Duration>,
 }
 
 #[derive(Default)]
@@ -111,6 +120,7 @@ impl Toy {
         });
         let router = axum::Router::new()
             .route("/api/auth/register", post(register))
+            .route("/api/users/online", get(async || StatusCode::UNAUTHORIZED))
             .route("/api/messages/send", post(send))
             .route("/api/messages/conversation/{peer}", get(history))
             .with_state(shared.clone())
@@ -124,6 +134,13 @@ impl Toy {
             tokio::spawn(serve(shared.clone(), queue)),
         ];
         Self { base, shared, tasks }
+    }
+
+    /// How long messages took, from their coming until their receivers were told; the quickest first.
+    pub(crate) fn took(&self) -> Vec<Duration> {
+        let mut took = self.shared.state.lock().unwrap().took.clone();
+        took.sort();
+        took
     }
 
     pub(crate) fn did(&self) -> Did {
@@ -154,21 +171,43 @@ async fn serve(shared: Arc<Shared>, mut queue: mpsc::UnboundedReceiver<Asked>) {
             biased;
             asked = queue.recv() => match asked {
                 Some(asked) => {
-                    let key = shared.ready(&asked);
-                    waiting.insert(key, asked);
+                    if shared.bears(asked.0) {
+                        let key = shared.ready(&asked);
+                        waiting.insert(key, asked);
+                    } else {
+                        refuse(asked.3);
+                    }
                 }
                 None => return,
             },
             () = alarm.rings() => {
-                if let Some(((_, number), (_, from, message, ack))) = waiting.pop_first() {
+                if let Some(((_, number), (came, from, message, ack))) = waiting.pop_first() {
                     shared.take(number, &from, &message, ack);
+                    shared.state.lock().unwrap().took.push(came.elapsed());
                 }
             }
         }
     }
 }
 
+fn refuse(ack: AckSender) {
+    let error = json!({"message": "There is too much to do.", "code": "SERVICE_UNAVAILABLE", "retryAfter": 1});
+    // Whoever has gone needs none.
+    let _ = ack.send(&json!({"ok": false, "error": error}));
+}
+
 impl Shared {
+    /// Whether one more is taken.
+    fn bears(&self, came: Instant) -> bool {
+        let Some(rate) = self.faults.bears else { return true };
+        let mut kept = self.state.lock().unwrap();
+        let (before, spare) = kept.spare.unwrap_or((came, SPARE));
+        let spare = (spare + came.duration_since(before).as_secs_f64() * rate).min(SPARE);
+        let taken = spare >= 1.0;
+        kept.spare = Some((came, if taken { spare - 1.0 } else { spare }));
+        taken
+    }
+
     /// When it is to be answered, and the how manieth it is.
     fn ready(&self, (came, from, ..): &Asked) -> (Instant, u64) {
         let (number, first) = {

@@ -1,7 +1,7 @@
 //! A server that passes everything on to another and lets a [`Tamper`] have a hand in it: HTTP, engine.io polling, WebSocket.
 //!
 //! It forwards faithfully: method, path, headers and body as they came, one connection to the server for each request. What is
-//! not JSON and not a Socket.IO packet is never touched.
+//! not JSON, no Engine.IO packet and no answer of a transport is never touched.
 
 mod http;
 mod packet;
@@ -49,7 +49,7 @@ pub trait Tamper: Send + Sync {
         true
     }
 
-    /// An answer of a transport: to a handshake or, when the session has `begun`, to a request of it.
+    /// An answer of polling: to a handshake or, when the session has `begun`, to a request of it.
     fn transport(&self, _call: &Call, _begun: bool, _reply: &mut Reply) {}
 
     /// The server ends a WebSocket. Returns whether the client hears of it.

@@ -23,7 +23,7 @@ pub struct Packet {
 
 impl Packet {
     /// From an engine.io message such as `42["typing",{}]`. None for whatever else there is: heartbeats, binary packets, other
-    /// namespaces, and what is no packet at all. That goes through untouched.
+    /// namespaces, and what is no packet at all.
     pub(super) fn parse(message: &str) -> Option<Self> {
         let rest = message.strip_prefix('4')?;
         let kind = match rest.chars().next()? {
