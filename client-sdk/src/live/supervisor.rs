@@ -43,7 +43,8 @@ async fn live(parts: &Arc<Parts>) -> Error {
         let opened = tokio::select! {
             biased;
             () = parts.bell.asked_to_stop() => return closed(),
-            opened = connect(parts) => opened,
+            // As much as it takes to connect is not kept for as long as the client lives.
+            opened = Box::pin(connect(parts)) => opened,
         };
         let wait = match opened {
             Ok(wire) => {

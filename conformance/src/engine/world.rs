@@ -61,9 +61,19 @@ impl Target {
             validators.insert(name, validator);
         }
         let http = (reqwest::Client::builder().timeout(Duration::from_secs(20)).no_proxy())
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .map_err(|error| format!("the HTTP client: {error}"))?;
+            .redirect(reqwest::redirect::Policy::none());
+        // A small image has no certificates to read, and none are needed.
+        let http = match nodes.iter().any(|base| base.starts_with("https")) {
+            true => http,
+            false => http.tls_certs_only([]),
+        };
+        let unusable = |error| {
+            let why = super::http::because(&error);
+            format!(
+                "the HTTP client: {why} (for an https target the machine needs its CA certificates: ca-certificates)"
+            )
+        };
+        let http = http.build().map_err(unusable)?;
         let nodes: Vec<String> = nodes.iter().map(|base| base.trim_end_matches('/').to_owned()).collect();
         Ok(Self(Arc::new(TargetParts {
             base: nodes.first().ok_or("a target without a node")?.clone(),
