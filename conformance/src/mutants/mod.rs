@@ -32,3 +32,7 @@ const SEED: u64 = 5;
 
 /// What the reference server is known not to keep: it says nothing about a mutant.
 const KNOWN: &[&str] = &["socket.handshake.error-data", "transport.heartbeat.first-ping"];
+
+/// What several nodes of it are known not to keep always, all of it a SHOULD: what a node has itself it delivers at once, and does not
+/// wait for what another node stored a moment before.
+const KNOWN_OF_SEVERAL: &[&str] = &["promises.seq.order-of-senders"];
