@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chat_server::app::App;
-use chat_server::config::{Config, CorsConfig, Environment, LimitConfig, LogLevel, RedisConfig, Secret, TokenConfig};
+use chat_server::config::{Config, RedisConfig, Secret};
 use chat_server::metrics::StoreMetrics;
 use chat_server::serve::{Listeners, serve};
 use chat_server::store::Store;
@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
+use crate::config;
 use crate::device::Device;
 use crate::person::Person;
 use crate::wire::PATIENCE;
@@ -103,38 +104,12 @@ impl Deployment {
 
     /// The deployment's, without limits.
     pub(crate) fn config(&self) -> Config {
-        let off = LimitConfig {
-            max: 0,
-            window: Duration::from_secs(900),
-        };
-        let token = |secret: &str, seconds| TokenConfig {
-            secret: Secret(secret.into()),
-            lifetime: Duration::from_secs(seconds),
-        };
         Config {
-            listen: "127.0.0.1:0".parse().unwrap(),
-            environment: Environment::Test,
-            data_dir: self.dir.path().to_owned(),
-            mongodb_uri: None,
             redis: Some(RedisConfig {
                 url: Secret(self.redis.url()),
                 prefix: self.prefix.clone(),
             }),
-            access: token("signs the access tokens of these tests", 900),
-            refresh: token("signs the refresh tokens of these tests", 7200),
-            request_limit: off,
-            auth_limit: off,
-            socket_limit: LimitConfig {
-                window: Duration::from_secs(10),
-                ..off
-            },
-            authenticate_within: Duration::from_secs(10),
-            trusted_proxies: Vec::new(),
-            cors: CorsConfig::Any,
-            metrics_addr: None,
-            metrics_token: None,
-            log_level: LogLevel::Error,
-            log_dir: None,
+            ..config::of_tests(self.dir.path())
         }
     }
 }

@@ -9,6 +9,8 @@
     reason = "a test fails by panicking and tells its numbers"
 )]
 
+#[path = "../socket/config.rs"]
+mod config;
 #[allow(
     dead_code,
     reason = "the clients of the socket tests, of which not all is needed here"

@@ -9,6 +9,7 @@
     reason = "a test fails by panicking and tells its numbers"
 )]
 
+mod config;
 mod device;
 mod person;
 mod polling;

@@ -1,16 +1,16 @@
 //! The server in this process, on a port of its own.
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::time::Duration;
 
 use chat_server::app::App;
-use chat_server::config::{Config, CorsConfig, Environment, LimitConfig, LogLevel, Secret, TokenConfig};
+use chat_server::config::Config;
 use chat_server::serve::{Listeners, serve};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::config;
 use crate::device::Device;
 use crate::person::Person;
 
@@ -33,7 +33,7 @@ impl Server {
 
     pub(crate) async fn with(change: impl FnOnce(&mut Config)) -> Self {
         let dir = TempDir::new().unwrap();
-        let mut config = config(dir.path());
+        let mut config = config::of_tests(dir.path());
         change(&mut config);
         let (app, listeners) = build(config).await;
         let address = listeners.address().unwrap();
@@ -54,7 +54,7 @@ impl Server {
     /// a blocking task that waits for the end keeps the runtime from moving the clock whenever it is idle.
     pub(crate) async fn with_clock() -> Self {
         let dir = TempDir::new().unwrap();
-        let config = config(dir.path());
+        let config = config::of_tests(dir.path());
         let (started, starting) = oneshot::channel();
         let (stop, stopped) = oneshot::channel::<()>();
         let (clock, mut steps) = mpsc::unbounded_channel::<Step>();
@@ -141,37 +141,4 @@ async fn build(config: Config) -> (App, Listeners) {
     let app = App::build(config).await.unwrap();
     let listeners = Listeners::bind(&app.config).await.unwrap();
     (app, listeners)
-}
-
-fn config(dir: &Path) -> Config {
-    let off = LimitConfig {
-        max: 0,
-        window: Duration::from_secs(900),
-    };
-    let token = |secret: &str, seconds| TokenConfig {
-        secret: Secret(secret.into()),
-        lifetime: Duration::from_secs(seconds),
-    };
-    Config {
-        listen: "127.0.0.1:0".parse().unwrap(),
-        environment: Environment::Test,
-        data_dir: dir.to_owned(),
-        mongodb_uri: None,
-        redis: None,
-        access: token("signs the access tokens of these tests", 900),
-        refresh: token("signs the refresh tokens of these tests", 7200),
-        request_limit: off,
-        auth_limit: off,
-        socket_limit: LimitConfig {
-            window: Duration::from_secs(10),
-            ..off
-        },
-        authenticate_within: Duration::from_secs(10),
-        trusted_proxies: Vec::new(),
-        cors: CorsConfig::Any,
-        metrics_addr: None,
-        metrics_token: None,
-        log_level: LogLevel::Error,
-        log_dir: None,
-    }
 }

@@ -26,8 +26,11 @@ async fn ended_by(signal: Signal, backend: Backend) {
     let mut process = process::run(command);
     let said = process.said().await;
     let id = i32::try_from(process.child.id().unwrap()).unwrap();
+    // Kept open while it is waited for, so that it ends by the signal and not with its input.
+    let input = process.child.stdin.take();
     kill_process(Pid::from_raw(id).unwrap(), signal).unwrap();
     let status = process.child.wait().await.unwrap();
+    drop(input);
     assert!(!status.success());
     let mut words = said.split(' ');
     for _ in 0..2 {

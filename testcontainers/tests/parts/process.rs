@@ -4,6 +4,7 @@ use std::process::Stdio;
 
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Set in a process that shall say what it has, and stay until its input ends.
 pub(crate) const STAY: &str = "CHAT_TEST_STAY";
@@ -51,8 +52,13 @@ pub(crate) async fn say_and_stay(has: impl std::fmt::Display) {
     if std::env::var_os(STAY).is_none() {
         return;
     }
+    // What a shell runs in the background ignores this signal, and so would this process: it ends at once, as by default.
+    let mut interrupts = signal(SignalKind::interrupt()).unwrap();
     println!("\n{SAYS}{has}");
     // On a thread of its own: it may read on while the test that would wait for it has ended by its own time.
     let told = tokio::task::spawn_blocking(|| std::io::stdin().read_line(&mut String::new()));
-    let _ = told.await;
+    tokio::select! {
+        _ = told => {}
+        _ = interrupts.recv() => std::process::exit(130),
+    }
 }
