@@ -309,9 +309,10 @@ impl Builder {
             (None, Some(tls)) => tls.requests()?,
             (None, None) => {
                 let unusable = |error| Error::new(ErrorKind::Config, "no HTTP client").because(error);
-                // Nothing is encrypted: the system's certificates need not be read, nor be there.
-                let client = reqwest::Client::builder().tls_certs_only([]);
-                client.build().map_err(unusable)?
+                let client = reqwest::Client::builder().build();
+                // Nothing is encrypted: where the system has no certificates, none are needed.
+                let client = client.or_else(|_| reqwest::Client::builder().tls_certs_only([]).build());
+                client.map_err(unusable)?
             }
         };
         Ok((Http::new(client, &self.address, self.request_within)?, tls))

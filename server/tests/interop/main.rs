@@ -9,13 +9,13 @@
     reason = "a test fails by panicking and says what it could not do"
 )]
 
-use std::net::{Ipv4Addr, SocketAddr};
+#[path = "../socket/config.rs"]
+mod config;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::time::Duration;
 
 use chat_server::app::App;
-use chat_server::config::{Config, CorsConfig, Environment, LimitConfig, LogLevel, Secret, TokenConfig};
 use chat_server::serve::{Listeners, serve};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -27,34 +27,7 @@ fn folder(name: &str) -> PathBuf {
 
 /// A server in this process with two people; what a client has to know of it.
 async fn setting(dir: &TempDir) -> Value {
-    let token = |secret: &str| TokenConfig {
-        secret: Secret(secret.into()),
-        lifetime: Duration::from_secs(900),
-    };
-    let off = LimitConfig {
-        max: 0,
-        window: Duration::from_secs(900),
-    };
-    let config = Config {
-        listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-        environment: Environment::Test,
-        data_dir: dir.path().into(),
-        mongodb_uri: None,
-        redis: None,
-        access: token("the access secret of the tests of interop"),
-        refresh: token("the refresh secret of the tests of interop"),
-        request_limit: off,
-        auth_limit: off,
-        socket_limit: off,
-        authenticate_within: Duration::from_secs(10),
-        trusted_proxies: Vec::new(),
-        cors: CorsConfig::Any,
-        metrics_addr: None,
-        metrics_token: None,
-        log_level: LogLevel::Error,
-        log_dir: None,
-    };
-    let app = App::build(config).await.unwrap();
+    let app = App::build(config::of_tests(dir.path())).await.unwrap();
     let listeners = Listeners::bind(&app.config).await.unwrap();
     let base = format!("http://{}", listeners.address().unwrap());
     tokio::spawn(serve(app, listeners, std::future::pending()));

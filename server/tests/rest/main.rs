@@ -4,6 +4,8 @@
 mod auth;
 mod cli;
 mod client;
+#[path = "../socket/config.rs"]
+mod config;
 mod crash;
 mod device;
 mod headers;
