@@ -60,7 +60,7 @@ impl Person {
         self.refresh = tokens["refreshToken"].as_str().unwrap().into();
     }
 
-    /// A socket that has been greeted.
+    /// A socket that is in: it has been greeted, and whoever is told of its coming has been told.
     pub(crate) async fn device(&self) -> Device {
         self.device_over(Wire::open(self.address).await).await
     }
@@ -70,6 +70,8 @@ impl Person {
         let mut device = Device::connect_over(wire, Some(auth)).await.unwrap();
         let greeting = device.event("authenticated").await;
         assert_eq!(greeting["user"]["id"], self.id);
+        // Others are told after the greeting, and before the first event of the socket is looked at.
+        device.fence().await;
         device
     }
 
