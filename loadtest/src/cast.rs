@@ -15,6 +15,7 @@ pub struct Shard {
 pub struct Cast {
     /// Accounts that are needed.
     pub persons: usize,
+    /// Those that only are there come last.
     pub devices: Vec<Device>,
     pub streams: Vec<Stream>,
     /// Pairs of persons who write to each other, the lower number first.
@@ -120,6 +121,13 @@ impl Cast {
             self.device(person, None);
         }
         self
+    }
+
+    /// How many devices are users of goose's: those that send or are told of what others send, and one at least.
+    #[must_use]
+    pub fn acting(&self) -> usize {
+        let acts = |device: &Device| device.share.is_some() || !device.hears.is_empty();
+        self.devices.iter().rposition(acts).map_or(1, |last| last + 1)
     }
 
     fn person(&mut self) -> usize {
@@ -231,5 +239,7 @@ mod tests {
             Cast::pairs(3, shard).with_silent(100, shard).devices.len() - 2
         });
         assert_eq!(parts.collect::<Vec<_>>(), [34, 33, 33]);
+        assert_eq!(Cast::pairs(3, Shard::WHOLE).with_silent(100, Shard::WHOLE).acting(), 6);
+        assert_eq!(Cast::hubs(1, 2, 3, Shard::WHOLE).acting(), 5);
     }
 }

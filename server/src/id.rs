@@ -24,16 +24,15 @@ impl IdSource {
     /// 24 hex digits.
     pub fn hex(&self) -> String {
         let seconds = u32::try_from(Timestamp::now().as_millis() / 1000).unwrap_or(u32::MAX);
-        let count = self.counter.fetch_add(1, Ordering::Relaxed).to_be_bytes();
-        let bytes = seconds
-            .to_be_bytes()
-            .into_iter()
-            .chain(self.process)
-            .chain(count.into_iter().skip(1));
-        bytes
-            .flat_map(|byte| [byte >> 4, byte & 0xf])
-            .map(|digit| char::from(DIGITS[usize::from(digit)]))
-            .collect()
+        let [s0, s1, s2, s3] = seconds.to_be_bytes();
+        let [p0, p1, p2, p3, p4] = self.process;
+        let [_, c0, c1, c2] = self.counter.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+        let mut hex = String::with_capacity(24);
+        for byte in [s0, s1, s2, s3, p0, p1, p2, p3, p4, c0, c1, c2] {
+            hex.push(char::from(DIGITS[usize::from(byte >> 4)]));
+            hex.push(char::from(DIGITS[usize::from(byte & 0xf)]));
+        }
+        hex
     }
 
     #[expect(clippy::expect_used, reason = "24 hex digits are always an id")]

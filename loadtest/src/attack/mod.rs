@@ -1,5 +1,7 @@
-//! A run: goose starts and ends the users, each of whom is a device; a supervisor sees to the start, the drain and the end.
+//! A run: goose starts and ends the users, each of whom is a device that acts or is told; the others sit beside; a supervisor
+//! sees to the start, the drain and the end.
 
+mod audience;
 mod audit;
 mod player;
 mod stage;
@@ -120,6 +122,7 @@ pub(crate) async fn play(order: Order) -> Result<Played, AttackError> {
         order.resources,
         order.watch,
     ));
+    tokio::spawn(audience::attend(stage.clone(), order.connects_per_second));
     let ended = until_the_end(
         run_goose(&stage, order.name, order.connects_per_second, &order.goose),
         || supervisor.is_finished(),
@@ -183,7 +186,7 @@ async fn run_goose(
 ) -> Result<Vec<String>, AttackError> {
     let failed = |error: goose::GooseError| AttackError::Goose(error.to_string());
     let host = stage.script.nodes.first().ok_or(AttackError::Address)?.to_string();
-    let users = stage.script.cast.devices.len().to_string();
+    let users = stage.script.cast.acting().to_string();
     let rate = connects_per_second.max(1).to_string();
     let mut arguments: Vec<&str> = vec![
         "--host",

@@ -148,6 +148,9 @@ impl Player {
         let (reports, reported) = mpsc::unbounded_channel();
         let mut turns = stage.arrivals(role.share);
         let next = turns.as_mut().and_then(Iterator::next);
+        if next.is_some() {
+            stage.progress.playing.fetch_add(1, Ordering::Relaxed);
+        }
         let mut player = Self {
             outboxes: outboxes.collect(),
             inboxes: inboxes.collect(),
@@ -219,6 +222,11 @@ impl Player {
             }
         }
         self.stage.hand_in(&self.samples, &mut self.tally);
+    }
+
+    /// Whether the run is over for it.
+    pub(crate) fn has_left(&self) -> bool {
+        self.left
     }
 
     /// What was measured since this was last asked, for goose's own reports.

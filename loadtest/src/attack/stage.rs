@@ -80,6 +80,8 @@ pub(crate) enum Seen {
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
     pub(crate) seated: AtomicU64,
+    /// Devices that still have turns to take: on a busy machine they take the last ones after the schedule's end.
+    pub(crate) playing: AtomicU64,
     pub(crate) failed_to_connect: AtomicU64,
     /// Acks, deliveries and answers that are still to come.
     pub(crate) under_way: AtomicI64,

@@ -87,9 +87,15 @@ impl Supervisor {
                 (last, quiet_since) = (self.activity(), Instant::now());
             }
             let progress = &self.stage.progress;
+            let all_turns_taken = progress.playing.load(Ordering::Acquire) == 0;
             let exact = progress.disconnects.load(Ordering::Relaxed) == 0;
             let under_way = progress.under_way.load(Ordering::Relaxed);
-            if (exact && under_way == 0) || (!exact && under_way <= 0 && quiet_since.elapsed() > QUIET) {
+            let nothing_comes = if exact {
+                under_way == 0
+            } else {
+                under_way <= 0 && quiet_since.elapsed() > QUIET
+            };
+            if all_turns_taken && nothing_comes {
                 break;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;

@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep_until};
 use super::answer::told;
 use super::device::SocketDevice;
 use super::packet::Packet;
+use super::receipts::Receipts;
 use crate::Error;
 use crate::app::App;
 use crate::chat::sessions::Caller;
@@ -29,6 +30,7 @@ pub(super) struct Connection {
     pub(super) app: App,
     pub(super) device: SocketDevice,
     pub(super) caller: Option<Caller>,
+    pub(super) receipts: Receipts,
     address: IpAddr,
     gone: Arc<Notify>,
     /// When the socket ends unless it authenticates (again).
@@ -42,6 +44,7 @@ impl Connection {
             address: Peer::noted(socket.req_parts()).0,
             device: SocketDevice::new(app.next_device(), socket),
             caller: None,
+            receipts: Receipts::default(),
             gone,
             deadline: Instant::now() + app.config.authenticate_within,
             app,
@@ -49,7 +52,7 @@ impl Connection {
         }
     }
 
-    /// Does the events of the socket one by one until it is gone.
+    /// Does the events of the socket one by one until it is gone; answers to some come later.
     pub(super) async fn run(mut self, mut queue: mpsc::Receiver<Packet>, caller: Option<Caller>) {
         self.app.metrics.sockets.inc();
         if let Some(caller) = caller
@@ -63,12 +66,14 @@ impl Connection {
                 biased;
                 () = self.gone.notified() => break,
                 () = sleep_until(wake.unwrap_or(self.deadline)) => self.time_out(),
-                packet = queue.recv() => match packet {
+                () = self.receipts.next() => {}
+                packet = queue.recv(), if self.receipts.has_room() => match packet {
                     Some(packet) => self.handle(packet).await,
                     None => break,
                 },
             }
         }
+        self.receipts.finish();
         if let Some(caller) = &self.caller {
             for peer in self.typing.keys().filter(|_| !fault!(TypingStaysOnDisconnect)) {
                 self.app.chat.tell_typing(&caller.user, peer, false);

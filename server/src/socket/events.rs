@@ -53,10 +53,7 @@ impl Connection {
                 let result = self.typing(&packet, &caller).await;
                 self.finish(&timer, packet.answer, result);
             }
-            client::READ_RECEIPT => {
-                let result = self.read_receipt(&packet, &caller).await;
-                self.finish(&timer, packet.answer, result);
-            }
+            client::READ_RECEIPT => self.read_receipt(timer, packet, caller),
             client::UPDATE_STATUS => {
                 let result = self.update_status(&packet, &caller).await;
                 self.finish(&timer, packet.answer, result);
@@ -156,11 +153,22 @@ impl Connection {
         Ok(Done {})
     }
 
-    async fn read_receipt(&mut self, packet: &Packet, caller: &Caller) -> Result<Done> {
-        let request = ReadRequest::parse_receipt(&packet.payload()?)?;
-        let origin = Some(self.device.id());
-        self.app.chat.mark_read(&caller.user, &request, origin).await?;
-        Ok(Done {})
+    /// Goes on with the next event, as for a message.
+    fn read_receipt(&mut self, timer: Timer, packet: Packet, caller: Caller) {
+        let request = packet
+            .payload()
+            .and_then(|payload| ReadRequest::parse_receipt(&payload));
+        let request = match request {
+            Ok(request) => request,
+            Err(error) => return self.finish(&timer, packet.answer, Err::<Done, _>(error)),
+        };
+        let (app, device) = (self.app.clone(), self.device.clone());
+        self.receipts.push(async move {
+            let marked = app.chat.mark_read(&caller.user, &request, Some(device.id())).await;
+            if !timer.finish(packet.answer, marked.map(|_| Done {})) {
+                device.close_slow();
+            }
+        });
     }
 
     async fn update_status(&mut self, packet: &Packet, caller: &Caller) -> Result<Done> {

@@ -1,14 +1,16 @@
 //! Socket.IO: handshakes, events, answers. Everything that decides is in `chat`.
 //!
 //! Three patterns carry it. Handlers are registered in a middleware, before the client can know that it is connected, so that
-//! no early event is lost. Every socket has one bounded queue and one worker, so that its events are done in order. And a
-//! socket whose buffer is full is disconnected: it catches up from history.
+//! no early event is lost. Every socket has one bounded queue and one worker, so that its events are begun in order; what the
+//! database takes its time for is answered when it is done, and holds nothing up. And a socket whose buffer is full is
+//! disconnected: it catches up from history.
 
 mod answer;
 mod connection;
 mod device;
 mod events;
 mod packet;
+mod receipts;
 
 use std::future::ready;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -90,7 +90,7 @@ async fn events_at_both_nodes_are_one_count() {
     })
     .await;
     let ann = one.person("ann").await;
-    let (mut here, mut there) = (ann.device().await, ann.at(&two).device().await);
+    let (mut here, mut there) = (ann.greeted().await, ann.at(&two).greeted().await);
     for _ in 0..max {
         assert_eq!(here.refused("no_such_event", json!({})).await, "UNKNOWN_EVENT");
     }

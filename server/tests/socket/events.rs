@@ -283,6 +283,48 @@ async fn a_receipt_without_an_ack_is_told_the_same() {
     scene.and_nothing_else().await;
 }
 
+/// More than may be under way at once, each with a message behind it.
+#[tokio::test]
+async fn receipts_and_messages_of_one_socket_are_all_done_each_in_its_order() {
+    const MANY: usize = 150;
+    let server = Server::start().await;
+    let (ann, bob) = (server.person("ann").await, server.person("bob").await);
+    let (mut anns, mut bobs) = (ann.device().await, bob.device().await);
+    let mut received = Vec::new();
+    for number in 0..MANY {
+        let message = json!({"to": bob.id, "content": format!("{number}")});
+        anns.done("send_message", message).await;
+        received.push(bobs.event("new_message").await);
+    }
+    let mut asked = Vec::new();
+    for (number, message) in received.iter().enumerate() {
+        let receipt = json!({"messageId": message["messageId"], "chatId": message["chatId"]});
+        asked.push(bobs.ask_later("read_receipt", receipt).await);
+        let answer = json!({"to": ann.id, "content": format!("{number}")});
+        asked.push(bobs.ask_later("send_message", answer).await);
+    }
+    for id in asked {
+        let ack = bobs.ack(id).await;
+        assert_eq!(ack["ok"], true, "{ack}");
+    }
+    let (mut read, mut said) = (Vec::new(), Vec::new());
+    while read.len() + said.len() < 2 * MANY {
+        match anns.any_event().await {
+            (name, event) if name == "message_read" => read.push(event["messageId"].clone()),
+            (name, event) if name == "new_message" => said.push(event["content"].clone()),
+            (name, _) => assert_eq!(name, "message_sent"),
+        }
+    }
+    let sent: Vec<Value> = received.iter().map(|message| message["messageId"].clone()).collect();
+    assert_eq!(read, sent);
+    assert_eq!(
+        said,
+        (0..MANY).map(|number| json!(format!("{number}"))).collect::<Vec<_>>()
+    );
+    let chats = bob.good(Method::GET, "/api/messages/chats", Value::Null).await;
+    assert_eq!(chats["items"][0]["unreadCount"], 0, "{chats}");
+}
+
 #[tokio::test]
 async fn receipts_by_rest_reach_all_devices_of_both_one_for_each_message() {
     let (mut scene, first) = Scene::with_message().await;
@@ -379,9 +421,8 @@ async fn a_device_over_polling_hears_what_every_device_hears() {
 async fn events_over_the_limit_are_refused_by_user_and_say_when_to_come_back() {
     let server = Server::with(|config| config.socket_limit.max = 5).await;
     let (ann, bob) = (server.person("ann").await, server.person("bob").await);
-    // Each has asked one thing to be in.
-    let (mut first, mut second) = (ann.device().await, ann.device().await);
-    for _ in 0..3 {
+    let (mut first, mut second) = (ann.greeted().await, ann.greeted().await);
+    for _ in 0..5 {
         first.quiet().await;
     }
     // Two devices of one user share the limit.

@@ -62,6 +62,14 @@ impl Person {
 
     /// A socket that is in: it has been greeted, and whoever is told of its coming has been told.
     pub(crate) async fn device(&self) -> Device {
+        let mut device = self.greeted().await;
+        // Others are told after the greeting, and before the first event of the socket is looked at.
+        device.fence().await;
+        device
+    }
+
+    /// A socket that has been greeted and has asked for nothing yet.
+    pub(crate) async fn greeted(&self) -> Device {
         self.device_over(Wire::open(self.address).await).await
     }
 
@@ -70,8 +78,6 @@ impl Person {
         let mut device = Device::connect_over(wire, Some(auth)).await.unwrap();
         let greeting = device.event("authenticated").await;
         assert_eq!(greeting["user"]["id"], self.id);
-        // Others are told after the greeting, and before the first event of the socket is looked at.
-        device.fence().await;
         device
     }
 

@@ -36,6 +36,10 @@ impl Player {
             self.sample(Kind::Turn, due, now.saturating_sub(due), None);
             self.take_turn(due);
             self.next = self.turns.as_mut().and_then(Iterator::next);
+            if self.next.is_none() {
+                // After what the last turn has under way was counted, so that the two are never both none too early.
+                self.stage.progress.playing.fetch_sub(1, Ordering::Release);
+            }
         }
         if taken {
             self.alarm.set(self.next.map(|next| go + next));

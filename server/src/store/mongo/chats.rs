@@ -14,17 +14,18 @@ use crate::store::{ChatRecord, NewMessage, Position, Slice, StoreError, StoreRes
 
 /// What names the chat of two users: both ids, the smaller first.
 pub(super) fn pair(one: &ObjectId, other: &ObjectId) -> String {
-    let (one, other) = (one.to_hex(), other.to_hex());
-    if one < other {
-        format!("{one}:{other}")
-    } else {
-        format!("{other}:{one}")
-    }
+    named(&one.to_hex(), &other.to_hex())
+}
+
+fn named(one: &str, other: &str) -> String {
+    let (first, second) = if one < other { (one, other) } else { (other, one) };
+    [first, ":", second].concat()
 }
 
 /// The same for a message; `None` when one of its users cannot exist.
 pub(super) fn pair_of(new: &NewMessage) -> Option<String> {
-    Some(pair(&row::object_id(&new.sender)?, &row::object_id(&new.receiver)?))
+    let can_exist = row::is_ours(new.sender.as_str()) && row::is_ours(new.receiver.as_str());
+    can_exist.then(|| named(new.sender.as_str(), new.receiver.as_str()))
 }
 
 /// A chat without messages yet.
@@ -166,10 +167,15 @@ pub(super) async fn list(
         Some(place) => place.start,
         None => listed.first().map_or(0, |(order, _)| *order),
     };
-    if let Some(place) = place {
+    if let Some(place) = place
+        && !fault!(MovedChatsLost)
+    {
         listed.extend(moved(db, me, place).await?);
     }
     listed.sort_by_key(|(order, _)| std::cmp::Reverse(*order));
+    if fault!(ChatsUnordered) {
+        listed.sort_by_key(|(_, chat)| chat.get_object_id("_id").ok());
+    }
     let more = listed.len() > limit;
     listed.truncate(limit);
     let last = listed.last().filter(|_| more);
@@ -219,7 +225,8 @@ async fn records(db: &Db, user: &UserId, chats: Vec<Document>) -> StoreResult<Ve
                 .ok()
                 .and_then(Result::ok)
                 .and_then(|n| u64::try_from(n).ok())
-                .unwrap_or(0),
+                .unwrap_or(0)
+                + u64::from(fault!(UnreadOffByOne)),
         });
     }
     Ok(records)

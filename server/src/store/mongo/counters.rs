@@ -108,6 +108,9 @@ impl Counters {
                     count.order = *order;
                     count.at = row::date(message.timestamp);
                     *count.unread.entry(message.receiver.to_string()).or_default() += 1;
+                    if fault!(UnreadCountsOwn) {
+                        *count.unread.entry(message.sender.to_string()).or_default() += 1;
+                    }
                 }
                 // Another node wrote between.
                 other => *other = None,

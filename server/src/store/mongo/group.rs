@@ -14,8 +14,9 @@ use std::time::Duration;
 use chat_protocol::{Message, UserId};
 use futures_util::TryStreamExt as _;
 use mongodb::bson::oid::ObjectId;
+use mongodb::bson::raw::cstr;
 use mongodb::bson::spec::BinarySubtype;
-use mongodb::bson::{Binary, Document, doc};
+use mongodb::bson::{Binary, Document, RawDocumentBuf, doc, rawdoc};
 use mongodb::error::{Error, ErrorKind};
 use mongodb::options::ReadConcern;
 use tokio::time::{Instant, sleep, timeout};
@@ -40,7 +41,7 @@ struct Planned {
     pair: String,
     order: i64,
     message: Message,
-    document: Document,
+    document: RawDocumentBuf,
 }
 
 /// How a job stands.
@@ -82,7 +83,7 @@ impl Group {
         let mut reason = StoreError::Unavailable("the message waited too long for its turn".into());
         let mut attempted = HashSet::new();
         // The first pass leaves repeats to the index that refuses them: most messages are none.
-        let mut look_for_repeats = false;
+        let mut look_for_repeats = fault!(IdempotencyOfAnybody);
         while states.iter().any(|state| !matches!(state, State::Answered(_))) {
             if Instant::now() >= self.deadline {
                 self.give_up(jobs, &mut states, &attempted, &reason);
@@ -149,9 +150,20 @@ impl Group {
             return Ok(());
         }
         attempted.extend(planned.iter().map(|plan| plan.job));
+        if fault!(AckBeforeCommit) {
+            let messages = self.db.messages.clone_with_type::<RawDocumentBuf>();
+            let late: Vec<RawDocumentBuf> = planned.iter().map(|plan| plan.document.clone()).collect();
+            tokio::spawn(async move {
+                sleep(Duration::from_millis(150)).await;
+                let _ = messages.insert_many(late).ordered(false).await;
+            });
+            self.stored(planned, states);
+            return Ok(());
+        }
         let limit = self.at_most(INSERT);
         let documents = planned.iter().map(|plan| &plan.document);
-        let insert = self.db.messages.insert_many(documents).ordered(true);
+        let messages = self.db.messages.clone_with_type::<RawDocumentBuf>();
+        let insert = messages.insert_many(documents).ordered(true);
         match timeout(limit, insert.into_future()).await {
             Ok(Ok(_)) => {
                 self.stored(planned, states);
@@ -177,7 +189,7 @@ impl Group {
             if let Some(client_id) = &new.client_message_id {
                 let named = (new.sender.clone(), client_id.to_string());
                 if let Some((first, hash)) = known.get(&named) {
-                    if *hash == new.fingerprint() {
+                    if *hash == new.fingerprint() || fault!(ReuseAccepted) {
                         states[index] = State::Answered(self.repeated(new, first));
                         continue;
                     }
@@ -228,19 +240,20 @@ impl Group {
         let pair = job.pair.clone().ok_or_else(missing)?;
         let tip = self.memory.tip(&pair).ok_or_else(missing)?;
         let seq = next.entry(pair.clone()).or_insert(tip.seq);
-        *seq += 1;
+        *seq += if fault!(SeqGap) && *seq == 2 { 2 } else { 1 };
         let order = self.db.clock.next();
         let timestamp = clock::timestamp(order);
         let (sender, receiver) = (row::own_id(&new.sender)?, row::own_id(&new.receiver)?);
-        let mut document = doc! {
+        // Written as it goes over the wire: of all documents, this one is made most.
+        let mut document = rawdoc! {
             "_id": row::own_id(&new.id)?, "chatId": tip.oid, "seq": *seq, "order": order, "sender": sender,
-            "receiver": receiver, "content": &new.content, "messageType": new.message_type.as_str(), "isRead": false,
+            "receiver": receiver, "content": new.content.as_str(), "messageType": new.message_type.as_str(), "isRead": false,
             "timestamp": row::date(timestamp), "fresh": [sender, receiver],
         };
         if let Some(client_id) = &new.client_message_id {
-            document.insert("clientMessageId", client_id.as_str());
+            document.append(cstr!("clientMessageId"), client_id.as_str());
             let (subtype, bytes) = (BinarySubtype::Generic, new.fingerprint());
-            document.insert("sentHash", Binary { subtype, bytes });
+            document.append(cstr!("sentHash"), Binary { subtype, bytes });
         }
         let message = Message {
             id: new.id.clone(),
@@ -301,7 +314,10 @@ impl Group {
             messages.push((plan.message, plan.order));
         }
         drop(memory);
-        self.counters.add(messages.iter());
+        // What is not there yet must not be counted; later it is found by its mark.
+        if !fault!(AckBeforeCommit) {
+            self.counters.add(messages.iter());
+        }
     }
 
     /// What the server refused, and what it did before.
@@ -390,6 +406,10 @@ impl Group {
         for found in call(self.at_most(LOOK), Box::pin(look)).await? {
             let hash = found.get_binary_generic("sentHash").cloned().unwrap_or_default();
             let client_id = found.get_str("clientMessageId").unwrap_or_default().to_owned();
+            if fault!(IdempotencyOfAnybody) {
+                let senders = open.iter().map(|index| jobs[*index].message.sender.clone());
+                known.extend(senders.map(|sender| ((sender, client_id.clone()), (found.clone(), hash.clone()))));
+            }
             known.insert((row::id(&found, "sender")?, client_id), (found, hash));
         }
         Ok(known)
@@ -418,8 +438,12 @@ impl Group {
         }
         let asked = Instant::now();
         let ids: Vec<ObjectId> = unsure.keys().copied().collect();
+        let mut wanted = doc! {"_id": {"$in": ids}, "isActive": true};
+        if fault!(MessageToInactive) {
+            wanted.remove("isActive");
+        }
         let look = async {
-            let find = self.db.users.find(doc! {"_id": {"$in": ids}, "isActive": true});
+            let find = self.db.users.find(wanted);
             let found = find.projection(doc! {"_id": 1}).await?;
             found.try_collect::<Vec<Document>>().await
         };
@@ -514,5 +538,8 @@ pub(super) fn tips(pairs: &[String]) -> Vec<Document> {
 
 /// The query for messages of a sender under these `clientMessageId`s.
 pub(super) fn repeats(sender: ObjectId, ids: &[&str]) -> Document {
+    if fault!(IdempotencyOfAnybody) {
+        return doc! {"clientMessageId": {"$in": ids}};
+    }
     doc! {"sender": sender, "clientMessageId": {"$in": ids}}
 }

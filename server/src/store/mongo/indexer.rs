@@ -13,6 +13,7 @@ use futures_util::TryStreamExt as _;
 use futures_util::stream::TryChunksError;
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Bson, Document, doc};
+use mongodb::options::Acknowledgment;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -29,7 +30,11 @@ const GATHER: Duration = Duration::from_millis(300);
 const SWEEP: Duration = Duration::from_secs(15);
 /// After a failure.
 const RETRY: Duration = Duration::from_secs(1);
-/// Between two batches we rest so many times as long as the batch took, so that messages come first: a burst is written before it
+/// Entries of the index that are written at once, and messages whose marks are taken away at once: while either is done, a
+/// processor of the database does nothing else.
+const ENTRIES: usize = 1;
+const UNMARKED: usize = 50;
+/// Between two pieces of work we rest so many times as long as it took, so that messages come first: a burst is written before it
 /// is indexed.
 const REST: u32 = 12;
 /// So often when more than [`BEHIND`] messages wait: what is not indexed, searches read one by one.
@@ -214,13 +219,62 @@ impl Work {
             let Some(batch) = self.db.call(Box::pin(next)).await? else {
                 return Ok(walked);
             };
-            index(&self.db, &self.counters, &batch).await?;
+            self.rest(began, urgent).await;
+            self.index(&batch, urgent).await?;
             walked += batch.len();
             self.backlog.shrank(batch.len());
-            if !urgent && self.asked().is_none() {
-                sleep(began.elapsed() * self.backlog.rest()).await;
+        }
+    }
+
+    /// Between two pieces of work, of which this one began then.
+    async fn rest(&self, began: Instant, urgent: bool) {
+        if !urgent && self.asked().is_none() {
+            sleep(began.elapsed() * self.backlog.rest()).await;
+        }
+    }
+
+    /// Indexes these messages and takes their marks away, in pieces that are small enough to hold nobody up.
+    async fn index(&self, found: &[Document], urgent: bool) -> StoreResult<()> {
+        let db = &self.db;
+        let mut newest: HashMap<ObjectId, i64> = HashMap::new();
+        let (mut new, mut changed) = (Vec::new(), Vec::new());
+        let (mut unmark_new, mut unmark) = (Vec::new(), Vec::new());
+        for message in found {
+            let (id, chat) = (row::oid(message, "_id")?, row::oid(message, "chatId")?);
+            let seq = newest.entry(chat).or_default();
+            *seq = row::int(message, "seq")?.max(*seq);
+            match message.get("rev") {
+                None => {
+                    unmark_new.push(id);
+                    new.push(message);
+                }
+                Some(rev) => {
+                    unmark.push(doc! {"q": {"_id": id, "rev": rev}, "u": {"$unset": {"fresh": 1}}});
+                    if !renew(db, message).await? && message.get_datetime("deletedAt").is_err() {
+                        changed.push(message);
+                    }
+                }
             }
         }
+        for some in search::entries(new.into_iter().chain(changed))?.chunks(ENTRIES) {
+            let began = Instant::now();
+            // Needs no journal of its own: the marks go later in the same log, so when they are gone, these are there.
+            let insert = db.search.insert_many(some).ordered(false);
+            db.call(insert.write_concern(Acknowledgment::Nodes(1).into())).await?;
+            self.rest(began, urgent).await;
+        }
+        // The mark also says that a message may not be counted: it goes only afterwards.
+        self.counters.flush().await?;
+        self.counters.reach(newest).await?;
+        for some in unmark_new.chunks(UNMARKED) {
+            let began = Instant::now();
+            let as_seen = doc! {"_id": {"$in": some}, "rev": {"$exists": false}};
+            let unmarked = db.messages.update_many(as_seen, doc! {"$unset": {"fresh": 1}});
+            db.call(unmarked).await?;
+            self.rest(began, urgent).await;
+        }
+        update(db, "messages", unmark).await?;
+        Ok(())
     }
 }
 
@@ -234,44 +288,6 @@ pub(super) fn not_indexed(whose: Whose) -> Document {
         Whose::All => {}
     }
     filter
-}
-
-/// Indexes these messages and takes their marks away.
-async fn index(db: &Db, counters: &Counters, found: &[Document]) -> StoreResult<()> {
-    let mut newest: HashMap<ObjectId, i64> = HashMap::new();
-    let (mut new, mut changed) = (Vec::new(), Vec::new());
-    let (mut unmark_new, mut unmark) = (Vec::new(), Vec::new());
-    for message in found {
-        let (id, chat) = (row::oid(message, "_id")?, row::oid(message, "chatId")?);
-        let seq = newest.entry(chat).or_default();
-        *seq = row::int(message, "seq")?.max(*seq);
-        match message.get("rev") {
-            None => {
-                unmark_new.push(id);
-                new.push(message);
-            }
-            Some(rev) => {
-                unmark.push(doc! {"q": {"_id": id, "rev": rev}, "u": {"$unset": {"fresh": 1}}});
-                if !renew(db, message).await? && message.get_datetime("deletedAt").is_err() {
-                    changed.push(message);
-                }
-            }
-        }
-    }
-    let entries = search::entries(new.into_iter().chain(changed))?;
-    if !entries.is_empty() {
-        db.call(db.search.insert_many(&entries).ordered(false)).await?;
-    }
-    // The mark also says that a message may not be counted: it goes only afterwards.
-    counters.flush().await?;
-    counters.reach(newest).await?;
-    if !unmark_new.is_empty() {
-        let as_seen = doc! {"_id": {"$in": unmark_new}, "rev": {"$exists": false}};
-        db.call(db.messages.update_many(as_seen, doc! {"$unset": {"fresh": 1}}))
-            .await?;
-    }
-    update(db, "messages", unmark).await?;
-    Ok(())
 }
 
 /// Makes the entries about a message that has changed what they should be; `false` when there are none.

@@ -83,7 +83,14 @@ impl MessageStore for MongoStore {
             "content": content, "editedAt": row::date(self.db.clock.now()), "fresh": ["$sender", "$receiver"],
             "rev": next_revision(),
         };
-        let set = literal(set, "content");
+        let mut set = literal(set, "content");
+        if fault!(EditResetsRead) {
+            set.insert("readAt", Bson::Null);
+        }
+        if fault!(EditKeepsSearch) {
+            set.remove("fresh");
+            set.remove("rev");
+        }
         let edit = self
             .db
             .messages
@@ -130,11 +137,23 @@ pub(super) fn page(chat: ObjectId, range: HistoryRange) -> (Document, Document) 
         HistoryRange::Below(seq) => (doc! {"$gt": 0_i64, "$lt": bound(seq)}, -1),
         HistoryRange::Above(seq) => (doc! {"$gt": bound(seq)}, 1),
     };
-    (doc! {"chatId": chat, "seq": seq}, doc! {"seq": direction})
+    let mut filter = doc! {"chatId": chat, "seq": seq};
+    if fault!(TombstonesHidden) {
+        filter.insert("deletedAt", Bson::Null);
+    }
+    (filter, doc! {"seq": direction})
 }
 
 /// A living message of this sender.
 fn own(id: ObjectId, sender: ObjectId) -> Document {
+    if fault!(StrangerEdits) {
+        return doc! {"_id": id, "receiver": {"$ne": sender}, "deletedAt": Bson::Null, "seq": {"$gt": 0}};
+    }
+    if fault!(ReceiverEdits) {
+        return doc! {
+            "_id": id, "$or": [{"sender": sender}, {"receiver": sender}], "deletedAt": Bson::Null, "seq": {"$gt": 0},
+        };
+    }
     doc! {"_id": id, "sender": sender, "deletedAt": Bson::Null, "seq": {"$gt": 0}}
 }
 
@@ -154,7 +173,9 @@ fn literal(mut set: Document, key: &str) -> Document {
 fn refusal<T>(found: Option<Document>, editor: ObjectId) -> EditOutcome<T> {
     let living = found.filter(|found| found.get_datetime("deletedAt").is_err());
     match living {
-        Some(found) if found.get_object_id("receiver").is_ok_and(|id| id == editor) => EditOutcome::NotSender,
+        Some(found) if found.get_object_id("receiver").is_ok_and(|id| id == editor) || fault!(StrangerForbidden) => {
+            EditOutcome::NotSender
+        }
         _ => EditOutcome::NotFound,
     }
 }
@@ -170,9 +191,12 @@ async fn delete(
         let db = inner.clone();
         async move {
             let at = db.clock.now();
-            let set = doc! {
+            let mut set = doc! {
                 "content": "", "deletedAt": row::date(at), "fresh": ["$sender", "$receiver"], "rev": next_revision(),
             };
+            if fault!(DeleteKeepsContent, DeletedInSearch) {
+                set.remove("content");
+            }
             let change = db
                 .messages
                 .find_one_and_update(own(id, editor), vec![doc! {"$set": set}]);
@@ -181,7 +205,7 @@ async fn delete(
                 return Ok(Step::Abort(Ok(refusal(found, editor))));
             };
             let message = row::message(&before)?;
-            if !message.is_read {
+            if !message.is_read && !fault!(DeleteKeepsUnread) {
                 let (chat, seq) = (row::oid(&before, "chatId")?, row::int(&before, "seq")?);
                 let counted = doc! {"_id": chat, "lastSeq": {"$gte": seq}};
                 let fewer = doc! {"$inc": {unread_field(&message.receiver): -1_i64}};

@@ -168,7 +168,13 @@ impl Changes {
             }
             let change = self.chats.entry(row::oid(&message, "chatId")?).or_default();
             change.newest = row::int(&message, "seq")?.max(change.newest);
-            *change.fewer.entry(unread_field(&request.reader)).or_default() += 1;
+            // The database refuses counts below zero: what is not counted for this reader cannot be taken away.
+            let is_not_theirs = |id: ObjectId| id != request.reader_id;
+            let uncounted = fault!(ReadAgain, StrangerReads)
+                && (message.get_datetime("readAt").is_ok()
+                    || message.get_datetime("deletedAt").is_ok()
+                    || message.get_object_id("receiver").is_ok_and(is_not_theirs));
+            *change.fewer.entry(unread_field(&request.reader)).or_default() += i64::from(!uncounted);
             marks.push(ReadMark {
                 message: row::id(&message, "_id")?,
                 chat: row::id(&message, "chatId")?,
@@ -217,9 +223,11 @@ fn judge(
             message
                 .get_object_id("chatId")
                 .is_ok_and(|id| id.to_hex() == chat.as_str())
-        })
+        }) || fault!(ReceiptIgnoresChat)
     };
-    let mine = |message: &&Document| (is(message, "sender") || is(message, "receiver")) && in_chat(message);
+    let mine = |message: &&Document| {
+        (is(message, "sender") || is(message, "receiver") || fault!(StrangerReads)) && in_chat(message)
+    };
     let found: Vec<&Document> = ids.iter().filter_map(|id| known.get(id)).filter(mine).collect();
     if found.len() < ids.len() {
         return Err(ReadOutcome::MessageNotFound);
@@ -228,7 +236,8 @@ fn judge(
         return Err(ReadOutcome::NotReceiver);
     }
     let missing = |message: &Document, key: &str| message.get(key).is_none_or(|value| *value == Bson::Null);
-    let unread = |message: &&Document| missing(message, "readAt") && missing(message, "deletedAt");
+    let unread =
+        |message: &&Document| (missing(message, "readAt") && missing(message, "deletedAt")) || fault!(ReadAgain);
     let mut unread: Vec<Document> = found.into_iter().filter(unread).cloned().collect();
     unread.sort_by_key(|message| row::int(message, "order").unwrap_or(0));
     Ok(unread)

@@ -11,9 +11,12 @@ use crate::store::{StoreError, StoreResult, UserRecord};
 /// An id of ours; other texts are ids that nobody has.
 pub(super) fn object_id(id: impl AsRef<str>) -> Option<ObjectId> {
     let id = id.as_ref();
-    // Upper case would be another text and still the same ObjectId.
-    let ours = id.len() == 24 && id.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-    ours.then(|| ObjectId::parse_str(id).ok()).flatten()
+    is_ours(id).then(|| ObjectId::parse_str(id).ok()).flatten()
+}
+
+/// Whether it has the form of our ids. Upper case would be another text and still the same ObjectId.
+pub(super) fn is_ours(id: &str) -> bool {
+    id.len() == 24 && id.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 /// [`object_id`] of an id that the server made.

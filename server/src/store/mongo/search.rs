@@ -112,18 +112,28 @@ struct Query {
 impl Query {
     fn matches(&self, message: &Document) -> bool {
         let mine = |key: &str| message.get_object_id(key).is_ok_and(|id| id == self.user);
-        (mine("sender") || mine("receiver"))
+        let needle = if fault!(SearchOfPatterns) {
+            self.needle.trim_matches(['%', '_', '.', '*'])
+        } else {
+            self.needle.as_str()
+        };
+        (mine("sender") || mine("receiver") || fault!(SearchEverywhere))
             && message.get_i64("order").is_ok_and(|order| order < self.below)
-            && self
+            && (self
                 .chat
                 .is_none_or(|chat| message.get_object_id("chatId").is_ok_and(|id| id == chat))
-            && message.get_datetime("deletedAt").is_err()
-            && fold(message.get_str("content").unwrap_or_default()).contains(&self.needle)
+                || fault!(SearchEverywhere))
+            && (message.get_datetime("deletedAt").is_err() || fault!(DeletedInSearch))
+            && fold(message.get_str("content").unwrap_or_default()).contains(needle)
     }
 }
 
 /// The query for what is not indexed of a user.
 pub(super) fn fresh(user: ObjectId, chat: Option<ObjectId>, below: i64) -> Document {
+    // The index knows no message without its users: all are read.
+    if fault!(SearchEverywhere) {
+        return doc! {"order": {"$lt": below}};
+    }
     within(doc! {"fresh": user, "order": {"$lt": below}}, chat)
 }
 
@@ -173,7 +183,11 @@ pub(super) async fn messages(
     let query = Query {
         user,
         chat: only,
-        needle: fold(query),
+        needle: if fault!(SearchInCase) {
+            query.to_owned()
+        } else {
+            fold(query)
+        },
         below,
         wanted: limit + 1,
     };

@@ -69,14 +69,16 @@ impl SessionStore for MongoStore {
             // Whoever comes second finds another number or no session: one document changes at once or not at all.
             let mut seen = doc! {"_id": id, "generation": i64::from(generation)};
             seen.insert("refreshNumber", i64::from(session.refresh_number));
-            if session.refresh_number == number {
+            if session.refresh_number == number || fault!(RefreshReusable) {
                 let spend = doc! {"$inc": {"refreshNumber": 1}, "$set": {"expiresAt": row::date(expires_at)}};
                 let spent = self.db.call(self.db.sessions.update_one(seen, spend)).await?;
                 if spent.matched_count == 1 {
                     session.refresh_number += 1;
                     return Ok(RotateOutcome::Rotated(session));
                 }
-            } else if self.db.call(self.db.sessions.delete_one(seen)).await?.deleted_count == 1 {
+            } else if fault!(ReuseKeepsSession)
+                || self.db.call(self.db.sessions.delete_one(seen)).await?.deleted_count == 1
+            {
                 return Ok(RotateOutcome::Reused { user: session.user });
             }
         }
@@ -115,7 +117,10 @@ impl SessionStore for MongoStore {
                     let Some(before) = db.sessions.find_one_and_update(kept, raise).session(&mut *tx).await? else {
                         return Ok(Step::Abort(None));
                     };
-                    let others = doc! {"user": user_id, "_id": {"$ne": &keep}};
+                    let mut others = doc! {"user": user_id, "_id": {"$ne": &keep}};
+                    if fault!(PasswordKeepsOthers) {
+                        others = doc! {"_id": {"$in": []}};
+                    }
                     let mut cursor = db.sessions.find(others.clone()).session(&mut *tx).await?;
                     let found: Vec<Document> = cursor.stream(&mut *tx).try_collect().await?;
                     db.sessions.delete_many(others).session(&mut *tx).await?;

@@ -40,7 +40,11 @@ pub(super) fn grams(key: &str) -> Vec<String> {
 #[async_trait]
 impl UserStore for MongoStore {
     async fn create_user(&self, user: NewUser) -> StoreResult<CreateOutcome> {
-        let name_key = key(&user.username);
+        let name_key = if fault!(NamesInCase) {
+            user.username.clone()
+        } else {
+            key(&user.username)
+        };
         let id = row::own_id(&user.id)?;
         let document = doc! {
             "_id": id, "username": &user.username, "usernameGrams": grams(&name_key), "usernameKey": name_key,
@@ -81,7 +85,11 @@ impl UserStore for MongoStore {
 
     async fn credentials(&self, identifier: &str) -> StoreResult<Option<(UserRecord, PasswordHash)>> {
         // A username never holds an @ and an email always does, so at most one of the two can match.
-        let folded = key(identifier);
+        let folded = if fault!(NamesInCase) && !identifier.contains('@') {
+            identifier.to_owned()
+        } else {
+            key(identifier)
+        };
         let field = if folded.contains('@') { "email" } else { "usernameKey" };
         credentials(&self.db, doc! {field: folded}).await
     }
@@ -185,7 +193,11 @@ pub(super) fn beginning(query: &str, after: &str) -> Document {
 /// Active users whose name contains it; `gram` is the part of it that the index is asked for.
 pub(super) fn containing(query: &str, gram: &str, after: &str) -> Document {
     let contains = doc! {"$gte": [{"$indexOfCP": ["$usernameKey", {"$literal": query}]}, 0]};
-    doc! {"usernameGrams": gram, "usernameKey": {"$gt": after}, "isActive": true, "$expr": contains}
+    let mut filter = doc! {"usernameGrams": gram, "usernameKey": {"$gt": after}, "isActive": true, "$expr": contains};
+    if fault!(InactiveFound) {
+        filter.remove("isActive");
+    }
+    filter
 }
 
 /// The part of the query that the fewest names have; `None` when it is too short to have parts.
