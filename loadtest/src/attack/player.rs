@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 use chat_client::realtime::{Connection, Events, Incoming};
 use chat_protocol::{ChatId, MessageId};
 use rand::rngs::Xoshiro256PlusPlus;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use super::stage::{Book, Stage};
 use crate::cast::Device;
@@ -50,8 +51,8 @@ pub(crate) struct Player {
     read_early: HashMap<MessageId, Instant>,
     /// The last place of each conversation that this device knows of, by peer.
     known: HashMap<usize, u64>,
-    reports: mpsc::UnboundedSender<Report>,
-    reported: mpsc::UnboundedReceiver<Report>,
+    /// What is under way beside the connection, and ends with the device.
+    beside: JoinSet<Report>,
     samples: Vec<Sample>,
     tally: Tally,
     foreign: u64,
@@ -145,7 +146,6 @@ impl Player {
                 .get(place)
                 .map(|stream| (stream.id, (place, Inbox::new(stream.id))))
         });
-        let (reports, reported) = mpsc::unbounded_channel();
         let mut turns = stage.arrivals(role.share);
         let next = turns.as_mut().and_then(Iterator::next);
         if next.is_some() {
@@ -166,8 +166,7 @@ impl Player {
             unread: HashMap::new(),
             read_early: HashMap::new(),
             known: stage.bases_of(&role),
-            reports,
-            reported,
+            beside: JoinSet::new(),
             samples: Vec::new(),
             tally: Tally::default(),
             foreign: 0,
@@ -206,7 +205,7 @@ impl Player {
                 _ = self.stop.changed() => Came::Stop,
                 () = self.alarm.rings() => Came::Turn,
                 count = hear(&mut self.link, &mut batch) => Came::Events(count),
-                Some(report) = self.reported.recv() => Came::Report(report),
+                Some(Ok(report)) = self.beside.join_next() => Came::Report(report),
                 () = &mut until => Came::Pause,
             };
             match came {

@@ -226,14 +226,12 @@ impl Player {
         let (Some(rest), Some(person)) = (self.stage.rest(self.number).cloned(), self.person().cloned()) else {
             return;
         };
-        let reports = self.reports.clone();
         self.under_way(1);
         let calling = call(rest, person);
-        tokio::spawn(async move {
+        self.beside.spawn(async move {
             let error = calling.await.err().map(|error| error.code());
             let at = Instant::now();
-            // Nobody listens any more when the run is over.
-            let _ = reports.send(Report::Done { kind, due, at, error });
+            Report::Done { kind, due, at, error }
         });
     }
 
@@ -272,20 +270,19 @@ impl Player {
     }
 
     pub(super) fn connect_again(&mut self, after: Duration) {
-        let (stage, number, role, reports) = (self.stage.clone(), self.number, self.role.clone(), self.reports.clone());
+        let (stage, number, role) = (self.stage.clone(), self.number, self.role.clone());
         self.under_way(1);
-        tokio::spawn(async move {
+        self.beside.spawn(async move {
             tokio::time::sleep(after).await;
             let began = Instant::now();
-            let report = match connect(&stage, number, &role).await {
+            match connect(&stage, number, &role).await {
                 Ok(link) => Report::Connected {
                     link: Box::new(link),
                     began,
                     at: Instant::now(),
                 },
                 Err(error) => Report::NotConnected { error },
-            };
-            let _ = reports.send(report);
+            }
         });
     }
 
@@ -308,9 +305,8 @@ impl Player {
                 continue;
             };
             let after = self.known.get(&peer).copied().unwrap_or(0);
-            let reports = self.reports.clone();
             self.under_way(1);
-            tokio::spawn(async move {
+            self.beside.spawn(async move {
                 tokio::time::sleep(delay).await;
                 let fetched = rest.history_after(&me.token, &other, after).await;
                 let at = Instant::now();
@@ -319,13 +315,13 @@ impl Player {
                 let messages = messages
                     .map(|message| (message.seq.unwrap_or(0), message.content))
                     .collect();
-                let _ = reports.send(Report::CaughtUp {
+                Report::CaughtUp {
                     peer,
                     messages,
                     since,
                     at,
                     error,
-                });
+                }
             });
         }
     }

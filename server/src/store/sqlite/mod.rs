@@ -30,6 +30,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chat_protocol::Timestamp;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode};
 
 use self::indexer::Indexer;
@@ -194,6 +195,9 @@ fn open(dir: &Path, database: Database) -> StoreResult<Connection> {
 /// What every connection has.
 fn tune(db: &Connection) -> StoreResult<()> {
     db.set_prepared_statement_cache_capacity(64);
+    // Or every new value bound to a query of a table with a partial index has it planned anew.
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
+        .map_err(failure)?;
     db.busy_timeout(Duration::from_secs(5)).map_err(failure)?;
     db.pragma_update(None, "cache_size", -16_384).map_err(failure)?;
     db.pragma_update(None, "temp_store", "MEMORY").map_err(failure)
