@@ -179,7 +179,7 @@ async fn a_message_is_the_same_everywhere(w: World) -> Outcome {
             }
             in_lists(&w, &bob, &ann, &edited).await?;
             if by_socket {
-                ann.delete(&path).await?;
+                ann.delete(&path).await?.succeeded()?;
                 let tombstone = bob.conversation(&ann, "?limit=1").await?.body["items"][0].clone();
                 for device in [&a1, &b1] {
                     let event = w

@@ -164,10 +164,11 @@ async fn every_event_over_polling(w: World) -> Outcome {
     })
     .await?;
     bob.post("/api/messages/mark-read", &json!({"messageIds": [message["id"]]}))
-        .await?;
+        .await?
+        .succeeded()?;
     let path = format!("/api/messages/{}", message["id"].as_str().unwrap_or_default());
-    ann.put(&path, &json!({"content": "edited"})).await?;
-    ann.delete(&path).await?;
+    ann.put(&path, &json!({"content": "edited"})).await?.succeeded()?;
+    ann.delete(&path).await?.succeeded()?;
     for device in [&watcher, &a1] {
         for event in ["message_read", "message_edited", "message_deleted"] {
             w.arrives(requirement, device, event, |_| true).await?;

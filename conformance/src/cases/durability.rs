@@ -46,11 +46,15 @@ async fn every_change_survives_a_crash(w: World) -> Outcome {
     let once = json!({"to": bob.id, "content": "once", "clientMessageId": "c-1"});
     let first = ann.post("/api/messages/send", &once).await?;
     bob.post("/api/messages/mark-read", &json!({"messageIds": [id(0), id(1)]}))
-        .await?;
+        .await?
+        .succeeded()?;
     ann.put(&format!("/api/messages/{}", id(2)), &json!({"content": "edited"}))
-        .await?;
-    ann.delete(&format!("/api/messages/{}", id(3))).await?;
-    ann.put("/api/auth/profile", &json!({"bio": "of ann"})).await?;
+        .await?
+        .succeeded()?;
+    ann.delete(&format!("/api/messages/{}", id(3))).await?.succeeded()?;
+    ann.put("/api/auth/profile", &json!({"bio": "of ann"}))
+        .await?
+        .succeeded()?;
     let device = bob.device().await?;
     device
         .ask(
@@ -64,11 +68,11 @@ async fn every_change_survives_a_crash(w: World) -> Outcome {
         .json(&json!({"refreshToken": rotated.refresh}))
         .send()
         .await?;
-    gone.request("POST", "/api/auth/logout").send().await?;
+    gone.request("POST", "/api/auth/logout").send().await?.succeeded()?;
     let eve = w.user_at(&server.base, "eve").await?;
     let change =
         json!({"currentPassword": PASSWORD, "newPassword": "another password", "confirmPassword": "another password"});
-    eve.put("/api/auth/change-password", &change).await?;
+    eve.put("/api/auth/change-password", &change).await?.succeeded()?;
     let before = [everything(&ann, &bob).await?, everything(&bob, &ann).await?];
 
     let server = server.crash_and_restart().await.map_err(inconclusive)?;

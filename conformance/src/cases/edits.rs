@@ -27,7 +27,8 @@ async fn an_edit_keeps_its_place(w: World) -> Outcome {
     let (ann, bob, eve) = (w.user("ann").await?, w.user("bob").await?, w.user("eve").await?);
     let message = ann.must_send(&bob.id, "before").await?;
     bob.post("/api/messages/mark-read", &json!({"messageIds": [message["id"]]}))
-        .await?;
+        .await?
+        .succeeded()?;
     let (mine, theirs, stranger) = (ann.device().await?, bob.device().await?, eve.device().await?);
     let answer = ann.put(&path(&message), &json!({"content": "after"})).await?;
     w.success(&req::EDIT_SUCCESS_MESSAGE, &answer, 200, Some("MessageResponse"))?;
@@ -105,7 +106,7 @@ async fn edits_have_rights(w: World) -> Outcome {
         404,
         "MESSAGE_NOT_FOUND",
     );
-    ann.delete(&path(&message)).await?;
+    ann.delete(&path(&message)).await?.succeeded()?;
     for user in [&ann, &bob] {
         w.refused(
             &req::EDIT_MISSING_NOT_FOUND,

@@ -55,7 +55,8 @@ async fn a_conversation_comes_newest_first(w: World) -> Outcome {
     let sent = fill(&ann, &bob, 3).await?;
     bob.must_send(&ann.id, "answer").await?;
     ann.delete(&format!("/api/messages/{}", sent[1]["id"].as_str().unwrap_or_default()))
-        .await?;
+        .await?
+        .succeeded()?;
     let page = ann.conversation(&bob, "").await?;
     w.success(
         &req::CONVERSATION_ORDER_NEWEST_FIRST,
@@ -132,7 +133,8 @@ async fn catch_up_ascends(w: World) -> Outcome {
     let (ann, bob) = (w.user("ann").await?, w.user("bob").await?);
     let sent = fill(&ann, &bob, 7).await?;
     ann.delete(&format!("/api/messages/{}", sent[4]["id"].as_str().unwrap_or_default()))
-        .await?;
+        .await?
+        .succeeded()?;
     let first = bob.conversation(&ann, "?after=2&limit=3").await?;
     w.success(
         &req::CONVERSATION_AFTER_ASCENDING,
@@ -383,7 +385,8 @@ async fn the_list_of_chats(w: World) -> Outcome {
         theirs.items().len(),
     );
     eve.delete(&format!("/api/messages/{}", last["id"].as_str().unwrap_or_default()))
-        .await?;
+        .await?
+        .succeeded()?;
     let after = ann.get("/api/messages/chats").await?;
     w.equal(
         &req::DELETE_UNREAD_NOT_COUNTED,

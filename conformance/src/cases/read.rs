@@ -122,7 +122,8 @@ async fn a_chat_becomes_read(w: World) -> Outcome {
     let (a1, b1) = (ann.device().await?, bob.device().await?);
     bob.must_send(&ann.id, "mine").await?;
     ann.delete(&format!("/api/messages/{}", gone["id"].as_str().unwrap_or_default()))
-        .await?;
+        .await?
+        .succeeded()?;
     let answer = bob.post(MARK, &json!({"chatId": chat})).await?;
     w.success(&req::READ_CHAT_UPDATED, &answer, 200, Some("MarkReadResponse"))?;
     w.equal(&req::READ_CHAT_UPDATED, "updated", 3, answer.body["updated"].clone());

@@ -118,7 +118,7 @@ async fn changes_are_seen_by_both_and_told_to_nobody_else(w: World) -> Outcome {
             seen,
         );
     }
-    ann.delete(&path(&message)).await?;
+    ann.delete(&path(&message)).await?.succeeded()?;
     // Who claims the extension has told both by now; who does not has told nobody.
     for device in [&a1, &b1] {
         device
@@ -165,7 +165,7 @@ async fn receipts_are_told_to_nobody_else(w: World) -> Outcome {
     .await?;
     // One that was deleted before it was read.
     let gone = ann.must_send(&bob.id, "never read").await?;
-    ann.delete(&path(&gone)).await?;
+    ann.delete(&path(&gone)).await?.succeeded()?;
     b1.ask(
         "read_receipt",
         json!({"messageId": gone["id"], "chatId": gone["chatId"]}),
@@ -195,7 +195,7 @@ async fn a_deleted_message_is_shown_nowhere(w: World) -> Outcome {
     let first = ann.must_send(&bob.id, "stays").await?;
     let secret = "zanzibar quartz";
     let gone = ann.must_send(&bob.id, secret).await?;
-    ann.delete(&path(&gone)).await?;
+    ann.delete(&path(&gone)).await?.succeeded()?;
     let requirement = &req::DELETE_SUCCESS_CONTENT_GONE;
     for (one, other) in [(&ann, &bob), (&bob, &ann)] {
         for place in [
@@ -309,10 +309,12 @@ async fn a_token_in_the_address_is_no_token(w: World) -> Outcome {
         };
         let session = format!("{base}&sid={sid}");
         let post = |packets: &'static str| w.request("POST", &session).raw(packets).send();
-        post("40").await?;
+        post("40").await?.succeeded()?;
         let mut came = read_until(&w, &session, &["40{", "44{"]).await?;
         if came.contains("40{") {
-            post("421[\"update_status\",{\"status\":\"busy\"}]").await?;
+            post("421[\"update_status\",{\"status\":\"busy\"}]")
+                .await?
+                .succeeded()?;
             // The answer to the event is the fence: whatever the address did has come by then.
             came += &read_until(&w, &session, &["431["]).await?;
         }

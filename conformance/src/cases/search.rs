@@ -166,7 +166,9 @@ async fn search_follows_edits_and_deletes(w: World) -> Outcome {
     let (ann, bob) = (w.user("ann").await?, w.user("bob").await?);
     let message = ann.must_send(&bob.id, "first wording").await?;
     let path = format!("/api/messages/{}", message["id"].as_str().unwrap_or_default());
-    ann.put(&path, &json!({"content": "second phrasing"})).await?;
+    ann.put(&path, &json!({"content": "second phrasing"}))
+        .await?
+        .succeeded()?;
     w.equal(
         &req::SEARCH_MATCH_AT_ONCE,
         "the new content",
@@ -179,7 +181,7 @@ async fn search_follows_edits_and_deletes(w: World) -> Outcome {
         0,
         find(&bob, "wording", "").await?.items().len(),
     );
-    ann.delete(&path).await?;
+    ann.delete(&path).await?.succeeded()?;
     for user in [&ann, &bob] {
         w.equal(
             &req::SEARCH_SCOPE_NO_TOMBSTONES,

@@ -220,8 +220,10 @@ async fn nothing_arrives_before_authentication(w: World) -> Outcome {
     bobs.take("message_sent", |_| true).await;
     bobs.emit("authenticate", json!({"token": bob.access}));
     bobs.take("authenticated", |_| true).await;
-    ann.put(&path, &json!({"content": "still too early"})).await?;
-    ann.delete(&path).await?;
+    ann.put(&path, &json!({"content": "still too early"}))
+        .await?
+        .succeeded()?;
+    ann.delete(&path).await?.succeeded()?;
     // When the last of it has come to those whom it is for, all has been told.
     for event in ["new_message", "message_read", "user_status_changed", "typing_status"] {
         witness.take(event, |_| true).await;

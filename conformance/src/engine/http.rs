@@ -28,6 +28,7 @@ pub struct Request {
 }
 
 /// What came back.
+#[must_use = "a step that failed must not become a judgement of what comes after it: `.succeeded()?`"]
 #[derive(Debug, Clone)]
 pub struct Answer {
     pub status: u16,
@@ -343,6 +344,17 @@ pub fn operation(method: &Method, path: &str) -> Option<Operation> {
 }
 
 impl Answer {
+    /// A step before the judgement: when it was refused, nothing can be said of what comes after.
+    pub fn succeeded(&self) -> Result<(), Stop> {
+        match self.status {
+            200..300 => Ok(()),
+            status => Err(Stop::Inconclusive(format!(
+                "a request before the judgement was answered {status} {}",
+                self.code()
+            ))),
+        }
+    }
+
     /// Empty when it is not there.
     pub fn header(&self, name: &str) -> &str {
         self.headers

@@ -45,7 +45,7 @@ fn tampered(token: &str) -> String {
 
 async fn credentials(f: &Fixture) -> Result<Vec<Credential>, Stop> {
     let (gone, changed) = (f.ann.login().await?, f.ann.login().await?);
-    gone.request("POST", "/api/auth/logout").send().await?;
+    gone.request("POST", "/api/auth/logout").send().await?.succeeded()?;
     let body = json!({"currentPassword": PASSWORD, "newPassword": PASSWORD, "confirmPassword": PASSWORD});
     // Ends the fixture's own session too, so that it is the one that goes on.
     let renewed = f.ann.put("/api/auth/change-password", &body).await?;

@@ -29,8 +29,8 @@ async fn every_call_over_its_limit(w: World) -> Outcome {
     // Two registrations use up the calls at the door, two messages some of the quota of each.
     let f = Fixture::at(&w, &server.base).await?;
     for _ in 0..6 {
-        f.ann.get("/api/auth/profile").await?;
-        w.request_to(&server.base, "GET", "/api/auth/profile").send().await?;
+        let _ = f.ann.get("/api/auth/profile").await?;
+        let _ = w.request_to(&server.base, "GET", "/api/auth/profile").send().await?;
     }
     for operation in Operation::ALL.iter().copied() {
         let requirement = match needs_token(operation) {
@@ -125,7 +125,7 @@ async fn paths_and_methods_over_the_limit(w: World) -> Outcome {
     for operation in Operation::ALL.iter().copied() {
         let path = operation.path().replace("{id}", "x1").replace("{userId}", "x1");
         for _ in 0..2 {
-            w.request_to(&server.base, operation.method(), &path).send().await?;
+            let _ = w.request_to(&server.base, operation.method(), &path).send().await?;
         }
         let method = w.request_to(&server.base, "PATCH", &path).send().await?;
         w.refused(

@@ -10,15 +10,12 @@ use mongodb::bson::{Bson, Document, doc};
 use mongodb::options::ReturnDocument;
 
 use super::counters::unread_field;
-use super::transaction::Step;
+use super::transaction::{Pauses, Step};
 use super::{Db, MongoStore, chats, row, search};
 use crate::store::{
     ChatRecord, Deleted, EditOutcome, HistoryRange, MessageStore, NewMessage, Position, ReadOutcome, ReadScope,
     SendDone, Slice, StoreError, StoreResult,
 };
-
-/// A message is counted once we have asked for it; so often is more than enough.
-const TRIES: usize = 20;
 
 #[async_trait]
 impl MessageStore for MongoStore {
@@ -112,7 +109,8 @@ impl MessageStore for MongoStore {
         let (Some(id), Some(editor)) = (row::object_id(id), row::object_id(editor)) else {
             return Ok(EditOutcome::NotFound);
         };
-        for _ in 0..TRIES {
+        let mut pauses = Pauses::new();
+        loop {
             match delete(&self.db, id, editor).await? {
                 Ok(outcome) => {
                     self.indexer.wake();
@@ -120,8 +118,10 @@ impl MessageStore for MongoStore {
                 }
                 Err(newest) => self.counters.reach(newest).await?,
             }
+            if !pauses.wait().await {
+                return Err(StoreError::Unavailable("a message was not counted in time".into()));
+            }
         }
-        Err(StoreError::Unavailable("a message was not counted in time".into()))
     }
 
     async fn mark_read(&self, reader: &UserId, scope: ReadScope<'_>) -> StoreResult<ReadOutcome> {

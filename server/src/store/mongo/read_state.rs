@@ -10,12 +10,9 @@ use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Bson, Document, doc};
 
 use super::counters::{Counters, count_on, unread_field};
-use super::transaction::{Step, Trouble, Worked};
+use super::transaction::{Pauses, Step, Trouble, Worked};
 use super::{Db, chats, row};
 use crate::store::{ReadMark, ReadOutcome, ReadScope, StoreError, StoreResult};
-
-/// Messages that are counted by others while we mark them are few; so often is enough.
-const TRIES: usize = 20;
 
 /// Who marks what.
 #[derive(Debug, Clone)]
@@ -89,7 +86,8 @@ fn each_once(ids: &[MessageId]) -> Option<Vec<ObjectId>> {
 pub(super) async fn mark(db: &Db, counters: &Counters, requests: Arc<[Request]>) -> StoreResult<Vec<ReadOutcome>> {
     // What this node counts meanwhile would be in the way of the transaction.
     let _still = counters.flush_and_hold().await?;
-    for _ in 0..TRIES {
+    let mut pauses = Pauses::new();
+    loop {
         let (inner, requests) = (db.clone(), requests.clone());
         let marked = db
             .transact(move |tx| {
@@ -101,8 +99,10 @@ pub(super) async fn mark(db: &Db, counters: &Counters, requests: Arc<[Request]>)
             Marked::Done(outcomes) => return Ok(outcomes),
             Marked::NotCounted(newest) => counters.reach(newest).await?,
         }
+        if !pauses.wait().await {
+            return Err(StoreError::Unavailable("messages were not counted in time".into()));
+        }
     }
-    Err(StoreError::Unavailable("messages were not counted in time".into()))
 }
 
 async fn run(db: &Db, tx: &mut ClientSession, requests: &[Request]) -> Worked<Marked> {

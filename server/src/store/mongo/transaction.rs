@@ -42,6 +42,37 @@ impl From<StoreError> for Trouble {
 
 pub(super) type Worked<T> = Result<Step<T>, Trouble>;
 
+/// Between tries of something that others are in the way of: short ones first, and for as long as anybody may wait.
+///
+/// A count of tries would be over within milliseconds, and a transaction sees what others wrote only when nothing older is
+/// still being written, which takes longer on a busy machine.
+pub(super) struct Pauses {
+    next: Duration,
+    until: Instant,
+}
+
+impl Pauses {
+    const FIRST: Duration = Duration::from_millis(1);
+    const LONGEST: Duration = Duration::from_millis(100);
+
+    pub(super) fn new() -> Self {
+        Self {
+            next: Self::FIRST,
+            until: Instant::now() + LIMIT,
+        }
+    }
+
+    /// Whether there is time for another try, which is then due.
+    pub(super) async fn wait(&mut self) -> bool {
+        if Instant::now() + self.next >= self.until {
+            return false;
+        }
+        sleep(self.next).await;
+        self.next = (self.next * 2).min(Self::LONGEST);
+        true
+    }
+}
+
 impl Db {
     /// Runs the work in a transaction, again when another transaction was in its way.
     pub(super) async fn transact<T, W>(&self, mut work: W) -> StoreResult<T>
@@ -50,20 +81,17 @@ impl Db {
         W: for<'s> FnMut(&'s mut ClientSession) -> BoxFuture<'s, Worked<T>> + Send,
     {
         self.open()?;
-        let deadline = Instant::now() + LIMIT;
+        let mut pauses = Pauses::new();
         let late = || StoreError::Unavailable("MongoDB did not finish a transaction in time".into());
-        let mut pause = Duration::from_millis(1);
         loop {
-            let attempt = timeout_at(deadline, self.attempt(&mut work)).await;
+            let attempt = timeout_at(pauses.until, self.attempt(&mut work)).await;
             match attempt.map_err(|_| late())? {
                 Ok(done) => return Ok(done),
                 Err(Trouble::Store(error)) => return Err(error),
                 Err(Trouble::Driver(error)) if error.contains_label(TRANSIENT_TRANSACTION_ERROR) => {
-                    if Instant::now() + pause >= deadline {
+                    if !pauses.wait().await {
                         return Err(failure(error));
                     }
-                    sleep(pause).await;
-                    pause = (pause * 2).min(Duration::from_millis(100));
                 }
                 Err(Trouble::Driver(error)) => return Err(failure(error)),
             }

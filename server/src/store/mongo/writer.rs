@@ -69,7 +69,13 @@ impl Writer {
         }
     }
 
-    pub(super) async fn submit(&self, message: NewMessage, done: SendDone) -> StoreResult<()> {
+    pub(super) async fn submit(&self, mut message: NewMessage, done: SendDone) -> StoreResult<()> {
+        if fault!(LostIdempotency) {
+            message.client_message_id = None;
+        }
+        if fault!(ContentTrimmed) {
+            message.content = message.content.trim().to_owned();
+        }
         let closed = || StoreError::Unavailable("the store is closed".into());
         let queue = self.queue.read().unwrap_or_else(PoisonError::into_inner).clone();
         let deadline = Instant::now() + ANSWER_WITHIN;
