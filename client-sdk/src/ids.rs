@@ -1,10 +1,20 @@
 //! Ids that the client makes.
 
-use chat_protocol::ClientMessageId;
+use chat_protocol::{ClientMessageId, Timestamp};
 
-/// 128 bits of chance: no two are ever the same.
+const DIGITS: &[u8; 16] = b"0123456789abcdef";
+
+/// Milliseconds since 1970 in 48 bits, then 80 bits of chance: no two are ever the same, and those of one time lie together in a
+/// server's index, however many it has.
 pub(crate) fn new_client_message_id() -> ClientMessageId {
-    match format!("{:032x}", rand::random::<u128>()).parse() {
+    let [_, _, millis @ ..] = Timestamp::now().as_millis().to_be_bytes();
+    let chance: [u8; 10] = rand::random();
+    let mut text = String::with_capacity(32);
+    for byte in millis.into_iter().chain(chance) {
+        text.push(char::from(DIGITS[usize::from(byte >> 4)]));
+        text.push(char::from(DIGITS[usize::from(byte & 0xf)]));
+    }
+    match text.parse() {
         Ok(id) => id,
         Err(_) => unreachable!("32 hexadecimal digits are an id"),
     }
@@ -19,5 +29,13 @@ mod tests {
         let (one, two) = (new_client_message_id(), new_client_message_id());
         assert_ne!(one, two);
         assert_eq!(one.as_str().len(), 32);
+    }
+
+    #[test]
+    fn they_begin_with_the_time() {
+        let before = Timestamp::now().as_millis();
+        let id = new_client_message_id();
+        let said = i64::from_str_radix(&id.as_str()[..12], 16).unwrap();
+        assert!((before..=Timestamp::now().as_millis()).contains(&said), "{said}");
     }
 }
