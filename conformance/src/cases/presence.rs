@@ -160,12 +160,8 @@ async fn a_status_is_told(w: World) -> Outcome {
                 .await?;
             w.equal(&req::PRESENCE_STATUS_CHANGED, "status", chosen, event["status"].clone());
         }
-        w.equal(
-            &req::PRESENCE_STATUS_VISIBLE,
-            "status",
-            chosen,
-            status(&bob, &ann).await?["status"].clone(),
-        );
+        let shown = super::status_when(&w, &bob, &ann, |shown| shown["status"] == chosen).await?;
+        w.equal(&req::PRESENCE_STATUS_VISIBLE, "status", chosen, shown["status"].clone());
     }
     let shown = bob.get(&format!("/api/users/{}", ann.id)).await?;
     w.equal(

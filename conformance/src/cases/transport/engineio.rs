@@ -18,6 +18,9 @@ cases!("transport packets":
     a_close_packet_ends_the_session for Transport [TRANSPORT_CLOSE_BY_CLIENT],
 );
 
+/// How often two polls are tried that are to meet.
+const SECOND_POLLS: usize = 3;
+
 async fn one_post_carries_several_packets(w: World) -> Outcome {
     let (ann, bob) = (w.user("ann").await?, w.user("bob").await?);
     let mut polling = Polling::of(&w, &ann).await?;
@@ -120,16 +123,26 @@ async fn frames_that_are_no_packets(w: World) -> Outcome {
 
 async fn one_poll_at_a_time(w: World) -> Outcome {
     let ann = w.user("ann").await?;
-    let polling = Polling::of(&w, &ann).await?;
-    let (first, second) = tokio::join!(polling.get(), polling.get());
-    let refused = [first.0, second.0].iter().filter(|status| **status == 400).count();
     let requirement = &req::TRANSPORT_POLLING_SECOND_POLL;
-    w.check(
-        requirement,
-        refused >= 1,
-        "one of the two refused",
-        format!("{} and {}", first.0, second.0),
-    );
+    let mut polling = Polling::of(&w, &ann).await?;
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let (first, second) = tokio::join!(polling.get(), polling.get());
+        let statuses = [first.0, second.0];
+        // One of them was answered by something that waited, such as a PING, before the other came, which then waited alone.
+        if statuses.contains(&200) && statuses.contains(&0) && tries < SECOND_POLLS {
+            polling = Polling::of(&w, &ann).await?;
+            continue;
+        }
+        w.check(
+            requirement,
+            statuses.contains(&400),
+            "one of the two refused",
+            format!("{} and {}", first.0, second.0),
+        );
+        break;
+    }
     let (status, _) = polling.get().await;
     w.check(requirement, status == 400, "a session that is over", status);
     Ok(())
