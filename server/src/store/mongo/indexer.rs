@@ -13,7 +13,6 @@ use futures_util::TryStreamExt as _;
 use futures_util::stream::TryChunksError;
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Bson, Document, doc};
-use mongodb::options::Acknowledgment;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -258,9 +257,7 @@ impl Work {
         }
         for some in search::entries(new.into_iter().chain(changed))?.chunks(ENTRIES) {
             let began = Instant::now();
-            // Needs no journal of its own: the marks go later in the same log, so when they are gone, these are there.
-            let insert = db.search.insert_many(some).ordered(false);
-            db.call(insert.write_concern(Acknowledgment::Nodes(1).into())).await?;
+            db.call(db.search.insert_many(some).ordered(false)).await?;
             self.rest(began, urgent).await;
         }
         // The mark also says that a message may not be counted: it goes only afterwards.
