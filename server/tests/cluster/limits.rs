@@ -89,13 +89,17 @@ async fn events_at_both_nodes_are_one_count() {
         config.socket_limit = LimitConfig { max, window: WINDOW };
     })
     .await;
-    let ann = one.person("ann").await;
+    let (ann, bob) = (one.person("ann").await, two.person("bob").await);
+    let mut bobs = bob.device().await;
     let (mut here, mut there) = (ann.greeted().await, ann.at(&two).greeted().await);
     for _ in 0..max {
         assert_eq!(here.refused("no_such_event", json!({})).await, "UNKNOWN_EVENT");
     }
     assert_eq!(here.refused("no_such_event", json!({})).await, "RATE_LIMITED");
-    // The other node may not have heard of the last ones yet.
+    // What a node tells has one order: with this message, the other one has heard of all that was reported.
+    ann.say(&bob, "fence").await;
+    bobs.event("new_message").await;
+    // It may not have been told of the last ones yet.
     let mut more = 0;
     while there.refused("no_such_event", json!({})).await == "UNKNOWN_EVENT" {
         more += 1;

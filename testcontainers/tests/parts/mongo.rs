@@ -8,7 +8,7 @@ use mongodb::{Client, Collection};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::stamp::{on_every_backend, refused};
+use crate::stamp::{logged, on_every_backend, refused};
 
 on_every_backend!(
     ready_means_that_a_majority_write_is_acknowledged_at_once,
@@ -46,7 +46,7 @@ async fn ready_means_that_a_majority_write_is_acknowledged_at_once(backend: Back
         .filter(|name| !["admin", "config", "local"].contains(&name.as_str()))
         .collect();
     assert_eq!(others.len(), 1, "{names:?}");
-    assert!(mongo.logs().await.unwrap().contains("Waiting for connections"));
+    logged(async || mongo.logs().await, "\"Waiting for connections\"", 1).await;
 }
 
 async fn it_can_do_transactions(backend: Backend) {
@@ -92,15 +92,7 @@ async fn killed_and_restarted_it_has_its_port_and_its_data(backend: Backend) {
         assert_eq!(found, 20 * round);
     }
     // Both lives are in the log.
-    assert_eq!(
-        mongo
-            .logs()
-            .await
-            .unwrap()
-            .matches("\"Waiting for connections\"")
-            .count(),
-        3
-    );
+    logged(async || mongo.logs().await, "\"Waiting for connections\"", 3).await;
 }
 
 async fn stopped_in_good_order_it_can_be_restarted(backend: Backend) {

@@ -6,7 +6,7 @@ use redis::aio::MultiplexedConnection;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::stamp::{on_every_backend, refused};
+use crate::stamp::{logged, on_every_backend, refused};
 
 on_every_backend!(
     paused_it_accepts_and_does_not_answer,
@@ -48,15 +48,7 @@ async fn killed_and_restarted_it_has_its_port_and_its_data(backend: Backend) {
         redis.restart().await.unwrap();
         assert_eq!(redis.address(), address);
     }
-    assert_eq!(
-        redis
-            .logs()
-            .await
-            .unwrap()
-            .matches("Ready to accept connections")
-            .count(),
-        4
-    );
+    logged(async || redis.logs().await, "Ready to accept connections", 4).await;
 }
 
 async fn stopped_in_good_order_it_can_be_restarted(backend: Backend) {

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use chat_testcontainers::{BACKENDS, Backend};
+use chat_testcontainers::{BACKENDS, Backend, Error};
 use tokio::net::TcpStream;
 
 /// No test takes longer, but for a start that fetches or builds.
@@ -55,4 +55,19 @@ pub(crate) async fn refused(address: SocketAddr) {
     };
     let within = Duration::from_secs(30);
     tokio::time::timeout(within, gone).await.expect("it is gone in the end");
+}
+
+/// Until the log has the text so many times: Docker's gets what was said a moment later.
+pub(crate) async fn logged(logs: impl AsyncFn() -> Result<String, Error>, text: &str, times: usize) {
+    let count = async || logs().await.unwrap().matches(text).count();
+    let said = async {
+        while count().await < times {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let within = Duration::from_secs(30);
+    tokio::time::timeout(within, said)
+        .await
+        .expect("it is in the log in the end");
+    assert_eq!(count().await, times, "{text}");
 }
