@@ -309,12 +309,11 @@ async fn a_token_in_the_address_is_no_token(w: World) -> Outcome {
         };
         let session = format!("{base}&sid={sid}");
         let post = |packets: &'static str| w.request("POST", &session).raw(packets).send();
-        post("40").await?.succeeded()?;
+        // A server may also refuse the packets themselves: what came says whether it let anybody in.
+        let _ = post("40").await?;
         let mut came = read_until(&w, &session, &["40{", "44{"]).await?;
         if came.contains("40{") {
-            post("421[\"update_status\",{\"status\":\"busy\"}]")
-                .await?
-                .succeeded()?;
+            let _ = post("421[\"update_status\",{\"status\":\"busy\"}]").await?;
             // The answer to the event is the fence: whatever the address did has come by then.
             came += &read_until(&w, &session, &["431["]).await?;
         }
