@@ -2,19 +2,11 @@
 
 use chat_protocol::{ClientMessageId, Timestamp};
 
-const DIGITS: &[u8; 16] = b"0123456789abcdef";
-
 /// Milliseconds since 1970 in 48 bits, then 80 bits of chance: no two are ever the same, and those of one time lie together in a
 /// server's index, however many it has.
 pub(crate) fn new_client_message_id() -> ClientMessageId {
-    let [_, _, millis @ ..] = Timestamp::now().as_millis().to_be_bytes();
-    let chance: [u8; 10] = rand::random();
-    let mut text = String::with_capacity(32);
-    for byte in millis.into_iter().chain(chance) {
-        text.push(char::from(DIGITS[usize::from(byte >> 4)]));
-        text.push(char::from(DIGITS[usize::from(byte & 0xf)]));
-    }
-    match text.parse() {
+    let millis = Timestamp::now().as_millis();
+    match format!("{millis:012x}{:020x}", rand::random::<u128>() >> 48).parse() {
         Ok(id) => id,
         Err(_) => unreachable!("32 hexadecimal digits are an id"),
     }

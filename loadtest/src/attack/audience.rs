@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::player::Player;
+use super::seat;
 use super::stage::Stage;
 
 /// Connects them one after another at this rate, once those who act are there; returns when the last is on its way.
@@ -44,11 +44,9 @@ async fn everybody_acting_is_there(stage: &Stage, acting: usize) -> bool {
 
 async fn sit(stage: Arc<Stage>, number: usize) {
     // Boxed, or the room that connecting takes is kept as long as the device sits.
-    let mut player = match Box::pin(Player::enter(&stage, number)).await {
-        Ok(player) => player,
-        Err(code) => return stage.note_failure(code),
+    let Ok(mut player) = Box::pin(seat(&stage, number)).await else {
+        return;
     };
-    stage.progress.seated.fetch_add(1, Ordering::Relaxed);
     while !player.has_left() {
         player.play().await;
         // The run's own record has them.

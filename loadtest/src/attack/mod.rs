@@ -231,22 +231,29 @@ async fn run_goose(
 
 type Acting<'r> = Pin<Box<dyn Future<Output = TransactionResult> + Send + 'r>>;
 
+/// Connects a device, and counts it as there or as failed. The error is the code of what went wrong.
+async fn seat(stage: &Arc<Stage>, number: usize) -> Result<Player, Box<str>> {
+    let entered = Player::enter(stage, number).await;
+    match &entered {
+        Ok(_) => drop(stage.progress.seated.fetch_add(1, Ordering::Relaxed)),
+        Err(code) => stage.note_failure(code.clone()),
+    }
+    entered
+}
+
 /// Connects a device and gives it to the user.
 fn enter(stage: Arc<Stage>) -> TransactionFunction {
     let next = Arc::new(AtomicUsize::new(0));
     Arc::new(move |user: &mut GooseUser| -> Acting<'_> {
         let (stage, number) = (stage.clone(), next.fetch_add(1, Ordering::Relaxed));
         Box::pin(async move {
-            let player = match Player::enter(&stage, number).await {
-                Ok(player) => player,
-                Err(code) => {
-                    stage.note_failure(code.clone());
-                    return Err(Box::new(TransactionError::Custom(code.into())));
+            match seat(&stage, number).await {
+                Ok(player) => {
+                    user.set_session_data(Seat(Arc::new(Mutex::new(Some(player)))));
+                    Ok(())
                 }
-            };
-            user.set_session_data(Seat(Arc::new(Mutex::new(Some(player)))));
-            stage.progress.seated.fetch_add(1, Ordering::Relaxed);
-            Ok(())
+                Err(code) => Err(Box::new(TransactionError::Custom(code.into()))),
+            }
         })
     })
 }

@@ -29,9 +29,8 @@ const GATHER: Duration = Duration::from_millis(300);
 const SWEEP: Duration = Duration::from_secs(15);
 /// After a failure.
 const RETRY: Duration = Duration::from_secs(1);
-/// Entries of the index that are written at once, and messages whose marks are taken away at once: while either is done, a
-/// processor of the database does nothing else.
-const ENTRIES: usize = 1;
+/// Messages whose marks are taken away at once: while it is done, a processor of the database does nothing else. The same holds
+/// for an entry of the index, so these are written one by one.
 const UNMARKED: usize = 50;
 /// Between two pieces of work we rest so many times as long as it took, so that messages come first: a burst is written before it
 /// is indexed.
@@ -255,9 +254,9 @@ impl Work {
                 }
             }
         }
-        for some in search::entries(new.into_iter().chain(changed))?.chunks(ENTRIES) {
+        for entry in search::entries(new.into_iter().chain(changed))? {
             let began = Instant::now();
-            db.call(db.search.insert_many(some).ordered(false)).await?;
+            db.call(db.search.insert_one(entry)).await?;
             self.rest(began, urgent).await;
         }
         // The mark also says that a message may not be counted: it goes only afterwards.
