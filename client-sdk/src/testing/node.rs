@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chat_server::app::App;
-use chat_server::config::{Config, CorsConfig, Environment, LimitConfig, LogLevel, RedisConfig, Secret, TokenConfig};
+use chat_server::config::{Config, LimitConfig, RedisConfig, Secret, TokenConfig};
 use chat_server::metrics::StoreMetrics;
 use chat_server::serve::{Listeners, serve};
 use chat_server::store::Store;
@@ -114,29 +114,20 @@ fn config(choices: &Choices, dir: &Path) -> Config {
         lifetime,
     };
     let refresh_lifetime = Duration::from_secs(7 * 24 * 3600);
+    let access = token("signs access tokens of a server for tests", choices.access_lifetime);
+    let refresh = token("signs refresh tokens of a server for tests", refresh_lifetime);
     Config {
-        listen: SocketAddr::from(([127, 0, 0, 1], 0)),
-        environment: Environment::Test,
-        data_dir: dir.to_owned(),
         mongodb_uri: choices.mongodb.clone().map(Secret),
         redis: choices.redis.clone().map(|(url, prefix)| RedisConfig {
             url: Secret(url),
             prefix,
         }),
-        access: token("signs access tokens of a server for tests", choices.access_lifetime),
-        refresh: token("signs refresh tokens of a server for tests", refresh_lifetime),
         request_limit: limit(choices.request_limit),
         auth_limit: limit(choices.login_limit),
         socket_limit: LimitConfig {
             max: choices.event_limit,
             window: Duration::from_secs(10),
         },
-        authenticate_within: Duration::from_secs(10),
-        trusted_proxies: Vec::new(),
-        cors: CorsConfig::Any,
-        metrics_addr: None,
-        metrics_token: None,
-        log_level: LogLevel::Error,
-        log_dir: None,
+        ..Config::embedded(dir, access, refresh)
     }
 }

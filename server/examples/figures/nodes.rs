@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chat_server::app::App;
-use chat_server::config::{Config, CorsConfig, Environment, LimitConfig, LogLevel, RedisConfig, Secret, TokenConfig};
+use chat_server::config::{Config, LogLevel, RedisConfig, Secret, TokenConfig};
 use chat_server::metrics::StoreMetrics;
 use chat_server::serve::{Listeners, serve};
 use chat_server::store::Store;
@@ -117,34 +117,18 @@ async fn paced(here: &str, there: &str, users: &[User]) -> Vec<Duration> {
 }
 
 fn config(redis: &str, data: &std::path::Path) -> Config {
-    let off = LimitConfig {
-        max: 0,
-        window: Duration::from_secs(900),
-    };
     let token = |secret: &str| TokenConfig {
         secret: Secret(secret.into()),
         lifetime: Duration::from_secs(7200),
     };
+    let access = token("signs the access tokens of these figures");
+    let refresh = token("signs the refresh tokens of these figures");
     Config {
-        listen: "127.0.0.1:0".parse().expect("an address"),
-        environment: Environment::Test,
-        data_dir: data.to_owned(),
-        mongodb_uri: None,
         redis: Some(RedisConfig {
             url: Secret(redis.into()),
             prefix: "figures".into(),
         }),
-        access: token("signs the access tokens of these figures"),
-        refresh: token("signs the refresh tokens of these figures"),
-        request_limit: off,
-        auth_limit: off,
-        socket_limit: off,
-        authenticate_within: Duration::from_secs(10),
-        trusted_proxies: Vec::new(),
-        cors: CorsConfig::Any,
-        metrics_addr: None,
-        metrics_token: None,
         log_level: LogLevel::Warn,
-        log_dir: None,
+        ..Config::embedded(data, access, refresh)
     }
 }

@@ -12,7 +12,7 @@ mod sources;
 mod variables;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -58,6 +58,39 @@ pub struct Config {
     pub log_level: LogLevel,
     /// `LOG_DIR`: daily files beside standard error.
     pub log_dir: Option<PathBuf>,
+}
+
+impl Config {
+    /// For a server within another program, such as a test: on a free port of this machine alone, everything in this directory, no
+    /// limits, errors logged and nothing else.
+    pub fn embedded(data_dir: &Path, access: TokenConfig, refresh: TokenConfig) -> Self {
+        let off = LimitConfig {
+            max: 0,
+            window: Duration::from_secs(900),
+        };
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            environment: Environment::Test,
+            data_dir: data_dir.to_owned(),
+            mongodb_uri: None,
+            redis: None,
+            access,
+            refresh,
+            request_limit: off,
+            auth_limit: off,
+            socket_limit: LimitConfig {
+                window: Duration::from_secs(10),
+                ..off
+            },
+            authenticate_within: Duration::from_secs(10),
+            trusted_proxies: Vec::new(),
+            cors: CorsConfig::Any,
+            metrics_addr: None,
+            metrics_token: None,
+            log_level: LogLevel::Error,
+            log_dir: None,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
