@@ -6,10 +6,21 @@ use std::process::Command;
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// What is broken: every field of a call with and one without a token, and what holds for every refusal.
-const MUTANTS: [&str; 3] = ["field/getUser 200/", "field/register 201/", "header/failure"];
+/// What is broken: every field of a call with and one without a token, what holds for every refusal, handshakes of sockets.
+const MUTANTS: [&str; 4] = [
+    "field/getUser 200/",
+    "field/register 201/",
+    "header/failure",
+    "transport/transport.open",
+];
 /// Cases that come by it.
-const JUDGES: [&str; 4] = ["users: ", "auth: register", "auth: login", "auth: whoever"];
+const JUDGES: [&str; 5] = [
+    "users: ",
+    "auth: register",
+    "auth: login",
+    "auth: whoever",
+    "transport opening: ",
+];
 
 #[test]
 fn what_is_broken_is_noticed() {
@@ -31,4 +42,21 @@ fn what_is_broken_is_noticed() {
     assert_eq!(proof["problems"], serde_json::json!([]), "{said}");
     assert!(output.status.success(), "{said}");
     assert!(proof["mutants"].as_array().unwrap().len() > 40, "{said}");
+}
+
+#[test]
+fn nothing_tried_is_no_proof() {
+    let dir = TempDir::new().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_chat-conformance"));
+    let no_such = ["--mutant", "no such mutant", "--judge", "auth: login"];
+    command
+        .args(["prove", "mutants", "--stack", "sqlite", "--into"])
+        .arg(dir.path());
+    let output = command.args(no_such).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        !output.status.success() && said.contains("no mutant was tried"),
+        "{said}"
+    );
+    assert!(!dir.path().join("mutants.md").exists());
 }

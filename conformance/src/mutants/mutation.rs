@@ -114,6 +114,11 @@ impl Tamper for Mutation {
         }
     }
 
+    fn refuses(&self, call: &Call) -> bool {
+        let broken = self.at.fits(&Class::of_refused(call)) && self.how == How::Succeed && self.turn().is_some();
+        !broken
+    }
+
     fn ends(&self) -> bool {
         !self.loses(&Class::End)
     }
@@ -130,6 +135,7 @@ pub(super) fn could_break(mutant: &Mutant, unit: &Unit) -> bool {
             Said::Reply(reply) => break_reply(&mutant.how, &mut reply.clone()).is_some(),
             Said::Packet(packet, to) => break_packet(&mutant.how, packet.clone(), to).is_some(),
             Said::Frame(text) => break_frame(&mutant.how, text).is_some(),
+            Said::Nothing if matches!(unit.class, Class::NoWebSocket { .. }) => mutant.how == How::Succeed,
             Said::Nothing => mutant.how == How::Lose,
         }
 }

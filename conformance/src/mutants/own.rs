@@ -93,9 +93,12 @@ fn is_about(requirement: &Requirement, class: &Class) -> bool {
         Class::Event { name, .. } => requirement.events.contains(&name.as_str()),
         Class::Ack { event, .. } => requirement.events.contains(&event.as_str()),
         Class::Refused { .. } => requirement.id.starts_with("socket."),
-        Class::Connected | Class::Frame(_) | Class::Transport { .. } | Class::End | Class::Leave => {
-            requirement.id.starts_with("transport.")
-        }
+        Class::Connected
+        | Class::Frame(_)
+        | Class::Transport { .. }
+        | Class::NoWebSocket { .. }
+        | Class::End
+        | Class::Leave => requirement.id.starts_with("transport."),
         Class::Preflight => requirement.id.starts_with("http."),
     }
 }
@@ -138,6 +141,7 @@ fn ways(class: &Class) -> Vec<How> {
         Class::Ack { .. } => vec![How::Succeed, How::Code("CONFLICT"), How::Lose],
         Class::Refused { .. } => vec![How::Succeed, How::Code("CONFLICT")],
         Class::Connected | Class::Frame(_) | Class::End | Class::Leave => vec![How::Lose],
+        Class::NoWebSocket { .. } => vec![How::Succeed],
         Class::Transport { refused: true, .. } => vec![How::Status(200)],
         Class::Transport { .. } => vec![How::Status(400)],
         Class::Preflight => vec![

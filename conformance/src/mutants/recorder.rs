@@ -64,6 +64,11 @@ impl Tamper for Recorder {
         }
     }
 
+    fn refuses(&self, call: &Call) -> bool {
+        self.note_that(Class::of_refused(call));
+        true
+    }
+
     fn ends(&self) -> bool {
         self.note_that(Class::End);
         true

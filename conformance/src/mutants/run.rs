@@ -49,6 +49,8 @@ pub enum ProofError {
     Target(String),
     #[error("no case is left to judge a mutant")]
     NoCase,
+    #[error("no mutant was tried: --mutant takes a part of a name, and --within has to leave time for one")]
+    NoMutant,
 }
 
 impl Selection {
@@ -112,6 +114,9 @@ pub async fn run(selection: &Selection, said: &(dyn Fn(&str) + Sync)) -> Result<
             }
             other => other?,
         }
+    }
+    if proof.hunted.is_empty() {
+        return Err(ProofError::NoMutant);
     }
     proof.partial |= selection.is_over();
     proof.took = began.elapsed();

@@ -4,7 +4,7 @@ use chat_spec::Operation;
 use hyper::Method;
 use serde_json::Value;
 
-use super::proxy::{Call, Kind, Packet, Place, Reply};
+use super::proxy::{Call, Kind, Packet, Place, Reply, session};
 
 /// What kind of thing was said, nearly always by a server. Two with the same class are the same to a mutant.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -29,6 +29,8 @@ pub(super) enum Class {
     Frame(Frame),
     /// What polling answers: to a handshake, or to a request of a session that has begun.
     Transport { method: String, begun: bool, refused: bool },
+    /// A WebSocket that is not opened: for a handshake or, when the query names a session, for one that has `begun`.
+    NoWebSocket { begun: bool },
     /// The end of a WebSocket.
     End,
     /// A client that leaves the namespace, and is heard.
@@ -127,13 +129,18 @@ impl Class {
         }
     }
 
+    pub(super) fn of_refused(call: &Call) -> Self {
+        let begun = session(call).is_some();
+        Self::NoWebSocket { begun }
+    }
+
     pub(super) fn is_success(&self) -> bool {
         match self {
             Self::Answer { status, .. } => *status < 400,
             Self::Ack { code, .. } => code.is_empty(),
             Self::Event { name, .. } => name != "error",
             Self::Transport { refused, .. } => !refused,
-            Self::Refused { .. } | Self::End => false,
+            Self::Refused { .. } | Self::NoWebSocket { .. } | Self::End => false,
             Self::Preflight | Self::Connected | Self::Frame(_) | Self::Leave => true,
         }
     }
@@ -144,6 +151,7 @@ impl Class {
             "" => name,
             code => format!("{name} {code}"),
         };
+        let of = |begun| if begun { "session" } else { "handshake" };
         match self {
             Self::Answer {
                 operation,
@@ -160,9 +168,10 @@ impl Class {
             Self::Connected => "connected".into(),
             Self::Frame(frame) => format!("frame {frame:?}"),
             Self::Transport { method, begun, refused } => {
-                let of = if *begun { "session" } else { "handshake" };
-                with(format!("{method} of {of}"), if *refused { "refused" } else { "" })
+                let refused = if *refused { "refused" } else { "" };
+                with(format!("{method} of {}", of(*begun)), refused)
             }
+            Self::NoWebSocket { begun } => format!("no WebSocket of {}", of(*begun)),
             Self::End => "end".into(),
             Self::Leave => "leave".into(),
         }

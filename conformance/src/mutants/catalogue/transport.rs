@@ -63,6 +63,16 @@ pub(super) fn mutants() -> Vec<Mutant> {
             How::Status(200),
         ),
         about(
+            "transport.open.bad-query",
+            Class::NoWebSocket { begun: false },
+            How::Succeed,
+        ),
+        about(
+            "transport.open.unknown-sid",
+            Class::NoWebSocket { begun: true },
+            How::Succeed,
+        ),
+        about(
             "transport.open.methods",
             transport("POST", false, true),
             How::Status(200),

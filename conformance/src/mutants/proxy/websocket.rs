@@ -1,13 +1,14 @@
 //! Engine.io over WebSocket.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::header::{CONNECTION, HOST, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, UPGRADE};
+use hyper::header::{CONNECTION, HOST, HeaderMap, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, UPGRADE};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
@@ -24,38 +25,24 @@ use super::{Call, Through, polling};
 
 type Upstream = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
+/// What every server opens.
+const NEW_SESSION: &str = "/socket.io/?EIO=4&transport=websocket";
+
 /// Opens the connection to the server first, so that the client hears whatever the server says.
 pub(super) async fn serve(through: Arc<Through>, mut request: Request<Incoming>) -> io::Result<Response<Full<Bytes>>> {
-    let path = request
-        .uri()
-        .path_and_query()
-        .map_or("/", |path| path.as_str())
-        .to_owned();
-    let mut asked = format!("ws://{}{path}", through.upstream)
-        .into_client_request()
-        .map_err(io::Error::other)?;
-    for (name, value) in request.headers() {
-        let ours =
-            *name == HOST || *name == CONNECTION || *name == UPGRADE || name.as_str().starts_with("sec-websocket");
-        if !ours {
-            asked.headers_mut().append(name, value.clone());
+    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+    let mut call = Call::of_path(path.to_owned());
+    let upstream = match open(through.upstream, &call.path, request.headers()).await? {
+        Ok(upstream) => upstream,
+        Err(refused) if !polling::is_transport(&call) || through.tamper.refuses(&call) => return Ok(response(refused)),
+        Err(refused) => {
+            call = Call::of_path(NEW_SESSION.to_owned());
+            match open(through.upstream, NEW_SESSION, request.headers()).await? {
+                Ok(upstream) => upstream,
+                Err(_) => return Ok(response(refused)),
+            }
         }
-    }
-    let upstream = match connect_async_with_config(asked, None, true).await {
-        Ok((upstream, _)) => upstream,
-        Err(Error::Http(refused)) => {
-            let (head, body) = refused.into_parts();
-            let mut reply = Reply {
-                status: head.status,
-                headers: head.headers,
-                body: Bytes::new(),
-            };
-            reply.put_body(body.unwrap_or_default());
-            return Ok(response(reply));
-        }
-        Err(error) => return Err(io::Error::other(error)),
     };
-    let call = Call::of_path(path);
     let socket = match polling::session(&call) {
         // It began by polling and is upgraded.
         Some(sid) => through.sockets.of_session(sid),
@@ -75,6 +62,34 @@ pub(super) async fn serve(through: Arc<Through>, mut request: Request<Incoming>)
     headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
     headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
     Ok(switched)
+}
+
+/// A WebSocket to the server, or how it refuses one.
+async fn open(server: SocketAddr, path: &str, headers: &HeaderMap) -> io::Result<Result<Upstream, Reply>> {
+    let mut asked = format!("ws://{server}{path}")
+        .into_client_request()
+        .map_err(io::Error::other)?;
+    for (name, value) in headers {
+        let ours =
+            *name == HOST || *name == CONNECTION || *name == UPGRADE || name.as_str().starts_with("sec-websocket");
+        if !ours {
+            asked.headers_mut().append(name, value.clone());
+        }
+    }
+    match connect_async_with_config(asked, None, true).await {
+        Ok((upstream, _)) => Ok(Ok(upstream)),
+        Err(Error::Http(refused)) => {
+            let (head, body) = refused.into_parts();
+            let mut reply = Reply {
+                status: head.status,
+                headers: head.headers,
+                body: Bytes::new(),
+            };
+            reply.put_body(body.unwrap_or_default());
+            Ok(Err(reply))
+        }
+        Err(error) => Err(io::Error::other(error)),
+    }
 }
 
 /// Carries frames both ways until one side ends.
