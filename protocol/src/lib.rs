@@ -12,6 +12,7 @@ pub mod event;
 mod ids;
 mod message;
 mod page;
+mod text;
 mod time;
 mod user;
 

@@ -3,6 +3,7 @@
 mod bell;
 mod catch_up;
 mod inbox;
+mod lane;
 mod line;
 mod news;
 mod outbox;

@@ -9,9 +9,9 @@ use chat_protocol::event::MessageSent;
 use chat_protocol::{ClientMessageId, Message, SendMessage, UserId};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
-use tracing::Span;
 
 use super::bell::Bell;
+use super::lane::{Entry, Lane};
 use super::news::News;
 use crate::event::Event;
 use crate::realtime::{Emit, written};
@@ -64,27 +64,6 @@ struct State {
     pauses: Pauses,
     /// Why nothing is taken any more.
     closed: Option<ErrorKind>,
-}
-
-/// The messages to one receiver, in the order in which they were given.
-#[derive(Default)]
-struct Lane {
-    queue: VecDeque<Entry>,
-    in_flight: usize,
-    is_ready: bool,
-}
-
-struct Entry {
-    message: SendMessage,
-    id: ClientMessageId,
-    /// Set while it is under way.
-    packet: Option<u64>,
-    since: Instant,
-    failures: u32,
-    tries: u32,
-    span: Span,
-    done: oneshot::Sender<Result<Message>>,
-    shown: Arc<AtomicU8>,
 }
 
 /// A message that the outbox has taken.
@@ -163,19 +142,9 @@ impl Outbox {
         state.oldest.get_or_insert(since);
         let to = message.to.clone();
         let lane = state.lanes.entry(to.clone()).or_default();
-        lane.queue.push_back(Entry {
-            message,
-            id: id.clone(),
-            packet: None,
-            since,
-            failures: 0,
-            tries: 0,
-            span,
-            done,
-            shown: shown.clone(),
-        });
+        lane.push(Entry::new(message, id.clone(), since, span, done, shown.clone()));
         // With the window full, an answer comes first.
-        let may_be_sent = lane.in_flight < state.window;
+        let may_be_sent = lane.in_flight() < state.window;
         state.make_ready(&to);
         drop(guard);
         if may_be_sent {
@@ -223,10 +192,7 @@ impl Outbox {
         state.said = Some(VecDeque::new());
         state.ready.clear();
         for (to, lane) in &mut state.lanes {
-            lane.in_flight = 0;
-            for entry in &mut lane.queue {
-                entry.packet = None;
-            }
+            lane.all_again();
             lane.is_ready = true;
             state.ready.push_back(to.clone());
         }
@@ -250,17 +216,15 @@ impl Outbox {
         }
         while let Some(to) = state.ready.pop_front() {
             let Some(lane) = state.lanes.get_mut(&to) else { continue };
-            let at = lane.queue.iter().position(|entry| entry.packet.is_none());
-            let Some(at) = at.filter(|_| lane.in_flight < state.window) else {
+            let has_room = lane.in_flight() < state.window;
+            let Some(at) = lane.waiting().filter(|_| has_room) else {
                 lane.is_ready = false;
                 continue;
             };
-            let entry = &mut lane.queue[at];
+            let Some(entry) = lane.at(at) else { continue };
             match written(Some(number), &entry.message) {
                 Ok(text) => {
-                    entry.packet = Some(number);
-                    entry.tries += 1;
-                    lane.in_flight += 1;
+                    lane.sent(at, number);
                     state.ready.push_back(to.clone());
                     return Some((text, Some(to)));
                 }
@@ -283,34 +247,28 @@ impl Outbox {
         let mut guard = self.state();
         let state = &mut *guard;
         let lane = state.lanes.get_mut(to)?;
-        let at = lane.queue.iter().position(|entry| entry.packet == Some(packet))?;
-        let outcome = match said {
-            Ok(sent) => {
-                let entry = &lane.queue[at];
-                state.pauses = Backoff::CONNECTIONS.pauses();
-                Ok(stored(&self.me, &entry.message, &entry.id, sent))
+        let at = lane.under_way(packet)?;
+        if let Err(error) = &said {
+            let entry = lane.at(at)?;
+            if error.retryability() == Retryability::Ambiguous {
+                entry.failures += 1;
             }
-            Err(error) => {
-                let entry = &mut lane.queue[at];
-                if error.retryability() == Retryability::Ambiguous {
-                    entry.failures += 1;
+            if error.retryability() != Retryability::Permanent && entry.failures < MOST_FAILURES {
+                lane.again(at);
+                // No answer in time is reason to ask again, not to wait.
+                if error.kind() != ErrorKind::Timeout {
+                    let pause = state.pauses.next(error.retry_after()).unwrap_or_default();
+                    state.not_before = Some(Instant::now() + pause);
                 }
-                if error.retryability() != Retryability::Permanent && entry.failures < MOST_FAILURES {
-                    entry.packet = None;
-                    lane.in_flight = lane.in_flight.saturating_sub(1);
-                    // No answer in time is reason to ask again, not to wait.
-                    if error.kind() != ErrorKind::Timeout {
-                        let pause = state.pauses.next(error.retry_after()).unwrap_or_default();
-                        state.not_before = Some(Instant::now() + pause);
-                    }
-                    state.make_ready(to);
-                    return None;
-                }
-                Err(error)
+                state.make_ready(to);
+                return None;
             }
-        };
-        let entry = state.take(to, at)?;
+        } else {
+            state.pauses = Backoff::CONNECTIONS.pauses();
+        }
+        let mut entry = state.take(to, at)?;
         state.make_ready(to);
+        let outcome = said.map(|receipt| stored(&self.me, &mut entry, receipt));
         Some(Left { entry, outcome })
     }
 
@@ -346,19 +304,18 @@ impl Outbox {
         let state = &mut *guard;
         let (now, after) = (Instant::now(), state.give_up_after);
         state.not_before = state.not_before.filter(|at| *at > now);
-        let is_old = |since: Instant| now.duration_since(since) >= after;
         let mut old = Vec::new();
         // Looks through all only when the oldest is due.
-        if state.oldest.is_some_and(is_old) {
+        if let Some(since) = now.checked_sub(after)
+            && state.oldest.is_some_and(|oldest| oldest <= since)
+        {
             let lanes: Vec<UserId> = state.lanes.keys().cloned().collect();
             for to in lanes {
-                let waits = |lane: &Lane| lane.queue.iter().position(|entry| is_old(entry.since));
-                while let Some(at) = state.lanes.get(&to).and_then(waits) {
+                while let Some(at) = state.lanes.get(&to).and_then(|lane| lane.as_old_as(since)) {
                     old.extend(state.take(&to, at));
                 }
             }
-            let first = state.lanes.values().filter_map(|lane| lane.queue.front());
-            state.oldest = first.map(|entry| entry.since).min();
+            state.oldest = state.lanes.values().filter_map(Lane::oldest).min();
         }
         let due = state.due();
         drop(guard);
@@ -378,7 +335,7 @@ impl Outbox {
         state.said = None;
         state.count = 0;
         drop(state);
-        for entry in lanes.into_values().flat_map(|lane| lane.queue) {
+        for entry in lanes.into_values().flat_map(Lane::into_entries) {
             let outcome = Err(gone(kind));
             self.finish(Left { entry, outcome });
         }
@@ -403,12 +360,9 @@ impl State {
     /// Takes a message out. A lane without any is forgotten.
     fn take(&mut self, to: &UserId, at: usize) -> Option<Entry> {
         let lane = self.lanes.get_mut(to)?;
-        let entry = lane.queue.remove(at)?;
+        let entry = lane.remove(at)?;
         self.count -= 1;
-        if entry.packet.is_some() {
-            lane.in_flight = lane.in_flight.saturating_sub(1);
-        }
-        if lane.queue.is_empty() {
+        if lane.is_empty() {
             self.lanes.remove(to);
         }
         Some(entry)
@@ -424,20 +378,20 @@ fn gone(kind: ErrorKind) -> Error {
 }
 
 /// The message as its sender's history has it.
-fn stored(me: &UserId, sent: &SendMessage, id: &ClientMessageId, receipt: MessageSent) -> Message {
+fn stored(me: &UserId, sent: &mut Entry, receipt: MessageSent) -> Message {
     Message {
         id: receipt.message_id,
         chat_id: receipt.chat_id,
         seq: receipt.seq,
         sender: me.clone(),
-        receiver: sent.to.clone(),
-        content: sent.content.clone(),
-        message_type: sent.message_type.unwrap_or_default(),
+        receiver: sent.message.to.clone(),
+        content: std::mem::take(&mut sent.message.content),
+        message_type: sent.message.message_type.unwrap_or_default(),
         is_read: false,
         read_at: None,
         timestamp: receipt.timestamp,
         edited_at: None,
         deleted_at: None,
-        client_message_id: Some(id.clone()),
+        client_message_id: Some(sent.id.clone()),
     }
 }
