@@ -22,8 +22,8 @@ pub(super) struct Ledger {
     users: LruCache<UserId, KnownUser>,
     /// By both users' numbers, the smaller one first.
     chats: LruCache<(i64, i64), KnownChat>,
-    /// What the group has added to chats and not written yet.
-    counts: HashMap<i64, Added>,
+    /// What the group has changed of chats and not written yet.
+    counts: HashMap<i64, Counted>,
 }
 
 #[derive(Clone, Copy)]
@@ -39,12 +39,14 @@ pub(super) struct KnownChat {
     pub(super) last_seq: u64,
 }
 
-#[derive(Default)]
-struct Added {
+/// What is new of a chat.
+struct Counted {
+    /// The smaller number first.
     members: [i64; 2],
-    last_num: i64,
-    /// Unread ones for each of the members.
-    unread: [u64; 2],
+    /// The last message, if there is a new one.
+    last_num: Option<i64>,
+    /// How many more are unread for each of the members, or how many fewer.
+    unread: [i64; 2],
 }
 
 impl Ledger {
@@ -167,17 +169,28 @@ impl Ledger {
 
     /// Counts a message that was inserted as number `num`.
     pub(super) fn count(&mut self, chat: &KnownChat, num: i64, sender: i64, receiver: i64) {
-        let members = [sender.min(receiver), sender.max(receiver)];
-        if let Some(known) = self.chats.get_mut(&(members[0], members[1])) {
+        if let Some(known) = self.chats.get_mut(&(sender.min(receiver), sender.max(receiver))) {
             known.last_seq += if fault!(SeqGap) && known.last_seq == 2 { 2 } else { 1 };
         }
-        let added = self.counts.entry(chat.num).or_default();
-        added.members = members;
-        added.last_num = num;
-        added.unread[usize::from(receiver == members[1])] += 1;
+        let counted = self.counted(chat.num, sender, receiver);
+        counted.last_num = Some(num);
+        counted.add_unread(receiver, 1);
         if fault!(UnreadCountsOwn) {
-            added.unread[usize::from(sender == members[1])] += 1;
+            counted.add_unread(sender, 1);
         }
+    }
+
+    /// Counts that the receiver has read a message.
+    pub(super) fn count_read(&mut self, chat: i64, sender: i64, receiver: i64) {
+        self.counted(chat, sender, receiver).add_unread(receiver, -1);
+    }
+
+    fn counted(&mut self, chat: i64, one: i64, other: i64) -> &mut Counted {
+        self.counts.entry(chat).or_insert(Counted {
+            members: [one.min(other), one.max(other)],
+            last_num: None,
+            unread: [0, 0],
+        })
     }
 
     fn remember(&mut self, pair: (i64, i64), chat: KnownChat) {
@@ -194,11 +207,25 @@ impl Ledger {
         let mut member = self
             .db
             .prepare_cached("UPDATE members SET last_num = ?3, unread = unread + ?4 WHERE user = ?1 AND chat = ?2")?;
-        for (chat, added) in self.counts.drain() {
-            for (user, unread) in added.members.into_iter().zip(added.unread) {
-                member.execute((user, chat, added.last_num, unread))?;
+        // The index of activity stays as it is where nobody wrote.
+        let mut reader = self
+            .db
+            .prepare_cached("UPDATE members SET unread = unread + ?3 WHERE user = ?1 AND chat = ?2")?;
+        for (chat, counted) in self.counts.drain() {
+            for (user, unread) in counted.members.into_iter().zip(counted.unread) {
+                match counted.last_num {
+                    Some(last_num) => member.execute((user, chat, last_num, unread))?,
+                    None if unread != 0 => reader.execute((user, chat, unread))?,
+                    None => 0,
+                };
             }
         }
         Ok(())
+    }
+}
+
+impl Counted {
+    fn add_unread(&mut self, member: i64, change: i64) {
+        self.unread[usize::from(member == self.members[1])] += change;
     }
 }

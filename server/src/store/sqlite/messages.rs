@@ -15,10 +15,7 @@ use crate::store::{
 #[async_trait]
 impl MessageStore for SqliteStore {
     async fn submit(&self, message: NewMessage, done: SendDone) -> StoreResult<()> {
-        let clock = self.clock.clone();
-        self.writer
-            .submit(move |ledger| send(ledger, &clock, message).map_err(failure), done)
-            .await
+        self.writer.submit_message(message, self.clock.clone(), done).await
     }
 
     async fn chat_of(&self, one: &UserId, other: &UserId) -> StoreResult<Option<ChatId>> {
@@ -127,7 +124,7 @@ impl MessageStore for SqliteStore {
         let (reader, clock) = (reader.clone(), self.clock.clone());
         let scope = read_state::Scope::from(scope);
         self.writer
-            .run(move |db| read_state::mark(db, &reader, &scope, clock.now()).map_err(failure))
+            .run_with(move |ledger| read_state::mark(ledger, &reader, &scope, clock.now()).map_err(failure))
             .await
     }
 }
@@ -146,7 +143,8 @@ fn earlier(db: &Connection, sender: i64, client_id: &str) -> rusqlite::Result<Op
         .optional()
 }
 
-fn send(ledger: &mut Ledger, clock: &Clock, mut new: NewMessage) -> rusqlite::Result<SendOutcome> {
+/// Stores a message, once, as a part of a group.
+pub(super) fn send(ledger: &mut Ledger, clock: &Clock, mut new: NewMessage) -> rusqlite::Result<SendOutcome> {
     if fault!(LostIdempotency) {
         new.client_message_id = None;
     }

@@ -3,6 +3,7 @@
 use chat_protocol::{ChatId, MessageId, Timestamp, UserId};
 use rusqlite::{Connection, OptionalExtension as _};
 
+use super::ledger::Ledger;
 use super::row;
 use crate::store::{ReadMark, ReadOutcome, ReadScope};
 
@@ -27,33 +28,37 @@ impl From<ReadScope<'_>> for Scope {
 struct Unread {
     num: i64,
     chat: i64,
+    sender: i64,
     mark: ReadMark,
 }
 
 /// Columns that [`unread`] reads.
-const UNREAD: &str = "SELECT m.num, m.chat, m.id, c.id, s.id FROM messages m JOIN chats c ON c.num = m.chat \
+const UNREAD: &str = "SELECT m.num, m.chat, m.sender, m.id, c.id, s.id FROM messages m JOIN chats c ON c.num = m.chat \
      JOIN users s ON s.num = m.sender";
 
-pub(super) fn mark(db: &Connection, reader: &UserId, scope: &Scope, at: Timestamp) -> rusqlite::Result<ReadOutcome> {
-    let reader_num: Option<i64> = db
-        .prepare_cached("SELECT num FROM users WHERE id = ?1")?
-        .query_row([reader.as_str()], |row| row.get(0))
-        .optional()?;
-    let reader_num = reader_num.unwrap_or(-1);
+pub(super) fn mark(
+    ledger: &mut Ledger,
+    reader: &UserId,
+    scope: &Scope,
+    at: Timestamp,
+) -> rusqlite::Result<ReadOutcome> {
+    let reader = ledger.user(reader)?.map_or(-1, |known| known.num);
     let found = match scope {
-        Scope::Messages(ids) => find(db, reader_num, ids, None, at)?,
-        Scope::MessageIn(id, chat) => find(db, reader_num, std::slice::from_ref(id), Some(chat), at)?,
-        Scope::Chat(chat) => in_chat(db, reader_num, chat, at)?,
+        Scope::Messages(ids) => find(ledger.db(), reader, ids, None, at)?,
+        Scope::MessageIn(id, chat) => find(ledger.db(), reader, std::slice::from_ref(id), Some(chat), at)?,
+        // The counter says how far to look.
+        Scope::Chat(chat) => in_chat(ledger.settled()?, reader, chat, at)?,
     };
     let unread = match found {
         Ok(unread) => unread,
         Err(refusal) => return Ok(refusal),
     };
-    let mut update = db.prepare_cached("UPDATE messages SET read_at = ?2 WHERE num = ?1")?;
-    let mut count = db.prepare_cached("UPDATE members SET unread = unread - 1 WHERE user = ?1 AND chat = ?2")?;
     for message in &unread {
-        update.execute((message.num, at.as_millis()))?;
-        count.execute((reader_num, message.chat))?;
+        ledger
+            .db()
+            .prepare_cached("UPDATE messages SET read_at = ?2 WHERE num = ?1")?
+            .execute((message.num, at.as_millis()))?;
+        ledger.count_read(message.chat, message.sender, reader);
     }
     Ok(ReadOutcome::Done(unread.into_iter().map(|u| u.mark).collect()))
 }
@@ -88,7 +93,7 @@ fn find(
     for id in ids {
         let found = query
             .query_row((id.as_str(), reader, chat.map(AsRef::as_ref)), |row| {
-                Ok((unread(row, at)?, row.get::<_, bool>(5)?, row.get::<_, bool>(6)?))
+                Ok((unread(row, at)?, row.get::<_, bool>(6)?, row.get::<_, bool>(7)?))
             })
             .optional()?;
         let Some((message, is_own, is_unread)) = found else {
@@ -137,10 +142,11 @@ fn unread(row: &rusqlite::Row<'_>, read_at: Timestamp) -> rusqlite::Result<Unrea
     Ok(Unread {
         num: row.get(0)?,
         chat: row.get(1)?,
+        sender: row.get(2)?,
         mark: ReadMark {
-            message: row::id(row, 2)?,
-            chat: row::id(row, 3)?,
-            sender: row::id(row, 4)?,
+            message: row::id(row, 3)?,
+            chat: row::id(row, 4)?,
+            sender: row::id(row, 5)?,
             read_at,
         },
     })

@@ -162,16 +162,30 @@ async fn what_an_operator_changes_beside_the_server_is_noticed() {
     assert_eq!(b.send(&ann, &bob, "three").await.seq, Some(2));
 }
 
-/// What was remembered of a group that was undone would leave a hole in `seq`, or a chat that does not exist.
-#[test]
-fn an_undone_group_is_forgotten() {
-    let dir = TempDir::new().unwrap();
+/// The ledger of a store with two users, 1 and 2.
+fn ledger(dir: &TempDir) -> Ledger {
     let db = super::open(dir.path(), Database::Chat).unwrap();
     for name in ["ann", "bob"] {
         let sql = "INSERT INTO users (id, username, username_key, email, password, created_at) VALUES (?1, ?1, ?1, ?1, '', 0)";
         db.execute(sql, [name]).unwrap();
     }
-    let mut ledger = Ledger::new(db);
+    Ledger::new(db)
+}
+
+/// What is stored of the members of the only chat: unread messages, and the last one.
+fn members(ledger: &Ledger) -> Vec<(i64, i64)> {
+    let mut members = (ledger.db())
+        .prepare("SELECT unread, last_num FROM members ORDER BY user")
+        .unwrap();
+    let rows = members.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+    rows.collect::<rusqlite::Result<_>>().unwrap()
+}
+
+/// What was remembered of a group that was undone would leave a hole in `seq`, or a chat that does not exist.
+#[test]
+fn an_undone_group_is_forgotten() {
+    let dir = TempDir::new().unwrap();
+    let mut ledger = ledger(&dir);
     ledger.begin().unwrap();
     let chat = ledger.create_chat("chat".parse().unwrap(), 1, 2).unwrap();
     ledger.count(&chat, 1, 1, 2);
@@ -181,8 +195,29 @@ fn an_undone_group_is_forgotten() {
     let chat = ledger.create_chat("chat".parse().unwrap(), 2, 1).unwrap();
     assert_eq!(chat.last_seq, 0);
     ledger.commit().unwrap();
-    let unread: i64 = (ledger.db())
-        .query_row("SELECT unread FROM members WHERE user = 2", [], |row| row.get(0))
-        .unwrap();
-    assert_eq!(unread, 0, "a counter of the undone group was written");
+    assert_eq!(
+        members(&ledger),
+        [(0, 0), (0, 0)],
+        "a counter of the undone group was written"
+    );
+}
+
+#[test]
+fn what_a_group_sends_and_reads_is_counted_together() {
+    let dir = TempDir::new().unwrap();
+    let mut ledger = ledger(&dir);
+    ledger.begin().unwrap();
+    let chat = ledger.create_chat("chat".parse().unwrap(), 1, 2).unwrap();
+    for num in 1..=3 {
+        ledger.count(&chat, num, 1, 2);
+        ledger.count_read(chat.num, 1, 2);
+    }
+    ledger.count(&chat, 4, 1, 2);
+    ledger.count(&chat, 5, 2, 1);
+    ledger.commit().unwrap();
+    assert_eq!(members(&ledger), [(1, 5), (1, 5)]);
+    ledger.begin().unwrap();
+    ledger.count_read(chat.num, 2, 1);
+    ledger.commit().unwrap();
+    assert_eq!(members(&ledger), [(0, 5), (1, 5)]);
 }

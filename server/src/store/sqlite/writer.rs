@@ -4,17 +4,17 @@
 //! while the last flush ran shares the next one, so a busy store flushes less often per message and an idle one answers at
 //! once. Answers are given only after the flush, in the order of the writes, on one task.
 
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
 use rusqlite::Connection;
 use tokio::sync::mpsc;
 
-use super::failure;
 use super::ledger::Ledger;
+use super::{Clock, failure, messages};
 use crate::metrics::StoreMetrics;
-use crate::store::{StoreError, StoreResult};
+use crate::store::{NewMessage, SendDone, SendOutcome, StoreError, StoreResult};
 
 /// Writes per commit at most: bounds how long the first of a group waits for the last.
 const GROUP: usize = 512;
@@ -24,8 +24,72 @@ const QUEUE: usize = 4096;
 /// Tells a caller what became of its write, once the group is on disk (`None`) or could not be stored.
 type Completion = Box<dyn FnOnce(Option<StoreError>) + Send>;
 /// Does its part of a group and says how it went; `None` instead of the ledger refuses it.
-type Write = Box<dyn FnOnce(Option<&mut Ledger>) -> (Completion, Option<StoreError>) + Send>;
-type Answers = Vec<(Completion, Option<StoreError>)>;
+type Work = Box<dyn FnOnce(Option<&mut Ledger>) -> (Completion, Option<StoreError>) + Send>;
+
+/// What is to be done. Messages, most of all by far, travel as they are: a box would be made on one thread and dropped on another,
+/// and threads that drop each other's memory wait for each other in the allocator.
+enum Write {
+    Message(NewMessage, Arc<Clock>, SendDone),
+    Other(Work),
+}
+
+/// What is to be said once the group is on disk.
+enum Answer {
+    Message(StoreResult<SendOutcome>, SendDone),
+    Other(Option<StoreError>, Completion),
+}
+
+impl Write {
+    /// Does it, or refuses it by this error.
+    fn answer(self, ledger: Result<&mut Ledger, &StoreError>) -> Answer {
+        match self {
+            Self::Message(message, clock, done) => {
+                let stored = match ledger {
+                    Ok(ledger) => messages::send(ledger, &clock, message).map_err(failure),
+                    Err(error) => Err(StoreError::Unavailable(error.to_string())),
+                };
+                Answer::Message(stored, done)
+            }
+            Self::Other(work) => match ledger {
+                Ok(ledger) => {
+                    let (completion, error) = work(Some(ledger));
+                    Answer::Other(error, completion)
+                }
+                Err(error) => {
+                    let (completion, _) = work(None);
+                    Answer::Other(Some(StoreError::Unavailable(error.to_string())), completion)
+                }
+            },
+        }
+    }
+}
+
+impl Answer {
+    fn error(&self) -> Option<&StoreError> {
+        match self {
+            Self::Message(stored, _) => stored.as_ref().err(),
+            Self::Other(error, _) => error.as_ref(),
+        }
+    }
+
+    /// What went well was undone with its group.
+    fn undone(&mut self, why: &StoreError) {
+        if self.error().is_some() {
+            return;
+        }
+        match self {
+            Self::Message(stored, _) => *stored = Err(why.clone()),
+            Self::Other(error, _) => *error = Some(why.clone()),
+        }
+    }
+
+    fn give(self) {
+        match self {
+            Self::Message(stored, done) => done(stored),
+            Self::Other(error, completion) => completion(error),
+        }
+    }
+}
 
 pub(super) struct Writer {
     queue: RwLock<Option<mpsc::Sender<Write>>>,
@@ -40,12 +104,11 @@ impl Writer {
         committed: impl Fn() + Send + 'static,
     ) -> StoreResult<Self> {
         let (queue, writes) = mpsc::channel(QUEUE);
-        let (done, mut groups) = mpsc::unbounded_channel::<Answers>();
+        let (done, mut answers) = mpsc::unbounded_channel::<Answer>();
         tokio::spawn(async move {
-            while let Some(group) = groups.recv().await {
-                for (completion, error) in group {
-                    completion(error);
-                }
+            let mut some = Vec::with_capacity(GROUP);
+            while answers.recv_many(&mut some, GROUP).await > 0 {
+                some.drain(..).for_each(Answer::give);
             }
         });
         let thread = std::thread::Builder::new()
@@ -65,9 +128,7 @@ impl Writer {
         write: impl FnOnce(&mut Ledger) -> StoreResult<T> + Send + 'static,
         done: impl FnOnce(StoreResult<T>) + Send + 'static,
     ) -> StoreResult<()> {
-        let queue = self.queue.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let closed = || StoreError::Unavailable("the store is closed".into());
-        let job: Write = Box::new(move |ledger: Option<&mut Ledger>| {
+        let work: Work = Box::new(move |ledger: Option<&mut Ledger>| {
             let result = ledger.map_or(Err(StoreError::Unavailable("not begun".into())), write);
             let error = result.as_ref().err().cloned();
             (
@@ -75,7 +136,23 @@ impl Writer {
                 error,
             )
         });
-        queue.ok_or_else(closed)?.send(job).await.map_err(|_| closed())
+        self.queue(Write::Other(work)).await
+    }
+
+    /// Queues a message, as [`Self::submit`] does.
+    pub(super) async fn submit_message(
+        &self,
+        message: NewMessage,
+        clock: Arc<Clock>,
+        done: SendDone,
+    ) -> StoreResult<()> {
+        self.queue(Write::Message(message, clock, done)).await
+    }
+
+    async fn queue(&self, write: Write) -> StoreResult<()> {
+        let queue = self.queue.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let closed = || StoreError::Unavailable("the store is closed".into());
+        queue.ok_or_else(closed)?.send(write).await.map_err(|_| closed())
     }
 
     /// [`Self::submit`] on the settled connection, waiting for the result.
@@ -117,20 +194,22 @@ impl Writer {
 fn run(
     mut ledger: Ledger,
     mut writes: mpsc::Receiver<Write>,
-    done: &mpsc::UnboundedSender<Answers>,
+    done: &mpsc::UnboundedSender<Answer>,
     metrics: &StoreMetrics,
     committed: &dyn Fn(),
 ) {
-    let mut group = Vec::with_capacity(GROUP);
+    let (mut group, mut answers) = (Vec::with_capacity(GROUP), Vec::with_capacity(GROUP));
     while writes.blocking_recv_many(&mut group, GROUP) > 0 {
         metrics.queue_depth.set(i64::try_from(writes.len()).unwrap_or(i64::MAX));
         #[expect(clippy::cast_precision_loss, reason = "at most GROUP")]
         metrics.group_size.observe(group.len() as f64);
         let started = Instant::now();
-        let answers = commit(&mut ledger, &mut group);
+        commit(&mut ledger, &mut group, &mut answers);
         metrics.commit_seconds.observe(started.elapsed().as_secs_f64());
-        // The delivery task ends only with the runtime; then nobody waits for answers.
-        let _ = done.send(answers);
+        for answer in answers.drain(..) {
+            // The delivery task ends only with the runtime; then nobody waits for answers.
+            let _ = done.send(answer);
+        }
         if fault!(AckBeforeCommit) {
             std::thread::sleep(std::time::Duration::from_millis(150));
             let _ = ledger.commit();
@@ -140,21 +219,22 @@ fn run(
 }
 
 /// Stores a whole group, or nothing of it.
-fn commit(ledger: &mut Ledger, group: &mut Vec<Write>) -> Answers {
+fn commit(ledger: &mut Ledger, group: &mut Vec<Write>, answers: &mut Vec<Answer>) {
     if let Err(error) = ledger.begin().map_err(failure) {
         undo(ledger);
-        return group.drain(..).map(|write| refuse(write, &error)).collect();
+        answers.extend(group.drain(..).map(|write| write.answer(Err(&error))));
+        return;
     }
     let mut failed: Option<StoreError> = None;
-    let mut answers: Answers = Vec::with_capacity(group.len());
     for write in group.drain(..) {
-        if let Some(error) = &failed {
-            answers.push(refuse(write, error));
-            continue;
+        let answer = match &failed {
+            Some(error) => write.answer(Err(error)),
+            None => write.answer(Ok(&mut *ledger)),
+        };
+        if failed.is_none() {
+            failed = answer.error().cloned();
         }
-        let (completion, error) = write(Some(&mut *ledger));
-        failed.clone_from(&error);
-        answers.push((completion, error));
+        answers.push(answer);
     }
     if failed.is_none() && !fault!(AckBeforeCommit) {
         failed = ledger.commit().map_err(failure).err();
@@ -163,20 +243,14 @@ fn commit(ledger: &mut Ledger, group: &mut Vec<Write>) -> Answers {
         undo(ledger);
         tracing::error!(%error, writes = answers.len(), "a group of writes could not be stored");
         let undone = StoreError::Unavailable(format!("undone with its group: {error}"));
-        for (_, answer) in &mut answers {
-            answer.get_or_insert_with(|| undone.clone());
+        for answer in answers {
+            answer.undone(&undone);
         }
     }
-    answers
 }
 
 fn undo(ledger: &mut Ledger) {
     if ledger.roll_back().is_err() {
         tracing::error!("the store could not undo a failed group");
     }
-}
-
-fn refuse(write: Write, error: &StoreError) -> (Completion, Option<StoreError>) {
-    let (completion, _) = write(None);
-    (completion, Some(StoreError::Unavailable(error.to_string())))
 }
