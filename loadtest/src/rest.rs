@@ -31,12 +31,25 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Of one page of history: the contract's most.
 const PAGE: usize = 100;
 
+/// What makes a client for this address. Where nothing is encrypted no certificates are read: a small image has none.
+pub(crate) fn client_of(base: &Url) -> reqwest::ClientBuilder {
+    let client = reqwest::Client::builder();
+    match is_encrypted(base) {
+        true => client,
+        false => client.tls_certs_only([]),
+    }
+}
+
+pub(crate) fn is_encrypted(base: &Url) -> bool {
+    base.scheme() == "https"
+}
+
 impl Rest {
     /// # Errors
     ///
     /// When no client can be made on this system.
     pub fn new(base: Url) -> Result<Self, CallError> {
-        let client = reqwest::Client::builder()
+        let client = client_of(&base)
             .timeout(PATIENCE)
             .tcp_nodelay(true)
             .build()

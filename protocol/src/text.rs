@@ -7,7 +7,7 @@ use std::str::FromStr;
 use serde::Deserializer;
 use serde::de::{Error, Visitor};
 
-/// Reads a value from the text where it stands: a `String` or a `Cow` would be copied first, and every message has six of them.
+/// Reads a value from the text where it stands: a `String` or a `Cow` would be copied first, and every message has several.
 pub(crate) fn parsed<'de, D: Deserializer<'de>, T: FromStr<Err: Display>>(deserializer: D) -> Result<T, D::Error> {
     deserializer.deserialize_str(Text(PhantomData))
 }

@@ -267,7 +267,6 @@ impl Outbox {
             state.pauses = Backoff::CONNECTIONS.pauses();
         }
         let mut entry = state.take(to, at)?;
-        state.make_ready(to);
         let outcome = said.map(|receipt| stored(&self.me, &mut entry, receipt));
         Some(Left { entry, outcome })
     }
@@ -357,13 +356,15 @@ impl State {
         self.not_before.into_iter().chain(too_old).min()
     }
 
-    /// Takes a message out. A lane without any is forgotten.
+    /// Takes a message out. A lane without any is forgotten; of another one the next may have a place now.
     fn take(&mut self, to: &UserId, at: usize) -> Option<Entry> {
         let lane = self.lanes.get_mut(to)?;
         let entry = lane.remove(at)?;
         self.count -= 1;
         if lane.is_empty() {
             self.lanes.remove(to);
+        } else {
+            self.make_ready(to);
         }
         Some(entry)
     }
@@ -393,5 +394,38 @@ fn stored(me: &UserId, sent: &mut Entry, receipt: MessageSent) -> Message {
         edited_at: None,
         deleted_at: None,
         client_message_id: Some(sent.id.clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::sleep_until;
+
+    use super::*;
+
+    fn message(content: &str) -> SendMessage {
+        SendMessage {
+            to: "bob".parse().unwrap(),
+            content: content.to_owned(),
+            message_type: None,
+            chat_id: None,
+            client_message_id: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn the_place_of_a_message_that_was_given_up_goes_to_the_next() {
+        let me = "ann".parse().unwrap();
+        let outbox = Outbox::new(me, Arc::default(), Arc::default(), 8, 1, Duration::from_secs(1));
+        outbox.connected();
+        let mut first = outbox.push(message("first"), "id-1".parse().unwrap()).unwrap();
+        assert!(outbox.next(1).unwrap().0.contains("first"));
+        sleep_until(outbox.due().unwrap()).await;
+        let _second = outbox.push(message("second"), "id-2".parse().unwrap()).unwrap();
+        assert!(outbox.next(2).is_none(), "one is under way, and no more may be");
+        outbox.tick();
+        let given_up = first.done.try_recv().unwrap().unwrap_err();
+        assert_eq!(given_up.kind(), ErrorKind::Timeout);
+        assert!(outbox.next(2).unwrap().0.contains("second"));
     }
 }

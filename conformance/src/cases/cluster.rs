@@ -119,7 +119,7 @@ async fn typing_and_receipts_cross_nodes(w: World) -> Outcome {
     let a2 = across(&w, &ann)?.device().await?;
     let requirement = &req::CLUSTER_TYPING_ACROSS_NODES;
     for on in [true, false, true] {
-        a1.ask("typing", json!({"to": bob.id, "isTyping": on})).await?;
+        a1.must_ask("typing", json!({"to": bob.id, "isTyping": on})).await?;
         w.arrives(requirement, &b1, "typing_status", |event| event["isTyping"] == on)
             .await?;
     }
@@ -127,7 +127,7 @@ async fn typing_and_receipts_cross_nodes(w: World) -> Outcome {
     w.arrives(requirement, &b1, "typing_status", |event| event["isTyping"] == false)
         .await?;
     let message = ann.must_send(&bob.id, "to be read").await?;
-    b1.ask(
+    b1.must_ask(
         "read_receipt",
         json!({"messageId": message["id"], "chatId": message["chatId"]}),
     )
@@ -189,7 +189,7 @@ async fn a_status_shows_at_every_node(w: World) -> Outcome {
         (&a2, "online"),
         (&a1, "busy"),
     ] {
-        device.ask("update_status", json!({"status": status})).await?;
+        device.must_ask("update_status", json!({"status": status})).await?;
         for hearer in [&watcher, &a1, &a2] {
             w.arrives(requirement, hearer, "user_status_changed", |event| {
                 event["userId"] == ann.id.as_str() && event["status"] == status
@@ -224,7 +224,7 @@ async fn sessions_end_at_every_node(w: World) -> Outcome {
         let (d1, d2) = (session.device().await?, there.device().await?);
         w.success(requirement, &there.get("/api/auth/profile").await?, 200, None)?;
         match way {
-            "logout" => drop(session.request("POST", "/api/auth/logout").send().await?),
+            "logout" => session.request("POST", "/api/auth/logout").send().await?.succeeded()?,
             "password" => {
                 let password = crate::engine::PASSWORD;
                 let other = ann.login().await?;

@@ -281,7 +281,7 @@ async fn a_presence_is_the_same_everywhere(w: World) -> Outcome {
     ann.must_send(&bob.id, "hello").await?;
     let (watcher, device) = (bob.device().await?, ann.device().await?);
     for status in ["busy", "away", "offline", "online"] {
-        device.ask("update_status", json!({"status": status})).await?;
+        device.must_ask("update_status", json!({"status": status})).await?;
         let event = w
             .arrives(
                 &req::PRESENCE_STATUS_CHANGED,
@@ -348,21 +348,18 @@ async fn read_state_is_the_same_everywhere(w: World) -> Outcome {
         let before = bob.get("/api/messages/chats").await?.body["items"][0]["unreadCount"].clone();
         w.equal(&req::CHATS_UNREAD_COUNTS, "unreadCount", 1, before);
         match by {
-            "socket" => drop(
-                b1.ask(
-                    "read_receipt",
-                    json!({"messageId": message["id"], "chatId": message["chatId"]}),
-                )
-                .await?,
-            ),
-            "ids" => drop(
-                bob.post("/api/messages/mark-read", &json!({"messageIds": [message["id"]]}))
-                    .await?,
-            ),
-            _ => drop(
-                bob.post("/api/messages/mark-read", &json!({"chatId": message["chatId"]}))
-                    .await?,
-            ),
+            "socket" => {
+                let receipt = json!({"messageId": message["id"], "chatId": message["chatId"]});
+                b1.must_ask("read_receipt", receipt).await?;
+            }
+            "ids" => {
+                let ids = json!({"messageIds": [message["id"]]});
+                bob.post("/api/messages/mark-read", &ids).await?.succeeded()?;
+            }
+            _ => {
+                let chat = json!({"chatId": message["chatId"]});
+                bob.post("/api/messages/mark-read", &chat).await?.succeeded()?;
+            }
         }
         let event = w
             .arrives(&req::READ_EVENT_SENDER_DEVICES, &a1, "message_read", |event| {

@@ -156,9 +156,9 @@ async fn every_event_over_polling(w: World) -> Outcome {
     let a1 = ann.device_over(Transport::Polling).await?;
     let of_ann = |event: &serde_json::Value| event["userId"] == ann.id.as_str();
     w.arrives(requirement, &watcher, "user_online", of_ann).await?;
-    a1.ask("update_status", json!({"status": "busy"})).await?;
+    a1.must_ask("update_status", json!({"status": "busy"})).await?;
     w.arrives(requirement, &watcher, "user_status_changed", of_ann).await?;
-    a1.ask("typing", json!({"to": bob.id, "isTyping": true})).await?;
+    a1.must_ask("typing", json!({"to": bob.id, "isTyping": true})).await?;
     w.arrives(requirement, &watcher, "typing_status", |event| {
         event["isTyping"] == true
     })

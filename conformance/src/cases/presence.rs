@@ -209,7 +209,7 @@ async fn an_invisible_user_looks_away(w: World) -> Outcome {
         p["userId"] == ann.id.as_str()
     })
     .await?;
-    a1.ask("update_status", json!({"status": "offline"})).await?;
+    a1.must_ask("update_status", json!({"status": "offline"})).await?;
     w.arrives(&req::PRESENCE_STATUS_CHANGED, &watcher, "user_status_changed", |p| {
         p["status"] == "offline"
     })
@@ -272,7 +272,7 @@ async fn presence_events_have_every_field(w: World) -> Outcome {
         "username and online",
         &online,
     );
-    a1.ask("update_status", json!({"status": "busy"})).await?;
+    a1.must_ask("update_status", json!({"status": "busy"})).await?;
     let changed = w
         .arrives(&req::PRESENCE_STATUS_FIELDS, &watcher, "user_status_changed", of_ann)
         .await?;
@@ -326,7 +326,7 @@ async fn the_last_status_wins(w: World) -> Outcome {
     let (ann, bob) = (w.user("ann").await?, w.user("bob").await?);
     let (a1, a2) = (ann.device().await?, ann.device().await?);
     for (device, chosen) in [(&a1, "busy"), (&a2, "away"), (&a1, "online"), (&a2, "busy")] {
-        device.ask("update_status", json!({"status": chosen})).await?;
+        device.must_ask("update_status", json!({"status": chosen})).await?;
         let shown = super::status_when(&w, &bob, &ann, |shown| shown["status"] == chosen).await?;
         w.equal(
             &req::PRESENCE_STATUS_LAST_WINS,

@@ -75,12 +75,12 @@ async fn events_have_every_field(w: World) -> Outcome {
             json!([new["sender"], new["receiver"], new["content"], new["messageType"]]),
         );
     }
-    a1.ask("typing", json!({"to": bob.id, "isTyping": true})).await?;
+    a1.must_ask("typing", json!({"to": bob.id, "isTyping": true})).await?;
     w.arrives(&req::TYPING_EVENT_STOPS, &b1, "typing_status", |p| {
         p["isTyping"] == true
     })
     .await?;
-    a1.ask("typing", json!({"to": bob.id, "isTyping": false})).await?;
+    a1.must_ask("typing", json!({"to": bob.id, "isTyping": false})).await?;
     let stopped = w
         .arrives(&req::TYPING_EVENT_STOPS, &b1, "typing_status", |p| {
             p["isTyping"] == false
@@ -141,7 +141,7 @@ async fn receipts_are_told_to_nobody_else(w: World) -> Outcome {
     let (a1, b1, e1) = (ann.device().await?, bob.device().await?, eve.device().await?);
     let message = ann.must_send(&bob.id, "to be read").await?;
     let receipt = json!({"messageId": message["id"], "chatId": message["chatId"]});
-    b1.ask("read_receipt", receipt).await?;
+    b1.must_ask("read_receipt", receipt).await?;
     let told = w
         .arrives(&req::READ_EVENT_FIELDS, &a1, "message_read", |p| {
             p["messageId"] == message["id"]
@@ -343,10 +343,10 @@ async fn what_events_do_rest_shows(w: World) -> Outcome {
         json!([stored["id"], stored["seq"], stored["content"]]),
     );
     let receipt = json!({"messageId": sent["messageId"], "chatId": sent["chatId"]});
-    b1.ask("read_receipt", receipt).await?;
+    b1.must_ask("read_receipt", receipt).await?;
     let stored = newest(ann.conversation(&bob, "?limit=1").await?);
     w.equal(requirement, "isRead", true, stored["isRead"].clone());
-    a1.ask("update_status", json!({"status": "away"})).await?;
+    a1.must_ask("update_status", json!({"status": "away"})).await?;
     let status = super::status_when(&w, &bob, &ann, |shown| shown["status"] == "away").await?;
     w.equal(requirement, "status", "away", status["status"].clone());
     Ok(())

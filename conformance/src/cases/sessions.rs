@@ -207,13 +207,13 @@ async fn nothing_arrives_before_authentication(w: World) -> Outcome {
     }
     let early = ann.must_send(&bob.id, "too early").await?;
     let path = format!("/api/messages/{}", early["id"].as_str().unwrap_or_default());
-    bobs.ask(
+    bobs.must_ask(
         "read_receipt",
         json!({"messageId": early["id"], "chatId": early["chatId"]}),
     )
     .await?;
-    bobs.ask("update_status", json!({"status": "busy"})).await?;
-    bobs.ask("typing", json!({"to": ann.id, "isTyping": true})).await?;
+    bobs.must_ask("update_status", json!({"status": "busy"})).await?;
+    bobs.must_ask("typing", json!({"to": ann.id, "isTyping": true})).await?;
     bobs.emit("no_such_event", json!({}));
     bobs.take("error", |_| true).await;
     bobs.emit("send_message", json!({"to": ann.id, "content": "too early as well"}));
@@ -242,7 +242,7 @@ async fn nothing_arrives_before_authentication(w: World) -> Outcome {
         );
     };
     nothing(guest.find(|_, _| true));
-    guest.ask("authenticate", json!({"token": ann.access})).await?;
+    guest.must_ask("authenticate", json!({"token": ann.access})).await?;
     guest.take("authenticated", |_| true).await;
     // What was on its way then has come before what is sent now. Of presence, anything may come from here on.
     bob.must_send(&ann.id, "in time").await?;

@@ -59,7 +59,7 @@ async fn typing_goes_to_the_peer(w: World) -> Outcome {
 async fn typing_ends_with_the_device(w: World) -> Outcome {
     let (ann, bob) = (w.user("ann").await?, w.user("bob").await?);
     let (a1, b1) = (ann.device().await?, bob.device().await?);
-    a1.ask("typing", json!({"to": bob.id, "isTyping": true})).await?;
+    a1.must_ask("typing", json!({"to": bob.id, "isTyping": true})).await?;
     w.arrives(&req::TYPING_EVENT_PEER_DEVICES, &b1, "typing_status", |p| {
         p["isTyping"] == true
     })
@@ -75,7 +75,7 @@ async fn typing_ends_with_the_device(w: World) -> Outcome {
 async fn typing_times_out(w: World) -> Outcome {
     let (ann, bob) = (w.user("ann").await?, w.user("bob").await?);
     let (a1, b1) = (ann.device().await?, bob.device().await?);
-    a1.ask("typing", json!({"to": bob.id, "isTyping": true})).await?;
+    a1.must_ask("typing", json!({"to": bob.id, "isTyping": true})).await?;
     w.arrives(&req::TYPING_EVENT_PEER_DEVICES, &b1, "typing_status", |p| {
         p["isTyping"] == true
     })
@@ -109,7 +109,9 @@ async fn typing_is_refused(w: World) -> Outcome {
     );
     let ack = device.ask("typing", json!({"to": bob.id, "isTyping": true})).await?;
     w.equal(&req::TYPING_OFFLINE_NOTHING, "ok", true, ack["ok"].clone());
-    device.ask("typing", json!({"to": bob.id, "isTyping": false})).await?;
+    device
+        .must_ask("typing", json!({"to": bob.id, "isTyping": false}))
+        .await?;
     let late = bob.device().await?;
     w.absent(
         &req::TYPING_OFFLINE_NOTHING,

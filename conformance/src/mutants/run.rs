@@ -49,9 +49,14 @@ pub enum ProofError {
     Target(String),
     #[error("no case is left to judge a mutant")]
     NoCase,
-    #[error("no mutant was tried: --mutant takes a part of a name, and --within has to leave time for one")]
-    NoMutant,
+    #[error("no mutant was tried: {0}")]
+    NoMutant(String),
 }
+
+/// What may be missing on a machine.
+const SEVERAL_NODES: &str = "deployments of several nodes";
+const NONE_FITS: &str = "--mutant takes a part of a name, of a mutant that this stack has (fault/ is in a build with the feature \
+     `faults` alone) and that these judges come by, and --within has to leave time for one";
 
 impl Selection {
     pub(super) fn is_over(&self) -> bool {
@@ -108,15 +113,15 @@ pub async fn run(selection: &Selection, said: &(dyn Fn(&str) + Sync)) -> Result<
         match staged.await {
             // What was found out until then is worth being told; what is missing shows as never reported.
             Err(error) if *stack == Stack::Cluster && selection.stack.is_none() => {
-                proof
-                    .unusable
-                    .push(("deployments of several nodes".into(), error.to_string()));
+                proof.unusable.push((SEVERAL_NODES.into(), error.to_string()));
             }
             other => other?,
         }
     }
     if proof.hunted.is_empty() {
-        return Err(ProofError::NoMutant);
+        let missing = proof.unusable.iter().find(|(what, _)| what == SEVERAL_NODES);
+        let why = missing.map_or(NONE_FITS.into(), |(what, why)| format!("{what}: {why}"));
+        return Err(ProofError::NoMutant(why));
     }
     proof.partial |= selection.is_over();
     proof.took = began.elapsed();

@@ -26,7 +26,7 @@ use crate::latency::{Kind, Recorder};
 use crate::ledger::Balance;
 use crate::pace::Pacer;
 use crate::people::Person;
-use crate::rest::{CallError, Rest};
+use crate::rest::{CallError, Rest, is_encrypted};
 use crate::tally::Tally;
 use crate::target::{Resources, Usage};
 
@@ -206,7 +206,11 @@ async fn run_goose(
     ];
     arguments.extend(more.iter().map(String::as_str));
     let configuration = GooseConfiguration::parse_args_default(&arguments).map_err(failed)?;
-    let client = GooseClientBuilder::new().without_cookies();
+    // Its clients ask nobody. Where nothing is encrypted they shall not look for certificates either.
+    let is_plain = stage.script.nodes.iter().all(|node| !is_encrypted(node));
+    let client = GooseClientBuilder::new()
+        .without_cookies()
+        .accept_invalid_certs(is_plain);
     let attack = GooseAttack::initialize_with_config(configuration)
         .and_then(|attack| attack.set_client_builder_without_cookies(client))
         .map_err(failed)?;

@@ -202,7 +202,7 @@ impl Supervisor {
 /// Looks at the server once a second.
 struct Eyes<'a> {
     resources: &'a Resources,
-    client: reqwest::Client,
+    client: Option<reqwest::Client>,
     usage: Vec<Usage>,
     last: Option<(Duration, Option<Duration>)>,
 }
@@ -211,7 +211,7 @@ impl<'a> Eyes<'a> {
     fn new(resources: &'a Resources) -> Self {
         Self {
             resources,
-            client: reqwest::Client::new(),
+            client: resources.client(),
             usage: Vec::new(),
             last: None,
         }
@@ -224,7 +224,7 @@ impl<'a> Eyes<'a> {
         if !due {
             return;
         }
-        let look = self.resources.look(&self.client).await;
+        let look = self.resources.look(self.client.as_ref()).await;
         let cores = self.last.and_then(|(last, before)| {
             let (now, before) = look.cpu.zip(before)?;
             let passed = elapsed.saturating_sub(last).as_secs_f64();

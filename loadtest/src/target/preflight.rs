@@ -7,6 +7,8 @@ use chat_protocol::Timestamp;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use url::Url;
 
+use crate::rest::client_of;
+
 /// Something that would spoil the run, or may.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
@@ -27,11 +29,24 @@ pub async fn preflight(nodes: &[Url], sockets: usize, on_this_machine: bool) -> 
     let mut findings = Vec::new();
     findings.extend(files(sockets, on_this_machine));
     findings.extend(ports(nodes, sockets));
-    let client = reqwest::Client::new();
     for node in nodes {
-        findings.extend(server(&client, node).await);
+        match client_of(node).build() {
+            Ok(client) => findings.extend(server(&client, node).await),
+            Err(error) => findings.push(Finding {
+                fatal: true,
+                what: format!("{node}: no client can be made: {}", innermost(&error)),
+                remedy: "an https address needs the certificates of authorities: install ca-certificates".into(),
+            }),
+        }
     }
     findings
+}
+
+/// What lies beneath an error says most.
+fn innermost(error: &dyn std::error::Error) -> String {
+    std::iter::successors(Some(error), |error| error.source())
+        .last()
+        .map_or_else(String::new, ToString::to_string)
 }
 
 /// One socket is one file, and another one in a server on this machine.

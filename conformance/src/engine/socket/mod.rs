@@ -138,6 +138,18 @@ impl Device {
         self.ask_raw(event, &[payload]).await
     }
 
+    /// As [`Self::ask`], as a step before the judgement: when it is refused, nothing can be said of what comes after.
+    pub async fn must_ask(&self, event: &str, payload: Value) -> Result<Value, Stop> {
+        let ack = self.ask(event, payload).await?;
+        match ack["ok"] == true {
+            true => Ok(ack),
+            false => Err(Stop::Inconclusive(format!(
+                "{event} before the judgement was refused: {}",
+                ack["error"]["code"]
+            ))),
+        }
+    }
+
     /// As [`Self::ask`], with any number of arguments.
     pub async fn ask_raw(&self, event: &str, arguments: &[Value]) -> Result<Value, Stop> {
         let (id, answer) = self.expect_ack(event);

@@ -52,7 +52,8 @@ pub trait Tamper: Send + Sync {
     /// An answer of polling: to a handshake or, when the session has `begun`, to a request of it.
     fn transport(&self, _call: &Call, _begun: bool, _reply: &mut Reply) {}
 
-    /// The server opens no WebSocket at this path. Returns whether the client gets none: otherwise one of a new session.
+    /// The server opens no WebSocket at this path. Returns whether the client gets none: otherwise one of a new session, if
+    /// the server opens that.
     fn refuses(&self, _call: &Call) -> bool {
         true
     }

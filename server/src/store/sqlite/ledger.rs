@@ -22,8 +22,8 @@ pub(super) struct Ledger {
     users: LruCache<UserId, KnownUser>,
     /// By both users' numbers, the smaller one first.
     chats: LruCache<(i64, i64), KnownChat>,
-    /// What the group has changed of chats and not written yet.
-    counts: HashMap<i64, Counted>,
+    /// What the group has changed for members of chats and not written yet, by the numbers of user and chat.
+    counts: HashMap<(i64, i64), Counted>,
 }
 
 #[derive(Clone, Copy)]
@@ -39,14 +39,13 @@ pub(super) struct KnownChat {
     pub(super) last_seq: u64,
 }
 
-/// What is new of a chat.
+/// What is new of a chat for one of its members.
+#[derive(Default)]
 struct Counted {
-    /// The smaller number first.
-    members: [i64; 2],
     /// The last message, if there is a new one.
     last_num: Option<i64>,
-    /// How many more are unread for each of the members, or how many fewer.
-    unread: [i64; 2],
+    /// How many more are unread, or how many fewer.
+    unread: i64,
 }
 
 impl Ledger {
@@ -172,25 +171,16 @@ impl Ledger {
         if let Some(known) = self.chats.get_mut(&(sender.min(receiver), sender.max(receiver))) {
             known.last_seq += if fault!(SeqGap) && known.last_seq == 2 { 2 } else { 1 };
         }
-        let counted = self.counted(chat.num, sender, receiver);
-        counted.last_num = Some(num);
-        counted.add_unread(receiver, 1);
-        if fault!(UnreadCountsOwn) {
-            counted.add_unread(sender, 1);
+        for user in [sender, receiver] {
+            let counted = self.counts.entry((user, chat.num)).or_default();
+            counted.last_num = Some(num);
+            counted.unread += i64::from(user == receiver || fault!(UnreadCountsOwn));
         }
     }
 
-    /// Counts that the receiver has read a message.
-    pub(super) fn count_read(&mut self, chat: i64, sender: i64, receiver: i64) {
-        self.counted(chat, sender, receiver).add_unread(receiver, -1);
-    }
-
-    fn counted(&mut self, chat: i64, one: i64, other: i64) -> &mut Counted {
-        self.counts.entry(chat).or_insert(Counted {
-            members: [one.min(other), one.max(other)],
-            last_num: None,
-            unread: [0, 0],
-        })
+    /// Counts that a member of a chat has read a message.
+    pub(super) fn count_read(&mut self, chat: i64, reader: i64) {
+        self.counts.entry((reader, chat)).or_default().unread -= 1;
     }
 
     fn remember(&mut self, pair: (i64, i64), chat: KnownChat) {
@@ -211,21 +201,12 @@ impl Ledger {
         let mut reader = self
             .db
             .prepare_cached("UPDATE members SET unread = unread + ?3 WHERE user = ?1 AND chat = ?2")?;
-        for (chat, counted) in self.counts.drain() {
-            for (user, unread) in counted.members.into_iter().zip(counted.unread) {
-                match counted.last_num {
-                    Some(last_num) => member.execute((user, chat, last_num, unread))?,
-                    None if unread != 0 => reader.execute((user, chat, unread))?,
-                    None => 0,
-                };
-            }
+        for ((user, chat), counted) in self.counts.drain() {
+            match counted.last_num {
+                Some(last_num) => member.execute((user, chat, last_num, counted.unread))?,
+                None => reader.execute((user, chat, counted.unread))?,
+            };
         }
         Ok(())
-    }
-}
-
-impl Counted {
-    fn add_unread(&mut self, member: i64, change: i64) {
-        self.unread[usize::from(member == self.members[1])] += change;
     }
 }

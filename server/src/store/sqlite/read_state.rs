@@ -28,12 +28,11 @@ impl From<ReadScope<'_>> for Scope {
 struct Unread {
     num: i64,
     chat: i64,
-    sender: i64,
     mark: ReadMark,
 }
 
 /// Columns that [`unread`] reads.
-const UNREAD: &str = "SELECT m.num, m.chat, m.sender, m.id, c.id, s.id FROM messages m JOIN chats c ON c.num = m.chat \
+const UNREAD: &str = "SELECT m.num, m.chat, m.id, c.id, s.id FROM messages m JOIN chats c ON c.num = m.chat \
      JOIN users s ON s.num = m.sender";
 
 pub(super) fn mark(
@@ -53,12 +52,15 @@ pub(super) fn mark(
         Ok(unread) => unread,
         Err(refusal) => return Ok(refusal),
     };
+    let unread_still = "SELECT read_at IS NULL FROM messages WHERE num = ?1";
     for message in &unread {
+        if !fault!(ReadAgain) || (ledger.db()).query_row(unread_still, [message.num], |row| row.get(0))? {
+            ledger.count_read(message.chat, reader);
+        }
         ledger
             .db()
             .prepare_cached("UPDATE messages SET read_at = ?2 WHERE num = ?1")?
             .execute((message.num, at.as_millis()))?;
-        ledger.count_read(message.chat, message.sender, reader);
     }
     Ok(ReadOutcome::Done(unread.into_iter().map(|u| u.mark).collect()))
 }
@@ -93,7 +95,7 @@ fn find(
     for id in ids {
         let found = query
             .query_row((id.as_str(), reader, chat.map(AsRef::as_ref)), |row| {
-                Ok((unread(row, at)?, row.get::<_, bool>(6)?, row.get::<_, bool>(7)?))
+                Ok((unread(row, at)?, row.get::<_, bool>(5)?, row.get::<_, bool>(6)?))
             })
             .optional()?;
         let Some((message, is_own, is_unread)) = found else {
@@ -142,11 +144,10 @@ fn unread(row: &rusqlite::Row<'_>, read_at: Timestamp) -> rusqlite::Result<Unrea
     Ok(Unread {
         num: row.get(0)?,
         chat: row.get(1)?,
-        sender: row.get(2)?,
         mark: ReadMark {
-            message: row::id(row, 3)?,
-            chat: row::id(row, 4)?,
-            sender: row::id(row, 5)?,
+            message: row::id(row, 2)?,
+            chat: row::id(row, 3)?,
+            sender: row::id(row, 4)?,
             read_at,
         },
     })

@@ -1,15 +1,20 @@
 //! What this backend promises beyond the suite.
 
-use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
+use std::sync::{Arc, LazyLock};
 
+use chat_protocol::{Message, MessageType};
 use tempfile::TempDir;
 
-use super::SqliteStore;
 use super::ledger::Ledger;
+use super::messages::send;
+use super::read_state::{self, Scope};
 use super::schema::Database;
+use super::{Clock, SqliteStore};
+use crate::id::IdSource;
 use crate::metrics::StoreMetrics;
 use crate::store::suite::{Bench, store_suite};
-use crate::store::{HistoryRange, SendOutcome, Store, StoreError, UserStore as _};
+use crate::store::{HistoryRange, NewMessage, ReadOutcome, SendOutcome, Store, StoreError, UserStore as _};
 
 async fn open() -> (Arc<dyn Store>, TempDir) {
     let dir = TempDir::new().unwrap();
@@ -162,14 +167,32 @@ async fn what_an_operator_changes_beside_the_server_is_noticed() {
     assert_eq!(b.send(&ann, &bob, "three").await.seq, Some(2));
 }
 
-/// The ledger of a store with two users, 1 and 2.
-fn ledger(dir: &TempDir) -> Ledger {
+/// The ledger of a store with two users, ann and bob, who are 1 and 2.
+pub(super) fn ledger(dir: &TempDir) -> Ledger {
     let db = super::open(dir.path(), Database::Chat).unwrap();
     for name in ["ann", "bob"] {
         let sql = "INSERT INTO users (id, username, username_key, email, password, created_at) VALUES (?1, ?1, ?1, ?1, '', 0)";
         db.execute(sql, [name]).unwrap();
     }
     Ledger::new(db)
+}
+
+pub(super) fn clock() -> Clock {
+    Clock(AtomicI64::new(0))
+}
+
+pub(super) fn message(from: &str, to: &str, content: &str) -> NewMessage {
+    static IDS: LazyLock<IdSource> = LazyLock::new(IdSource::new);
+    NewMessage {
+        id: IDS.message(),
+        new_chat: IDS.chat(),
+        sender: from.parse().unwrap(),
+        receiver: to.parse().unwrap(),
+        content: content.to_owned(),
+        message_type: MessageType::Text,
+        client_message_id: None,
+        chat: None,
+    }
 }
 
 /// What is stored of the members of the only chat: unread messages, and the last one.
@@ -202,22 +225,29 @@ fn an_undone_group_is_forgotten() {
     );
 }
 
+/// All of it in one group, so that nothing is in the store's counters yet when it is read.
 #[test]
-fn what_a_group_sends_and_reads_is_counted_together() {
+fn what_a_group_sends_it_may_read_and_all_is_counted() {
     let dir = TempDir::new().unwrap();
-    let mut ledger = ledger(&dir);
+    let (mut ledger, clock) = (ledger(&dir), clock());
+    let bob = "bob".parse().unwrap();
     ledger.begin().unwrap();
-    let chat = ledger.create_chat("chat".parse().unwrap(), 1, 2).unwrap();
-    for num in 1..=3 {
-        ledger.count(&chat, num, 1, 2);
-        ledger.count_read(chat.num, 1, 2);
-    }
-    ledger.count(&chat, 4, 1, 2);
-    ledger.count(&chat, 5, 2, 1);
+    let sent: Vec<Message> = ["one", "two", "three"]
+        .map(|content| send(&mut ledger, &clock, message("ann", "bob", content)).unwrap())
+        .map(|outcome| match outcome {
+            SendOutcome::Stored(message) => message,
+            other => panic!("{other:?}"),
+        })
+        .into();
+    send(&mut ledger, &clock, message("bob", "ann", "four")).unwrap();
+    let mut mark = |scope| match read_state::mark(&mut ledger, &bob, &scope, clock.now()).unwrap() {
+        ReadOutcome::Done(marks) => marks.len(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(mark(Scope::MessageIn(sent[1].id.clone(), sent[1].chat_id.clone())), 1);
+    assert_eq!(mark(Scope::Messages(vec![sent[1].id.clone()])), 0, "it is read already");
+    assert_eq!(mark(Scope::Chat(sent[0].chat_id.clone())), 2, "the other two");
+    send(&mut ledger, &clock, message("ann", "bob", "five")).unwrap();
     ledger.commit().unwrap();
     assert_eq!(members(&ledger), [(1, 5), (1, 5)]);
-    ledger.begin().unwrap();
-    ledger.count_read(chat.num, 2, 1);
-    ledger.commit().unwrap();
-    assert_eq!(members(&ledger), [(0, 5), (1, 5)]);
 }

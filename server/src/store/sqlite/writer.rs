@@ -26,8 +26,8 @@ type Completion = Box<dyn FnOnce(Option<StoreError>) + Send>;
 /// Does its part of a group and says how it went; `None` instead of the ledger refuses it.
 type Work = Box<dyn FnOnce(Option<&mut Ledger>) -> (Completion, Option<StoreError>) + Send>;
 
-/// What is to be done. Messages, most of all by far, travel as they are: a box would be made on one thread and dropped on another,
-/// and threads that drop each other's memory wait for each other in the allocator.
+/// What is to be done. Messages, most of all by far, do without the two boxes that other work needs: made on one thread and dropped
+/// on another, they would have threads wait for each other in the allocator.
 enum Write {
     Message(NewMessage, Arc<Clock>, SendDone),
     Other(Work),
@@ -236,13 +236,18 @@ fn commit(ledger: &mut Ledger, group: &mut Vec<Write>, answers: &mut Vec<Answer>
         }
         answers.push(answer);
     }
+    // Of a write that failed the others are not guilty, and may try again; a commit that can never be is everybody's.
+    let mut undone: fn(String) -> StoreError = StoreError::Unavailable;
     if failed.is_none() && !fault!(AckBeforeCommit) {
         failed = ledger.commit().map_err(failure).err();
+        if matches!(failed, Some(StoreError::Broken(_))) {
+            undone = StoreError::Broken;
+        }
     }
     if let Some(error) = failed {
         undo(ledger);
         tracing::error!(%error, writes = answers.len(), "a group of writes could not be stored");
-        let undone = StoreError::Unavailable(format!("undone with its group: {error}"));
+        let undone = undone(format!("undone with its group: {error}"));
         for answer in answers {
             answer.undone(&undone);
         }
@@ -252,5 +257,40 @@ fn commit(ledger: &mut Ledger, group: &mut Vec<Write>, answers: &mut Vec<Answer>
 fn undo(ledger: &mut Ledger) {
     if ledger.roll_back().is_err() {
         tracing::error!("the store could not undo a failed group");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{clock, ledger, message};
+    use super::*;
+
+    #[test]
+    fn a_write_that_fails_undoes_its_group_and_each_is_told() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let mut ledger = ledger(&dir);
+        let message = |content| Write::Message(message("ann", "bob", content), Arc::new(clock()), Box::new(|_| ()));
+        let mistake = || StoreError::Broken("a mistake".into());
+        let wrong: Work = Box::new(move |_| (Box::new(|_| ()), Some(mistake())));
+        let mut group = vec![message("before"), Write::Other(wrong), message("after")];
+        let mut answers = Vec::new();
+        commit(&mut ledger, &mut group, &mut answers);
+        let errors: Vec<String> = answers
+            .iter()
+            .map(|answer| answer.error().unwrap().to_string())
+            .collect();
+        assert!(
+            errors[0].contains("undone with its group")
+                && matches!(answers[0].error(), Some(StoreError::Unavailable(_)))
+        );
+        assert!(errors[1].contains("a mistake") && matches!(answers[1].error(), Some(StoreError::Broken(_))));
+        assert!(
+            matches!(answers[2].error(), Some(StoreError::Unavailable(_))),
+            "{errors:?}"
+        );
+        let stored: i64 = (ledger.db())
+            .query_row("SELECT count(*) FROM messages", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(stored, 0);
     }
 }
