@@ -197,11 +197,14 @@ pub(super) fn message(from: &str, to: &str, content: &str) -> NewMessage {
 
 /// What is stored of the members of the only chat: unread messages, and the last one.
 fn members(ledger: &Ledger) -> Vec<(i64, i64)> {
-    let mut members = (ledger.db())
-        .prepare("SELECT unread, last_num FROM members ORDER BY user")
-        .unwrap();
-    let rows = members.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
-    rows.collect::<rusqlite::Result<_>>().unwrap()
+    let of = |user: i64| {
+        (ledger.db())
+            .query_row("SELECT unread, last_num FROM members WHERE user = ?1", [user], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })
+            .unwrap()
+    };
+    vec![of(1), of(2)]
 }
 
 /// What was remembered of a group that was undone would leave a hole in `seq`, or a chat that does not exist.
