@@ -135,21 +135,25 @@ impl Lane {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
+
+    pub(in crate::live) fn message(content: &str) -> SendMessage {
+        SendMessage {
+            to: "bob".parse().unwrap(),
+            content: content.to_owned(),
+            message_type: None,
+            chat_id: None,
+            client_message_id: None,
+        }
+    }
 
     fn lane(count: usize) -> Lane {
         let mut lane = Lane::default();
         for number in 0..count {
-            let message = SendMessage {
-                to: "a".parse().unwrap(),
-                content: number.to_string(),
-                message_type: None,
-                chat_id: None,
-                client_message_id: None,
-            };
             let id = format!("id-{number}").parse().unwrap();
             let (done, shown) = (oneshot::channel().0, Arc::default());
+            let message = message(&number.to_string());
             lane.push(Entry::new(message, id, Instant::now(), Span::none(), done, shown));
         }
         lane

@@ -401,17 +401,8 @@ fn stored(me: &UserId, sent: &mut Entry, receipt: MessageSent) -> Message {
 mod tests {
     use tokio::time::sleep_until;
 
+    use super::super::lane::tests::message;
     use super::*;
-
-    fn message(content: &str) -> SendMessage {
-        SendMessage {
-            to: "bob".parse().unwrap(),
-            content: content.to_owned(),
-            message_type: None,
-            chat_id: None,
-            client_message_id: None,
-        }
-    }
 
     #[tokio::test]
     async fn the_place_of_a_message_that_was_given_up_goes_to_the_next() {

@@ -114,9 +114,9 @@ impl Tamper for Mutation {
         }
     }
 
-    fn refuses(&self, call: &Call) -> bool {
-        let broken = self.at.fits(&Class::of_refused(call)) && self.how == How::Succeed && self.turn().is_some();
-        !broken
+    fn refuses(&self, begun: bool) -> bool {
+        let fits = self.at.fits(&Class::NoWebSocket { begun }) && self.how == How::Succeed;
+        !(fits && self.turn().is_some())
     }
 
     fn ends(&self) -> bool {

@@ -64,8 +64,8 @@ impl Tamper for Recorder {
         }
     }
 
-    fn refuses(&self, call: &Call) -> bool {
-        self.note_that(Class::of_refused(call));
+    fn refuses(&self, begun: bool) -> bool {
+        self.note_that(Class::NoWebSocket { begun });
         true
     }
 

@@ -4,7 +4,7 @@ use chat_spec::Operation;
 use hyper::Method;
 use serde_json::Value;
 
-use super::proxy::{Call, Kind, Packet, Place, Reply, session};
+use super::proxy::{Call, Kind, Packet, Place, Reply};
 
 /// What kind of thing was said, nearly always by a server. Two with the same class are the same to a mutant.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -127,11 +127,6 @@ impl Class {
             begun,
             refused: reply.status.as_u16() >= 400,
         }
-    }
-
-    pub(super) fn of_refused(call: &Call) -> Self {
-        let begun = session(call).is_some();
-        Self::NoWebSocket { begun }
     }
 
     pub(super) fn is_success(&self) -> bool {

@@ -22,7 +22,7 @@ use tokio::task::{AbortHandle, JoinSet};
 
 pub use http::{Call, Reply};
 pub use packet::{Kind, Packet};
-pub use polling::{SEPARATOR, session};
+pub use polling::SEPARATOR;
 pub use socket::{Other, Place, Sockets};
 
 /// Has a hand in what goes over the wire. What it does not want to change it leaves as it is.
@@ -52,9 +52,9 @@ pub trait Tamper: Send + Sync {
     /// An answer of polling: to a handshake or, when the session has `begun`, to a request of it.
     fn transport(&self, _call: &Call, _begun: bool, _reply: &mut Reply) {}
 
-    /// The server opens no WebSocket at this path. Returns whether the client gets none: otherwise one of a new session, if
-    /// the server opens that.
-    fn refuses(&self, _call: &Call) -> bool {
+    /// The server opens no WebSocket for a handshake or for a session that has `begun`. Returns whether the client gets none:
+    /// otherwise one of a new session, if the server opens that.
+    fn refuses(&self, _begun: bool) -> bool {
         true
     }
 

@@ -18,7 +18,7 @@ pub(super) fn is_transport(call: &Call) -> bool {
 }
 
 /// The engine.io session that a request belongs to.
-pub fn session(call: &Call) -> Option<&str> {
+pub(super) fn session(call: &Call) -> Option<&str> {
     if !is_transport(call) {
         return None;
     }

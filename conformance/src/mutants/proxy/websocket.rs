@@ -34,7 +34,9 @@ pub(super) async fn serve(through: Arc<Through>, mut request: Request<Incoming>)
     let mut call = Call::of_path(path.to_owned());
     let upstream = match open(through.upstream, &call.path, request.headers()).await? {
         Ok(upstream) => upstream,
-        Err(refused) if !polling::is_transport(&call) || through.tamper.refuses(&call) => return Ok(response(refused)),
+        Err(refused) if !polling::is_transport(&call) || through.tamper.refuses(polling::session(&call).is_some()) => {
+            return Ok(response(refused));
+        }
         Err(refused) => {
             call = Call::of_path(NEW_SESSION.to_owned());
             match open(through.upstream, NEW_SESSION, request.headers()).await? {

@@ -23,8 +23,8 @@ const QUEUE: usize = 4096;
 
 /// Tells a caller what became of its write, once the group is on disk (`None`) or could not be stored.
 type Completion = Box<dyn FnOnce(Option<StoreError>) + Send>;
-/// Does its part of a group and says how it went; `None` instead of the ledger refuses it.
-type Work = Box<dyn FnOnce(Option<&mut Ledger>) -> (Completion, Option<StoreError>) + Send>;
+/// Does its part of a group and says how it went; an error instead of the ledger refuses it.
+type Work = Box<dyn FnOnce(StoreResult<&mut Ledger>) -> (Completion, Option<StoreError>) + Send>;
 
 /// What is to be done. Messages, most of all by far, do without the two boxes that other work needs: made on one thread and dropped
 /// on another, they would have threads wait for each other in the allocator.
@@ -41,25 +41,16 @@ enum Answer {
 
 impl Write {
     /// Does it, or refuses it by this error.
-    fn answer(self, ledger: Result<&mut Ledger, &StoreError>) -> Answer {
+    fn answer(self, ledger: StoreResult<&mut Ledger>) -> Answer {
         match self {
             Self::Message(message, clock, done) => {
-                let stored = match ledger {
-                    Ok(ledger) => messages::send(ledger, &clock, message).map_err(failure),
-                    Err(error) => Err(StoreError::Unavailable(error.to_string())),
-                };
+                let stored = ledger.and_then(|ledger| messages::send(ledger, &clock, message).map_err(failure));
                 Answer::Message(stored, done)
             }
-            Self::Other(work) => match ledger {
-                Ok(ledger) => {
-                    let (completion, error) = work(Some(ledger));
-                    Answer::Other(error, completion)
-                }
-                Err(error) => {
-                    let (completion, _) = work(None);
-                    Answer::Other(Some(StoreError::Unavailable(error.to_string())), completion)
-                }
-            },
+            Self::Other(work) => {
+                let (completion, error) = work(ledger);
+                Answer::Other(error, completion)
+            }
         }
     }
 }
@@ -74,12 +65,10 @@ impl Answer {
 
     /// What went well was undone with its group.
     fn undone(&mut self, why: &StoreError) {
-        if self.error().is_some() {
-            return;
-        }
         match self {
-            Self::Message(stored, _) => *stored = Err(why.clone()),
-            Self::Other(error, _) => *error = Some(why.clone()),
+            Self::Message(stored @ Ok(_), _) => *stored = Err(why.clone()),
+            Self::Other(error @ None, _) => *error = Some(why.clone()),
+            Self::Message(Err(_), _) | Self::Other(Some(_), _) => {}
         }
     }
 
@@ -128,8 +117,8 @@ impl Writer {
         write: impl FnOnce(&mut Ledger) -> StoreResult<T> + Send + 'static,
         done: impl FnOnce(StoreResult<T>) + Send + 'static,
     ) -> StoreResult<()> {
-        let work: Work = Box::new(move |ledger: Option<&mut Ledger>| {
-            let result = ledger.map_or(Err(StoreError::Unavailable("not begun".into())), write);
+        let work: Work = Box::new(move |ledger: StoreResult<&mut Ledger>| {
+            let result = ledger.and_then(write);
             let error = result.as_ref().err().cloned();
             (
                 Box::new(move |undone: Option<StoreError>| done(undone.map_or(result, Err))),
@@ -222,18 +211,19 @@ fn run(
 fn commit(ledger: &mut Ledger, group: &mut Vec<Write>, answers: &mut Vec<Answer>) {
     if let Err(error) = ledger.begin().map_err(failure) {
         undo(ledger);
-        answers.extend(group.drain(..).map(|write| write.answer(Err(&error))));
+        answers.extend(group.drain(..).map(|write| write.answer(Err(refusal(&error)))));
         return;
     }
     let mut failed: Option<StoreError> = None;
     for write in group.drain(..) {
         let answer = match &failed {
-            Some(error) => write.answer(Err(error)),
-            None => write.answer(Ok(&mut *ledger)),
+            Some(error) => write.answer(Err(refusal(error))),
+            None => {
+                let answer = write.answer(Ok(&mut *ledger));
+                failed = answer.error().cloned();
+                answer
+            }
         };
-        if failed.is_none() {
-            failed = answer.error().cloned();
-        }
         answers.push(answer);
     }
     // Of a write that failed the others are not guilty, and may try again; a commit that can never be is everybody's.
@@ -252,6 +242,11 @@ fn commit(ledger: &mut Ledger, group: &mut Vec<Write>, answers: &mut Vec<Answer>
             answer.undone(&undone);
         }
     }
+}
+
+/// What those are told whose turn never came, because of this error of others.
+fn refusal(error: &StoreError) -> StoreError {
+    StoreError::Unavailable(error.to_string())
 }
 
 fn undo(ledger: &mut Ledger) {
