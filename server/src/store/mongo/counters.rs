@@ -1,14 +1,14 @@
 //! What a chat says of its messages: the last one, and how many are unread.
 //!
 //! A chat has counted its messages up to `lastSeq`. Counting on is one update that takes effect only on a chat that still is
-//! where the count began, so it may be tried twice, by two nodes too, and is done once. Messages above `lastSeq` can be neither
-//! read nor deleted before they are counted, so counting needs nothing but who received them.
+//! where the count began, so it may be tried twice, by two nodes too, and is done once. Messages above `lastSeq` can be
+//! read only when or after they are counted, and deleted only afterwards, so counting needs nothing but who received them.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use chat_protocol::{Message, UserId};
+use chat_protocol::Message;
 use futures_util::future::try_join_all;
 use futures_util::{FutureExt as _, TryStreamExt as _};
 use mongodb::bson::oid::ObjectId;
@@ -21,7 +21,7 @@ use crate::store::{StoreError, StoreResult};
 
 /// How long counts gather, so that a busy chat is written now and then and not for each message. Readers do not wait for it:
 /// they count what has gathered first.
-const GATHER: Duration = Duration::from_millis(100);
+const GATHER: Duration = Duration::from_millis(250);
 /// After a failure.
 const RETRY: Duration = Duration::from_secs(1);
 /// Messages that are counted at once where they have to be looked for.
@@ -33,41 +33,84 @@ const TRIES: usize = 50;
 
 /// Messages of one chat without a gap, to be counted.
 #[derive(Debug, Clone)]
-struct Count {
+pub(super) struct Count {
     from: i64,
     to: i64,
     last: ObjectId,
     order: i64,
     at: DateTime,
-    unread: HashMap<String, i64>,
+    unread: Unread,
 }
+
+/// So many messages more, or fewer, for each user.
+pub(super) type Unread = HashMap<String, i64>;
+
+impl Count {
+    /// Whether it can be counted on a chat that has counted up to this seq.
+    pub(super) fn follows(&self, counted: i64) -> bool {
+        self.from == counted + 1
+    }
+
+    /// The seq up to which the chat has then counted.
+    pub(super) fn to(&self) -> i64 {
+        self.to
+    }
+
+    /// The update that counts it, and besides adds to the counters of unread messages, by user.
+    pub(super) fn update(&self, chat: ObjectId, unread: &Unread) -> Document {
+        doc! {"q": place(chat, self), "u": change(self, unread)}
+    }
+
+    /// Both together; `None` when something is missing in between.
+    fn and(mut self, newer: Self) -> Option<Self> {
+        if !newer.follows(self.to) {
+            return None;
+        }
+        for (user, number) in newer.unread {
+            *self.unread.entry(user).or_default() += number;
+        }
+        let unread = self.unread;
+        Some(Self {
+            from: self.from,
+            unread,
+            ..newer
+        })
+    }
+}
+
+/// What has gathered of each chat; `None`: what is not counted has to be looked for.
+pub(super) type Gathered = HashMap<ObjectId, Option<Count>>;
 
 pub(super) struct Counters {
     db: Db,
-    /// `None`: what is not counted has to be looked for.
-    waiting: Mutex<HashMap<ObjectId, Option<Count>>>,
-    /// Held while counts are written, so that whoever has it knows that nothing gathered before is left.
+    waiting: Mutex<Gathered>,
+    /// Held while counts are written, so that whoever has it knows that nobody else has any.
     writing: tokio::sync::Mutex<()>,
     asked: Notify,
 }
 
 impl Counters {
-    pub(super) fn start(db: Db) -> Arc<Self> {
-        let counters = Arc::new(Self {
+    /// Counts when it is told to.
+    pub(super) fn new(db: Db) -> Self {
+        Self {
             db,
             waiting: Mutex::default(),
             writing: tokio::sync::Mutex::default(),
             asked: Notify::new(),
-        });
+        }
+    }
+
+    /// Counts now and then.
+    pub(super) fn start(db: Db) -> Arc<Self> {
+        let counters = Arc::new(Self::new(db));
         let weak = Arc::downgrade(&counters);
         tokio::spawn(async move {
             loop {
-                tokio::time::sleep(GATHER).await;
                 let Some(counters) = weak.upgrade() else { return };
-                if counters.is_empty() {
-                    // Wakes now and then to see whether the store is still there.
-                    let _ = tokio::time::timeout(RETRY, counters.asked.notified()).await;
-                } else if let Err(error) = counters.flush().await {
+                // Wakes now and then to see whether the store is still there.
+                let _ = tokio::time::timeout(RETRY, counters.asked.notified()).await;
+                tokio::time::sleep(GATHER).await;
+                if let Err(error) = counters.flush().await {
                     if counters.db.open().is_err() {
                         return;
                     }
@@ -77,10 +120,6 @@ impl Counters {
             }
         });
         counters
-    }
-
-    fn is_empty(&self) -> bool {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
     }
 
     /// Takes notice of stored messages, in the order of seq.
@@ -122,35 +161,46 @@ impl Counters {
 
     /// Counts everything that has gathered. Afterwards this node's messages are counted.
     pub(super) async fn flush(&self) -> StoreResult<()> {
-        self.flush_and_hold().await.map(drop)
+        let mut held = self.hold().await;
+        if !held.gathered.is_empty() {
+            self.write(&held.gathered).await?;
+            held.gathered = Arc::default();
+        }
+        Ok(())
     }
 
-    /// The same, and this node counts nothing more as long as what is returned lives.
-    pub(super) async fn flush_and_hold(&self) -> StoreResult<tokio::sync::MutexGuard<'_, ()>> {
+    /// Takes what has gathered, for somebody who counts it together with another change of the same chats.
+    pub(super) async fn hold(&self) -> Held<'_> {
         let writing = self.writing.lock().await;
-        let taken = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
-        if taken.is_empty() {
-            return Ok(writing);
+        let gathered = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
+        Held {
+            counters: self,
+            gathered: Arc::new(gathered),
+            _writing: writing,
         }
-        let result = self.write(&taken).await;
-        if result.is_err() {
-            let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-            for chat in taken.into_keys() {
-                waiting.insert(chat, None);
-            }
-        }
-        result.map(|()| writing)
     }
 
-    async fn write(&self, counts: &HashMap<ObjectId, Option<Count>>) -> StoreResult<()> {
-        let updates: Vec<Document> = counts
-            .iter()
-            .filter_map(|(chat, count)| {
-                count
-                    .as_ref()
-                    .map(|count| doc! {"q": place(*chat, count), "u": change(count)})
-            })
-            .collect();
+    fn put_back(&self, mut older: Gathered) {
+        if older.is_empty() {
+            return;
+        }
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        for (chat, newer) in waiting.drain() {
+            let both = match older.remove(&chat) {
+                None => newer,
+                Some(older) => older.zip(newer).and_then(|(older, newer)| older.and(newer)),
+            };
+            older.insert(chat, both);
+        }
+        *waiting = older;
+        drop(waiting);
+        self.asked.notify_one();
+    }
+
+    async fn write(&self, counts: &Gathered) -> StoreResult<()> {
+        let known = counts.iter().filter_map(|(chat, count)| Some((chat, count.as_ref()?)));
+        let nothing = Unread::new();
+        let updates: Vec<Document> = known.map(|(chat, count)| count.update(*chat, &nothing)).collect();
         let wanted = i64::try_from(updates.len()).unwrap_or(i64::MAX);
         let mut matched = 0;
         for part in updates.chunks(1000) {
@@ -200,6 +250,40 @@ impl Counters {
     }
 }
 
+/// What had gathered, in the hands of whoever counts it. This node counts nothing else as long as it lives, since two at the same
+/// chat would be in each other's way. What nobody said was [counted](Held::counted) waits on when it is dropped: counting twice does
+/// nothing.
+pub(super) struct Held<'c> {
+    counters: &'c Counters,
+    gathered: Arc<Gathered>,
+    _writing: tokio::sync::MutexGuard<'c, ()>,
+}
+
+impl Held<'_> {
+    pub(super) fn gathered(&self) -> Arc<Gathered> {
+        self.gathered.clone()
+    }
+
+    /// What had gathered of this chat does not follow what it has counted.
+    pub(super) fn doubt(&mut self, chat: &ObjectId) {
+        if let Some(count) = Arc::make_mut(&mut self.gathered).get_mut(chat) {
+            *count = None;
+        }
+    }
+
+    /// What had gathered of this chat has been counted.
+    pub(super) fn counted(&mut self, chat: &ObjectId) {
+        Arc::make_mut(&mut self.gathered).remove(chat);
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        let left = std::mem::take(&mut self.gathered);
+        self.counters.put_back(Arc::unwrap_or_clone(left));
+    }
+}
+
 /// The query for what is not counted or not indexed of a user.
 pub(super) fn fresh_of(user: ObjectId) -> (Document, Document) {
     (doc! {"fresh": user}, doc! {"_id": 0, "chatId": 1, "seq": 1})
@@ -217,14 +301,15 @@ fn place(chat: ObjectId, count: &Count) -> Document {
     doc! {"_id": chat, "lastSeq": count.from - 1}
 }
 
-fn change(count: &Count) -> Document {
-    let mut more = Document::new();
-    for (user, number) in &count.unread {
-        more.insert(format!("unread.{user}"), *number);
+/// What counting changes, and these counters besides.
+fn change(count: &Count, unread: &Unread) -> Document {
+    let mut more = count.unread.clone();
+    for (user, number) in unread {
+        *more.entry(user.clone()).or_default() += number;
     }
     doc! {
         "$set": {"lastSeq": count.to, "order": count.order, "lastMessage": count.last, "lastActivity": count.at},
-        "$inc": more,
+        "$inc": fields(&more),
     }
 }
 
@@ -281,7 +366,7 @@ pub(super) async fn count_on(db: &Db, chat: ObjectId) -> StoreResult<()> {
             *count.unread.entry(row::oid(message, "receiver")?.to_hex()).or_default() += 1;
         }
         let counted = db
-            .call(db.chats.update_one(place(chat, &count), change(&count)))
+            .call(db.chats.update_one(place(chat, &count), change(&count, &Unread::new())))
             .await?;
         // A miss means that somebody else has counted, a full batch that there may be more; then we look again.
         if counted.matched_count > 0 && i64::try_from(new.len()).is_ok_and(|new| new < BATCH) {
@@ -376,7 +461,13 @@ async fn recount(db: &Db, chat: ObjectId) -> StoreResult<bool> {
     .await
 }
 
+/// The counters of these users within a chat, as an update names them.
+pub(super) fn fields(unread: &Unread) -> Document {
+    let field = |(user, number): (&String, &i64)| (unread_field(user), Bson::Int64(*number));
+    unread.iter().map(field).collect()
+}
+
 /// The unread counter of a user within a chat.
-pub(super) fn unread_field(user: &UserId) -> String {
+pub(super) fn unread_field(user: &str) -> String {
     format!("unread.{user}")
 }

@@ -254,7 +254,9 @@ impl Work {
                 }
             }
         }
+        // Made one by one, too: the thread that does it serves devices besides.
         for entry in search::entries(new.into_iter().chain(changed))? {
+            let entry = entry?;
             let began = Instant::now();
             db.call(db.search.insert_one(entry)).await?;
             self.rest(began, urgent).await;

@@ -208,7 +208,7 @@ async fn delete(
             if !message.is_read && !fault!(DeleteKeepsUnread) {
                 let (chat, seq) = (row::oid(&before, "chatId")?, row::int(&before, "seq")?);
                 let counted = doc! {"_id": chat, "lastSeq": {"$gte": seq}};
-                let fewer = doc! {"$inc": {unread_field(&message.receiver): -1_i64}};
+                let fewer = doc! {"$inc": {unread_field(message.receiver.as_str()): -1_i64}};
                 let changed = db.chats.update_one(counted, fewer).session(&mut *tx).await?;
                 if changed.matched_count == 0 {
                     return Ok(Step::Abort(Err(HashMap::from([(chat, seq)]))));

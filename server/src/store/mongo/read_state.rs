@@ -9,7 +9,7 @@ use mongodb::ClientSession;
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Bson, Document, doc};
 
-use super::counters::{Counters, count_on, unread_field};
+use super::counters::{Counters, Gathered, Unread, count_on, fields};
 use super::transaction::{Pauses, Step, Trouble, Worked};
 use super::{Db, chats, row};
 use crate::store::{ReadMark, ReadOutcome, ReadScope, StoreError, StoreResult};
@@ -32,8 +32,8 @@ enum Scope {
 
 /// What a run of the transaction came to.
 enum Marked {
-    /// For each request.
-    Done(Vec<ReadOutcome>),
+    /// For each request; and these chats were counted along with it.
+    Done(Vec<ReadOutcome>, Vec<ObjectId>),
     /// These chats have to be counted up to these seqs first.
     NotCounted(HashMap<ObjectId, i64>),
 }
@@ -84,20 +84,26 @@ fn each_once(ids: &[MessageId]) -> Option<Vec<ObjectId>> {
 
 /// What became of each request, in the order given: as if they had come one after another.
 pub(super) async fn mark(db: &Db, counters: &Counters, requests: Arc<[Request]>) -> StoreResult<Vec<ReadOutcome>> {
-    // What this node counts meanwhile would be in the way of the transaction.
-    let _still = counters.flush_and_hold().await?;
+    // What this node counts meanwhile would be in the way of the transaction, which counts what it meets.
+    let mut held = counters.hold().await;
     let mut pauses = Pauses::new();
     loop {
-        let (inner, requests) = (db.clone(), requests.clone());
+        let (inner, requests, gathered) = (db.clone(), requests.clone(), held.gathered());
         let marked = db
             .transact(move |tx| {
-                let (db, requests) = (inner.clone(), requests.clone());
-                async move { run(&db, tx, &requests).await }.boxed()
+                let (db, requests, gathered) = (inner.clone(), requests.clone(), gathered.clone());
+                async move { run(&db, tx, &requests, &gathered).await }.boxed()
             })
             .await?;
         match marked {
-            Marked::Done(outcomes) => return Ok(outcomes),
-            Marked::NotCounted(newest) => counters.reach(newest).await?,
+            Marked::Done(outcomes, counted) => {
+                counted.iter().for_each(|chat| held.counted(chat));
+                return Ok(outcomes);
+            }
+            Marked::NotCounted(newest) => {
+                newest.keys().for_each(|chat| held.doubt(chat));
+                counters.reach(newest).await?;
+            }
         }
         if !pauses.wait().await {
             return Err(StoreError::Unavailable("messages were not counted in time".into()));
@@ -105,7 +111,7 @@ pub(super) async fn mark(db: &Db, counters: &Counters, requests: Arc<[Request]>)
     }
 }
 
-async fn run(db: &Db, tx: &mut ClientSession, requests: &[Request]) -> Worked<Marked> {
+async fn run(db: &Db, tx: &mut ClientSession, requests: &[Request], gathered: &Gathered) -> Worked<Marked> {
     let named = requests.iter().flat_map(|request| match &request.scope {
         Scope::Messages(ids, _) => ids.as_slice(),
         Scope::Chat(_) => &[],
@@ -117,7 +123,11 @@ async fn run(db: &Db, tx: &mut ClientSession, requests: &[Request]) -> Worked<Ma
     for request in requests {
         let found = match &request.scope {
             Scope::Messages(ids, chat) => judge(request, ids, chat.as_ref(), &known),
-            Scope::Chat(chat) => Ok(in_chat(db, tx, *chat, &request.reader).await?),
+            Scope::Chat(chat) => {
+                let (counted_to, unread) = in_chat(db, tx, *chat, &request.reader).await?;
+                changes.chats.entry(*chat).or_default().counted_to = Some(counted_to);
+                Ok(unread)
+            }
         };
         outcomes.push(match found {
             Ok(unread) => ReadOutcome::Done(changes.add(request, unread, read_at)?),
@@ -125,7 +135,7 @@ async fn run(db: &Db, tx: &mut ClientSession, requests: &[Request]) -> Worked<Ma
         });
     }
     if changes.messages.is_empty() {
-        return Ok(Step::Abort(Marked::Done(outcomes)));
+        return Ok(Step::Abort(Marked::Done(outcomes, Vec::new())));
     }
     let ids: Vec<ObjectId> = changes.messages.iter().copied().collect();
     let set = doc! {"$set": {"isRead": true, "readAt": row::date(read_at)}};
@@ -133,14 +143,16 @@ async fn run(db: &Db, tx: &mut ClientSession, requests: &[Request]) -> Worked<Ma
         .update_many(doc! {"_id": {"$in": ids}}, set)
         .session(&mut *tx)
         .await?;
-    let wanted = i64::try_from(changes.chats.len()).unwrap_or(i64::MAX);
-    let update = doc! {"update": "chats", "updates": changes.of_chats(), "ordered": false};
+    let (updates, counted) = changes.of_chats(gathered);
+    let wanted = i64::try_from(updates.len()).unwrap_or(i64::MAX);
+    let update = doc! {"update": "chats", "updates": updates, "ordered": false};
     let done = db.database.run_command(update).session(&mut *tx).await?;
     if row::int(&done, "n")? < wanted {
         let newest = changes.chats.into_iter().map(|(chat, change)| (chat, change.newest));
+        let newest = newest.filter(|(_, newest)| *newest > 0);
         return Ok(Step::Abort(Marked::NotCounted(newest.collect())));
     }
-    Ok(Step::Commit(Marked::Done(outcomes)))
+    Ok(Step::Commit(Marked::Done(outcomes, counted)))
 }
 
 /// What a group changes.
@@ -154,8 +166,9 @@ struct Changes {
 struct OfChat {
     /// The seq up to which it must have been counted.
     newest: i64,
-    /// By the counter's name.
-    fewer: HashMap<String, i64>,
+    /// The seq up to which it has counted, where that was read.
+    counted_to: Option<i64>,
+    unread: Unread,
 }
 
 impl Changes {
@@ -174,7 +187,7 @@ impl Changes {
                 && (message.get_datetime("readAt").is_ok()
                     || message.get_datetime("deletedAt").is_ok()
                     || message.get_object_id("receiver").is_ok_and(is_not_theirs));
-            *change.fewer.entry(unread_field(&request.reader)).or_default() += i64::from(!uncounted);
+            *change.unread.entry(request.reader.to_string()).or_default() -= i64::from(!uncounted);
             marks.push(ReadMark {
                 message: row::id(&message, "_id")?,
                 chat: row::id(&message, "chatId")?,
@@ -185,16 +198,23 @@ impl Changes {
         Ok(marks)
     }
 
-    fn of_chats(&self) -> Vec<Document> {
-        let change = |(chat, change): (&ObjectId, &OfChat)| {
-            let fewer: Document = change
-                .fewer
-                .iter()
-                .map(|(field, count)| (field.clone(), Bson::Int64(-count)))
-                .collect();
-            doc! {"q": {"_id": chat, "lastSeq": {"$gte": change.newest}}, "u": {"$inc": fewer}}
-        };
-        self.chats.iter().map(change).collect()
+    /// The updates, and the chats of which they also count what had gathered.
+    fn of_chats(&self, gathered: &Gathered) -> (Vec<Document>, Vec<ObjectId>) {
+        let (mut updates, mut counted) = (Vec::new(), Vec::new());
+        for (chat, change) in self.chats.iter().filter(|(_, change)| !change.unread.is_empty()) {
+            let gathered = gathered.get(chat).and_then(Option::as_ref);
+            let fits = gathered.filter(|count| {
+                count.to() >= change.newest && change.counted_to.is_none_or(|counted| count.follows(counted))
+            });
+            updates.push(if let Some(count) = fits {
+                counted.push(*chat);
+                count.update(*chat, &change.unread)
+            } else {
+                let counted = doc! {"_id": chat, "lastSeq": {"$gte": change.newest}};
+                doc! {"q": counted, "u": {"$inc": fields(&change.unread)}}
+            });
+        }
+        (updates, counted)
     }
 }
 
@@ -243,27 +263,35 @@ fn judge(
     Ok(unread)
 }
 
-/// The unread messages of a chat; `limit` is how many there are.
-pub(super) fn unread_in(chat: ObjectId, reader: ObjectId) -> Document {
-    doc! {"chatId": chat, "seq": {"$gt": 0}, "receiver": reader, "readAt": Bson::Null, "deletedAt": Bson::Null}
+/// The unread messages of a chat that has counted up to this seq.
+pub(super) fn unread_in(chat: ObjectId, counted_to: i64, reader: ObjectId) -> Document {
+    doc! {"chatId": chat, "seq": {"$gt": 0, "$lte": counted_to}, "receiver": reader, "readAt": Bson::Null, "deletedAt": Bson::Null}
 }
 
-/// Walks back from the newest message until as many as the counter says are found: unread messages are the newest ones, so
-/// this costs what it marks, however long the chat is.
-async fn in_chat(db: &Db, tx: &mut ClientSession, chat: ObjectId, reader: &UserId) -> Result<Vec<Document>, Trouble> {
+/// Up to which seq the chat has counted, and what of that is unread. Walks back from there until as many as the counter says are
+/// found: unread messages are the newest ones, so this costs what it marks, however long the chat is.
+async fn in_chat(
+    db: &Db,
+    tx: &mut ClientSession,
+    chat: ObjectId,
+    reader: &UserId,
+) -> Result<(i64, Vec<Document>), Trouble> {
     let known = db.chats.find_one(doc! {"_id": chat}).session(&mut *tx).await?;
-    let count = known
-        .as_ref()
-        .and_then(|known| row::int(known.get_document("unread").ok()?, reader.as_str()).ok())
+    let known = known.unwrap_or_default();
+    let counted_to = row::int(&known, "lastSeq").unwrap_or(0);
+    let unread = known.get_document("unread").ok();
+    let count = unread
+        .and_then(|unread| row::int(unread, reader.as_str()).ok())
         .unwrap_or(0);
     if count <= 0 {
-        return Ok(Vec::new());
+        return Ok((counted_to, Vec::new()));
     }
-    let find = db.messages.find(unread_in(chat, row::own_id(reader)?));
+    // What has come since the counter was read is not part of it.
+    let find = db.messages.find(unread_in(chat, counted_to, row::own_id(reader)?));
     let projection = doc! {"chatId": 1, "seq": 1, "sender": 1, "order": 1};
     let find = find.sort(doc! {"seq": -1}).limit(count).projection(projection);
     let mut cursor = find.session(&mut *tx).await?;
     let mut found: Vec<Document> = cursor.stream(&mut *tx).try_collect().await?;
     found.reverse();
-    Ok(found)
+    Ok((counted_to, found))
 }

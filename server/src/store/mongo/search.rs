@@ -41,16 +41,22 @@ fn token(user: &ObjectId, trigram: &[char]) -> i64 {
     i64::from_le_bytes(hash.to_le_bytes())
 }
 
-/// What the index keeps of messages: entries of a few each. No two chats share one, and no two nodes: a node indexes anew what it
-/// wrote itself.
-pub(super) fn entries<'m>(messages: impl IntoIterator<Item = &'m Document>) -> StoreResult<Vec<Document>> {
+/// What the index keeps of messages: entries of a few each, made when they are asked for. No two chats share one, and no two nodes:
+/// a node indexes anew what it wrote itself.
+pub(super) fn entries<'m>(
+    messages: impl IntoIterator<Item = &'m Document>,
+) -> StoreResult<impl Iterator<Item = StoreResult<Document>>> {
     let mut by_place: BTreeMap<(ObjectId, i64), Vec<(i64, &Document)>> = BTreeMap::new();
     for message in messages {
         let (chat, order) = (row::oid(message, "chatId")?, row::int(message, "order")?);
+        // Told before the first entry is made, so that none is made again and again.
+        for needed in ["_id", "sender", "receiver"] {
+            row::oid(message, needed)?;
+        }
         let place = by_place.entry((chat, order % clock::NODES)).or_default();
         place.push((order, message));
     }
-    let mut entries = Vec::new();
+    let mut shared = Vec::new();
     for ((chat, _), mut messages) in by_place {
         messages.sort_by_key(|(order, _)| -order);
         let mut rest = messages.as_slice();
@@ -58,12 +64,15 @@ pub(super) fn entries<'m>(messages: impl IntoIterator<Item = &'m Document>) -> S
             let near = |(order, _): &&(i64, &Document)| newest - order < SPAN;
             let (some, others) = rest.split_at(rest.iter().take(SHARED).take_while(near).count());
             rest = others;
-            let mut entry = contents(some.iter().map(|(_, message)| *message))?;
-            entry.extend(doc! {"_id": ObjectId::new(), "chatId": chat, "order": *newest});
-            entries.push(entry);
+            let messages: Vec<&Document> = some.iter().map(|(_, message)| *message).collect();
+            shared.push((chat, *newest, messages));
         }
     }
-    Ok(entries)
+    Ok(shared.into_iter().map(|(chat, newest, messages)| {
+        let mut entry = contents(messages.into_iter())?;
+        entry.extend(doc! {"_id": ObjectId::new(), "chatId": chat, "order": newest});
+        Ok(entry)
+    }))
 }
 
 /// The messages of an entry and their tokens.

@@ -1,6 +1,7 @@
 //! What this backend promises beyond the suite.
 
 mod adoption;
+mod counting;
 mod nodes;
 mod outages;
 mod plans;

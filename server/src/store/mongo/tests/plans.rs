@@ -111,7 +111,7 @@ async fn no_query_scans_or_sorts() {
     explain(
         db,
         "unread of a chat",
-        find("messages", read_state::unread_in(chat, peer), newest),
+        find("messages", read_state::unread_in(chat, 9, peer), newest),
     )
     .await;
     explain(
