@@ -2,12 +2,16 @@
 
 use std::sync::Arc;
 
+use chat_protocol::Timestamp;
 use mongodb::bson::doc;
 
 use super::super::{MongoStore, counters};
 use super::{node, open_own};
 use crate::store::suite::Bench;
-use crate::store::{HistoryRange, MessageStore as _, ReadScope, SendOutcome, Store as _, StoreError};
+use crate::store::{
+    EditOutcome, HistoryRange, MessageStore as _, NewSession, ReadOutcome, ReadScope, SendOutcome, SessionStore as _,
+    Store as _, StoreError,
+};
 
 fn bench(store: &Arc<MongoStore>) -> Bench {
     Bench::new(store.clone())
@@ -245,4 +249,43 @@ async fn a_closed_store_refuses() {
     let again = node(&uri).await;
     let (items, _) = again.history(&sent.chat_id, HistoryRange::Newest, 5).await.unwrap();
     assert_eq!(items, [sent]);
+}
+
+/// Whoever has an answer may rely on it: the next call, a transaction of its own, sees what it says.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_was_acknowledged_is_there_for_the_next_call_however_busy_it_is() {
+    const BUSY: usize = 48;
+    const ROUNDS: usize = 6;
+    let (store, _mongo, _) = open_own().await;
+    let bench = Arc::new(bench(&store));
+    let calls = (0..BUSY).map(|n| {
+        let (store, bench) = (store.clone(), bench.clone());
+        tokio::spawn(async move {
+            for round in 0..ROUNDS {
+                let (ann, bob) = (format!("a{n}_{round}"), format!("b{n}_{round}"));
+                let (ann, bob) = (bench.user(&ann).await, bench.user(&bob).await);
+                let id = format!("session-{n}-{round}");
+                let (created_at, expires_at) = (Timestamp::now(), Timestamp::from_millis(4_000_000_000_000));
+                let session = NewSession {
+                    id: id.clone(),
+                    user: ann.clone(),
+                    created_at,
+                    expires_at,
+                };
+                store.create_session(session).await.unwrap();
+                assert!(store.session(&id).await.unwrap().is_some(), "the session of a new user");
+                let sent = bench.send(&ann, &bob, "read at once").await;
+                let one = store.mark_read(&bob, ReadScope::Messages(std::slice::from_ref(&sent.id)));
+                assert!(matches!(one.await.unwrap(), ReadOutcome::Done(marks) if marks.len() == 1));
+                let sent = bench.send(&ann, &bob, "read with its chat").await;
+                let all = store.mark_read(&bob, ReadScope::Chat(&sent.chat_id));
+                assert!(matches!(all.await.unwrap(), ReadOutcome::Done(marks) if marks.len() == 1));
+                let deleted = store.delete_message(&sent.id, &ann).await.unwrap();
+                assert!(matches!(deleted, EditOutcome::Done(_)));
+            }
+        })
+    });
+    for call in calls.collect::<Vec<_>>() {
+        call.await.unwrap();
+    }
 }
