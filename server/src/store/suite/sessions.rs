@@ -9,7 +9,7 @@ fn later(seconds: i64) -> Timestamp {
     Timestamp::from_millis(Timestamp::now().as_millis() + seconds * 1000)
 }
 
-async fn login(b: &Bench, user: &UserId, id: &str) {
+pub(crate) async fn login(b: &Bench, user: &UserId, id: &str) {
     let session = NewSession {
         id: id.into(),
         user: user.clone(),

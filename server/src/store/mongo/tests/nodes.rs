@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use chat_protocol::Timestamp;
 use mongodb::bson::doc;
 
 use super::super::{MongoStore, counters};
 use super::{node, open_own};
 use crate::store::suite::Bench;
+use crate::store::suite::sessions::login;
 use crate::store::{
-    EditOutcome, HistoryRange, MessageStore as _, NewSession, ReadOutcome, ReadScope, SendOutcome, SessionStore as _,
-    Store as _, StoreError,
+    EditOutcome, HistoryRange, MessageStore as _, ReadOutcome, ReadScope, SendOutcome, SessionStore as _, Store as _,
+    StoreError,
 };
 
 fn bench(store: &Arc<MongoStore>) -> Bench {
@@ -265,14 +265,7 @@ async fn what_was_acknowledged_is_there_for_the_next_call_however_busy_it_is() {
                 let (ann, bob) = (format!("a{n}_{round}"), format!("b{n}_{round}"));
                 let (ann, bob) = (bench.user(&ann).await, bench.user(&bob).await);
                 let id = format!("session-{n}-{round}");
-                let (created_at, expires_at) = (Timestamp::now(), Timestamp::from_millis(4_000_000_000_000));
-                let session = NewSession {
-                    id: id.clone(),
-                    user: ann.clone(),
-                    created_at,
-                    expires_at,
-                };
-                store.create_session(session).await.unwrap();
+                login(&bench, &ann, &id).await;
                 assert!(store.session(&id).await.unwrap().is_some(), "the session of a new user");
                 let sent = bench.send(&ann, &bob, "read at once").await;
                 let one = store.mark_read(&bob, ReadScope::Messages(std::slice::from_ref(&sent.id)));
