@@ -16,18 +16,19 @@ async fn main() -> Result<()> {
     let position_file = Path::new(&dir).join("position.json");
     std::fs::create_dir_all(&dir).expect("a directory that can be made");
 
+    let position = Position::load(&position_file).await?;
     let builder = || {
-        let builder = Client::builder(&address).token_store(FileTokens::new(Path::new(&dir).join("tokens.json")));
-        match read(&position_file) {
-            Some(position) => builder.position(position),
-            None => builder,
-        }
+        Client::builder(&address)
+            .token_store(FileTokens::new(Path::new(&dir).join("tokens.json")))
+            .position(position.clone())
     };
     let chat = match builder().resume().await {
         Err(error) if error.kind() == ErrorKind::SessionEnded => builder().login(name, password).await?,
         resumed => resumed?,
     };
     let mut messages = chat.messages();
+    // From now on nothing is missed, even if it ends before the first message.
+    messages.position().save(&position_file).await?;
     println!("ready");
     loop {
         let message = tokio::select! {
@@ -45,13 +46,8 @@ async fn main() -> Result<()> {
             return Err(error);
         }
         // Dealt with. A crash before this line answers the message a second time after the restart, but never not at all.
-        let json = serde_json::to_vec(&messages.position()).expect("a position is JSON");
-        std::fs::write(&position_file, json).expect("a file that can be written");
+        messages.position().save(&position_file).await?;
     }
     chat.shutdown().await;
     Ok(())
-}
-
-fn read(file: &Path) -> Option<Position> {
-    serde_json::from_slice(&std::fs::read(file).ok()?).ok()
 }

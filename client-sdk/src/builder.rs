@@ -184,9 +184,10 @@ impl Builder {
         self
     }
 
-    /// Goes on where a program had read before: the first stream of messages begins with what came since.
-    pub fn position(mut self, position: Position) -> Self {
-        self.settings.position = Some(position);
+    /// Goes on where a program had read before: the first stream of messages begins with what came since. `None`, as
+    /// [`Position::load`] gives it before the first run, is the default: it begins now.
+    pub fn position(mut self, position: impl Into<Option<Position>>) -> Self {
+        self.settings.position = position.into();
         self
     }
 

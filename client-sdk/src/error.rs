@@ -49,6 +49,8 @@ pub enum ErrorKind {
     Closed,
     /// The tokens could not be kept or read.
     TokenStore,
+    /// The file of a [`Position`](crate::Position) could not be written or read.
+    Position,
     /// An address or a setting that cannot work.
     Config,
 }
@@ -137,9 +139,11 @@ impl Error {
             ErrorKind::Network | ErrorKind::Full => Retryability::Transient,
             ErrorKind::Timeout | ErrorKind::Disconnected => Retryability::Ambiguous,
             ErrorKind::Protocol => Retryability::Ambiguous,
-            ErrorKind::SessionEnded | ErrorKind::Closed | ErrorKind::TokenStore | ErrorKind::Config => {
-                Retryability::Permanent
-            }
+            ErrorKind::SessionEnded
+            | ErrorKind::Closed
+            | ErrorKind::TokenStore
+            | ErrorKind::Position
+            | ErrorKind::Config => Retryability::Permanent,
         }
     }
 

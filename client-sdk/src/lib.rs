@@ -36,6 +36,7 @@ mod builder;
 mod client;
 mod error;
 mod event;
+mod file;
 mod ids;
 mod live;
 mod messages;

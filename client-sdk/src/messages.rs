@@ -54,18 +54,20 @@ impl Messages {
     /// Keep it, and give it to [`Builder::position`](crate::Builder::position) after a restart.
     ///
     /// ```no_run
-    /// # async fn example(chat: chat_client::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// # async fn example(chat: chat_client::Client) -> chat_client::Result<()> {
     /// let mut messages = chat.messages();
     /// while let Some(message) = messages.next().await {
     ///     println!("{}", message.content); // dealt with, and only then kept
-    ///     std::fs::write("position.json", serde_json::to_vec(&messages.position())?)?;
+    ///     messages.position().save("position.json").await?;
     /// }
     /// # Ok(())
     /// # }
     /// ```
     #[must_use]
     pub fn position(&self) -> Position {
-        self.position.clone()
+        let mut position = self.position.clone();
+        position.seen = self.parts.inbox.seen_by(self.reader);
+        position
     }
 
     /// How many messages found no room here, and were or will be fetched from the history.
@@ -94,7 +96,6 @@ impl Stream for Messages {
                     if let Some(seq) = message.seq {
                         this.position.chats.insert(message.chat_id.clone(), seq);
                     }
-                    this.position.newest = this.position.newest.max(Some(message.timestamp));
                     return Poll::Ready(Some(message));
                 }
                 Next::Fetch(gap) => {

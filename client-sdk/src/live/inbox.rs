@@ -8,12 +8,14 @@
 //! not kept but fetched again: all that is remembered of it is its number.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 use chat_protocol::{ChatId, Message, Timestamp, UserId};
 
+use super::reader::Reader;
+use super::seen::Seen;
 use crate::position::Position;
 
 /// Messages that wait for a gap, in all chats together.
@@ -33,8 +35,7 @@ struct State {
     chats: HashMap<ChatId, Log>,
     /// All chats there were at the start are known, so that another one begins with its first message.
     complete: bool,
-    /// Of the messages passed on.
-    newest: Option<Timestamp>,
+    seen: Seen,
     held: usize,
     readers: HashMap<ReaderId, Reader>,
     next_reader: ReaderId,
@@ -53,17 +54,6 @@ struct Log {
     target: u64,
     /// Behind a gap.
     held: BTreeMap<u64, Message>,
-}
-
-struct Reader {
-    queue: VecDeque<Message>,
-    capacity: usize,
-    /// Also one's own, and tombstones.
-    everything: bool,
-    /// Chats whose messages found no room, and the last that did.
-    behind: HashMap<ChatId, u64>,
-    lagged: u64,
-    waker: Option<Waker>,
 }
 
 /// What a reader is to do.
@@ -91,7 +81,7 @@ impl Inbox {
         let mut state = State::default();
         if let Some(position) = position {
             state.complete = true;
-            state.newest = position.newest;
+            state.seen = Seen::up_to(position.seen);
             for (chat, seq) in &position.chats {
                 let log = Log {
                     start: *seq,
@@ -120,8 +110,7 @@ impl Inbox {
     pub(crate) fn begin(&self, last: &Message) {
         let (mut state, peer) = (self.state(), self.peer_of(last));
         let seq = last.seq.unwrap_or(0);
-        let newest = state.newest.max(Some(last.timestamp));
-        state.newest = newest;
+        state.seen.one(last.timestamp);
         let log = Log {
             peer: Some(peer),
             start: seq,
@@ -134,13 +123,26 @@ impl Inbox {
 
     /// All chats there were have been told.
     pub(crate) fn begun(&self) {
-        self.state().complete = true;
+        let mut state = self.state();
+        state.complete = true;
+        state.seen.caught_up();
+        state.seen = Seen::up_to(state.seen.until());
     }
 
     /// Before this moment nothing can have been missed.
     pub(crate) fn surely_seen(&self) -> Option<Timestamp> {
-        let newest = self.state().newest?;
-        Some(Timestamp::from_millis(newest.as_millis() - CLOCKS_DIFFER_BY))
+        let until = self.state().seen.until()?;
+        Some(Timestamp::from_millis(until.as_millis() - CLOCKS_DIFFER_BY))
+    }
+
+    /// Of any chat something may have been missed from now on.
+    pub(crate) fn break_off(&self) {
+        self.state().seen.break_off();
+    }
+
+    /// All that was missed has been fetched.
+    pub(crate) fn caught_up(&self) {
+        self.state().seen.caught_up();
     }
 
     /// The last message of a chat. `true`: something before it was missed, or it itself.
@@ -247,23 +249,20 @@ impl Inbox {
         let mut state = self.state();
         let id = state.next_reader;
         state.next_reader += 1;
-        let (mut behind, mut position) = (HashMap::new(), Position::default());
-        position.newest = state.newest;
+        let seen = if from_start {
+            state.seen.start()
+        } else {
+            state.seen.until()
+        };
+        let mut reader = Reader::new(capacity, everything, seen);
+        let mut position = Position::default();
         for (chat, log) in &state.chats {
             let begin = if from_start { log.start } else { log.seq };
             position.chats.insert(chat.clone(), begin);
             if begin < log.seq {
-                behind.insert(chat.clone(), begin);
+                reader.behind(chat.clone(), begin);
             }
         }
-        let reader = Reader {
-            queue: VecDeque::new(),
-            capacity: capacity.max(1),
-            everything,
-            behind,
-            lagged: 0,
-            waker: None,
-        };
         state.readers.insert(id, reader);
         (id, position)
     }
@@ -279,25 +278,25 @@ impl Inbox {
         let Some(reader) = readers.get_mut(&reader) else {
             return Poll::Ready(Next::End);
         };
-        if let Some(message) = reader.queue.pop_front() {
+        if let Some(message) = reader.next() {
             return Poll::Ready(Next::Message(message));
         }
         if closed {
             return Poll::Ready(Next::End);
         }
-        let behind = reader.behind.iter().find_map(|(chat, after)| {
+        let behind = reader.all_behind().find_map(|(chat, after)| {
             let log = chats.get(chat)?;
             Some(Gap {
                 chat: chat.clone(),
                 peer: log.peer.clone()?,
-                after: *after,
+                after,
                 until: log.seq,
             })
         });
         if let Some(gap) = behind {
             return Poll::Ready(Next::Fetch(gap));
         }
-        reader.waker = Some(cx.waker().clone());
+        reader.listen(cx);
         Poll::Pending
     }
 
@@ -308,47 +307,33 @@ impl Inbox {
         let (Some(reader), Some(log)) = (readers.get_mut(&reader), chats.get(&gap.chat)) else {
             return;
         };
-        let Some(after) = reader.behind.get_mut(&gap.chat) else {
-            return;
-        };
-        for message in page {
-            // What was not passed on yet comes live.
-            let Some(seq) = message.seq.filter(|seq| *seq > *after && *seq <= log.seq) else {
-                continue;
-            };
-            *after = seq;
-            if wants(reader.everything, &self.me, &message) {
-                reader.queue.push_back(message);
-            }
-        }
-        if is_last {
-            // What the history does not have is not asked for again.
-            *after = gap.until.max(*after);
-        }
-        // More was passed on meanwhile otherwise, and found no room either.
-        if *after >= log.seq {
-            reader.behind.remove(&gap.chat);
-        }
+        reader.fetched(&self.me, &gap.chat, page, log.seq, is_last.then_some(gap.until));
+    }
+
+    /// Up to when a reader took what there was, of all chats.
+    pub(crate) fn seen_by(&self, reader: ReaderId) -> Option<Timestamp> {
+        let mut state = self.state();
+        // What waits for a gap is not passed on, and may be older than what was.
+        let passed_on = state.seen.until().filter(|_| state.held == 0);
+        state.readers.get_mut(&reader)?.seen(passed_on)
     }
 
     /// How many messages found no room at this reader, and were or will be fetched.
     pub(crate) fn lagged(&self, reader: ReaderId) -> u64 {
-        self.state().readers.get(&reader).map_or(0, |reader| reader.lagged)
+        self.state().readers.get(&reader).map_or(0, Reader::lagged)
     }
 
     /// Nothing comes any more.
     pub(crate) fn close(&self) {
         let mut state = self.state();
         state.closed = true;
-        for waker in state.readers.values_mut().filter_map(|reader| reader.waker.take()) {
-            waker.wake();
-        }
+        state.readers.values_mut().for_each(Reader::wake);
     }
 }
 
 impl State {
     fn pass_on(&mut self, me: &UserId, message: Cow<'_, Message>) {
-        self.newest = self.newest.max(Some(message.timestamp));
+        self.seen.one(message.timestamp);
         let mut readers = self
             .readers
             .values_mut()
@@ -382,42 +367,12 @@ impl State {
     }
 }
 
-impl Reader {
-    /// Itself, if a message is for it and finds room. One without is to be fetched, and the reader told so.
-    fn has_place(&mut self, me: &UserId, message: &Message) -> Option<&mut Self> {
-        if self.behind.contains_key(&message.chat_id) {
-            self.lagged += 1;
-            return None;
-        }
-        if !wants(self.everything, me, message) {
-            return None;
-        }
-        let Some(seq) = message.seq.filter(|_| self.queue.len() >= self.capacity) else {
-            return Some(self);
-        };
-        self.lagged += 1;
-        self.behind.insert(message.chat_id.clone(), seq - 1);
-        None
-    }
-
-    fn take(&mut self, message: Message) {
-        self.queue.push_back(message);
-        if let Some(waker) = self.waker.take() {
-            waker.wake();
-        }
-    }
-}
-
 fn peer<'a>(me: &UserId, message: &'a Message) -> &'a UserId {
     if message.sender == *me {
         &message.receiver
     } else {
         &message.sender
     }
-}
-
-fn wants(everything: bool, me: &UserId, message: &Message) -> bool {
-    everything || (message.receiver == *me && message.deleted_at.is_none())
 }
 
 #[cfg(test)]

@@ -138,7 +138,6 @@ fn a_slow_reader_loses_nothing_and_nothing_grows() {
         inbox.live(Cow::Owned(message(seq, true)));
     }
     assert_eq!(taken(&inbox, quick).len(), 10);
-    assert_eq!(inbox.state().readers[&slow].queue.len(), 3);
     assert_eq!(inbox.lagged(slow), 7);
     assert_eq!(taken(&inbox, slow), [1, 2, 3]);
     let mut cx = Context::from_waker(Waker::noop());
@@ -191,4 +190,94 @@ fn readers_begin_where_the_client_did_or_now() {
     // One's own is for those who want everything.
     assert_eq!(taken(&inbox, first), [6, 8]);
     assert_eq!(taken(&inbox, second), [8]);
+}
+
+/// Of a chat of its own, so many minutes after the others.
+fn first_message(chat: &str, minutes: i64) -> Message {
+    let mut message = message(1, true);
+    message.chat_id = id(chat);
+    message.timestamp = Timestamp::from_millis(message.timestamp.as_millis() + minutes * 60_000);
+    message
+}
+
+fn minutes(at: Option<Timestamp>) -> Option<i64> {
+    let zero = message(1, true).timestamp.as_millis();
+    at.map(|at| (at.as_millis() - zero) / 60_000)
+}
+
+#[test]
+fn what_comes_live_does_not_hide_what_is_still_to_be_fetched() {
+    let inbox = Inbox::new(id("ann"), None);
+    inbox.begin(&first_message("a", 0));
+    inbox.begun();
+    inbox.break_off();
+    inbox.caught_up();
+    inbox.live(Cow::Owned(first_message("b", 5)));
+    assert_eq!(minutes(inbox.surely_seen()), Some(4));
+    inbox.break_off();
+    inbox.live(Cow::Owned(first_message("c", 90)));
+    // Of the hour between nothing is known yet, however often fetching it fails.
+    assert_eq!(minutes(inbox.surely_seen()), Some(4));
+    inbox.caught_up();
+    assert_eq!(minutes(inbox.surely_seen()), Some(89));
+}
+
+#[test]
+fn a_position_is_not_ahead_of_what_the_reader_did_not_take() {
+    let inbox = inbox();
+    inbox.caught_up();
+    let (quick, _) = inbox.subscribe(10, false, true);
+    let (slow, _) = inbox.subscribe(1, false, true);
+    for (chat, at) in [("a", 10), ("b", 5), ("c", 20)] {
+        inbox.live(Cow::Owned(first_message(chat, at)));
+    }
+    let mut cx = Context::from_waker(Waker::noop());
+    let mut take = |reader| assert!(matches!(inbox.poll(reader, &mut cx), Poll::Ready(Next::Message(_))));
+    let seen_by = |reader| minutes(inbox.seen_by(reader));
+    assert_eq!(seen_by(quick), Some(5));
+    take(quick);
+    assert_eq!(seen_by(quick), Some(5));
+    take(quick);
+    take(quick);
+    assert_eq!(seen_by(quick), Some(20));
+
+    // Two found no room: they are still to be fetched.
+    take(slow);
+    assert_eq!(seen_by(slow), None);
+    for (chat, at) in [("b", 5), ("c", 20)] {
+        let gap = Gap {
+            chat: id(chat),
+            peer: id("bob"),
+            after: 0,
+            until: 1,
+        };
+        inbox.fetched(slow, &gap, vec![first_message(chat, at)], true);
+    }
+    assert_eq!(seen_by(slow), Some(5));
+    take(slow);
+    take(slow);
+    assert_eq!(seen_by(slow), Some(20));
+
+    // A message that waits for the one before it may be older than what was passed on.
+    let mut third = first_message("c", 21);
+    third.seq = Some(3);
+    assert!(inbox.live(Cow::Owned(third)));
+    inbox.live(Cow::Owned(first_message("d", 30)));
+    take(quick);
+    assert_eq!(seen_by(quick), Some(20));
+}
+
+#[test]
+fn a_reader_from_the_start_has_seen_what_the_client_had() {
+    let position = Position {
+        seen: Some(first_message("a", 3).timestamp),
+        ..Position::default()
+    };
+    let inbox = Inbox::new(id("ann"), Some(&position));
+    inbox.caught_up();
+    inbox.live(Cow::Owned(first_message("b", 9)));
+    let (first, _) = inbox.subscribe(10, false, true);
+    let (later, _) = inbox.subscribe(10, false, false);
+    let seen = [first, later].map(|reader| minutes(inbox.seen_by(reader)));
+    assert_eq!(seen, [Some(3), Some(9)]);
 }

@@ -25,6 +25,7 @@ pub(super) struct Line<'a> {
 
 impl<'a> Line<'a> {
     pub(super) fn new(parts: &'a Arc<Parts>) -> Self {
+        parts.inbox.break_off();
         Self {
             parts,
             next_id: 0,
@@ -76,6 +77,7 @@ impl Side for Line<'_> {
                     Ok(message) => self.has_gap |= self.parts.inbox.live(Cow::Owned(fresh(message))),
                     Err(error) => {
                         tracing::warn!(%error, "a message that makes no sense; the history will tell");
+                        self.parts.inbox.break_off();
                         self.has_missed = true;
                     }
                 }

@@ -7,6 +7,8 @@ mod lane;
 mod line;
 mod news;
 mod outbox;
+mod reader;
+mod seen;
 mod session;
 mod supervisor;
 

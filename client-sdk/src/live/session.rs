@@ -181,14 +181,26 @@ impl<'a> Session<'a> {
 
     /// An error: no other connection helps.
     fn caught_up(&mut self, done: Result<()>) -> Result<()> {
+        let Line {
+            parts,
+            has_gap,
+            has_missed,
+            ..
+        } = self.line;
         match done {
-            Ok(()) if !self.line.has_gap && !self.line.has_missed => self.line.parts.news.tell(Event::CaughtUp),
-            Ok(()) => {}
+            Ok(()) => {
+                if !has_missed && parts.settings.realtime_catch_up {
+                    parts.inbox.caught_up();
+                }
+                if !has_missed && !has_gap {
+                    parts.news.tell(Event::CaughtUp);
+                }
+            }
             Err(error) if is_final(&error) => return Err(error),
             Err(error) => {
                 tracing::warn!(%error, "what was missed could not be fetched yet");
                 let wait = error.retry_after().unwrap_or_default().max(AGAIN_IN);
-                self.catching_up = Some(Box::pin(again(self.line.parts.clone(), wait)));
+                self.catching_up = Some(Box::pin(again(parts.clone(), wait)));
             }
         }
         Ok(())

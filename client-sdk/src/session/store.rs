@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Result, file};
 
 /// Keeps the tokens of one session, so that [`Builder::resume`](crate::Builder::resume) needs no password.
 ///
@@ -89,39 +89,24 @@ impl FileTokens {
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self(path.into())
     }
-
-    async fn blocking<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Path) -> io::Result<T> + Send + 'static,
-    ) -> Result<T> {
-        let path = self.0.clone();
-        let done = tokio::task::spawn_blocking(move || work(&path)).await;
-        done.map_err(Error::token_store)?.map_err(Error::token_store)
-    }
 }
 
 #[async_trait]
 impl TokenStore for FileTokens {
     async fn load(&self) -> Result<Option<StoredTokens>> {
-        self.blocking(|path| match std::fs::read(path) {
-            Ok(json) => Written::read(&json).map(Some),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        })
-        .await
+        let json = file::read(&self.0).await.map_err(Error::token_store)?;
+        json.map(|json| Written::read(&json))
+            .transpose()
+            .map_err(Error::token_store)
     }
 
     async fn save(&self, tokens: &StoredTokens) -> Result<()> {
-        let tokens = tokens.clone();
-        self.blocking(move |path| replace(path, &Written::of(&tokens)?)).await
+        let json = Written::of(tokens).map_err(Error::token_store)?;
+        file::replace(&self.0, json).await.map_err(Error::token_store)
     }
 
     async fn clear(&self) -> Result<()> {
-        self.blocking(|path| match std::fs::remove_file(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        })
-        .await
+        file::remove(&self.0).await.map_err(Error::token_store)
     }
 }
 
@@ -157,27 +142,6 @@ impl Written {
             expires_at: expires_at.ok_or_else(damaged)?,
         })
     }
-}
-
-/// Writes beside it first, then takes its place.
-fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(".new");
-    let beside = PathBuf::from(beside);
-    // One that a crash left may have other rights.
-    if let Err(error) = std::fs::remove_file(&beside)
-        && error.kind() != io::ErrorKind::NotFound
-    {
-        return Err(error);
-    }
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(&beside)?;
-    io::Write::write_all(&mut file, content)?;
-    file.sync_all()?;
-    std::fs::rename(&beside, path)
 }
 
 impl Error {
