@@ -8,12 +8,17 @@ use crate::result::{Outcome, RunResult};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Judgement {
     Better,
-    /// The intervals overlap, and so narrowly that a change beyond the tolerance would show.
+    /// The intervals lie so close that a change beyond the tolerance would show, in either direction.
     Same,
+    /// A change for the worse beyond the tolerance would show; one for the better may hide in the intervals.
+    NotWorse,
     Worse,
-    /// The intervals overlap, and are so wide that a change beyond the tolerance may hide in them.
+    /// The intervals are so wide that a change for the worse beyond the tolerance may hide in them.
     Unsure,
 }
+
+/// Intervals that leave no more than this possible are as narrow as runs on one machine get: a smaller tolerance asks no more of them.
+const NARROW: f64 = 0.2;
 
 /// One figure of both.
 #[derive(Debug, Clone, PartialEq)]
@@ -98,6 +103,8 @@ pub fn compare(base: &RunResult, new: &RunResult, tolerance: f64) -> Result<Comp
         Judgement::Unsure
     } else if has(Judgement::Better) {
         Judgement::Better
+    } else if has(Judgement::NotWorse) {
+        Judgement::NotWorse
     } else {
         Judgement::Same
     };
@@ -115,6 +122,7 @@ impl Comparison {
         match self.outcome {
             Judgement::Better => "The new one is better.",
             Judgement::Same => "There is no difference beyond the tolerance.",
+            Judgement::NotWorse => "The new one is not worse. Whether it is better cannot be told: longer runs may.",
             Judgement::Worse => "The new one is WORSE.",
             Judgement::Unsure => "It cannot be told: make longer runs, or both on a quiet machine.",
         }
@@ -160,17 +168,23 @@ fn judged(what: String, base: Interval, new: Interval, tolerance: f64, more_is_b
     let change = new.estimate / base.estimate.max(1e-9) - 1.0;
     let apart = base.is_apart_from(&new);
     let worse = if more_is_better { change < 0.0 } else { change > 0.0 };
-    // The worst that the two intervals leave possible.
-    let possible = match more_is_better {
-        true => 1.0 - new.low / base.high.max(1e-9),
-        false => new.high / base.low.max(1e-9) - 1.0,
+    // The most that the two intervals leave possible, either way.
+    let grows = new.high / base.low.max(1e-9) - 1.0;
+    let shrinks = 1.0 - new.low / base.high.max(1e-9);
+    let (worst, best) = if more_is_better {
+        (shrinks, grows)
+    } else {
+        (grows, shrinks)
     };
-    let judgement = match (apart, worse) {
-        (true, true) if change.abs() > tolerance => Judgement::Worse,
-        (true, false) if change.abs() > tolerance => Judgement::Better,
-        (true, _) => Judgement::Same,
-        (false, _) if possible <= tolerance.max(0.2) => Judgement::Same,
-        (false, _) => Judgement::Unsure,
+    let narrow = tolerance.max(NARROW);
+    let judgement = if apart && change.abs() > tolerance {
+        if worse { Judgement::Worse } else { Judgement::Better }
+    } else if worst > narrow {
+        Judgement::Unsure
+    } else if best > narrow {
+        Judgement::NotWorse
+    } else {
+        Judgement::Same
     };
     Line {
         what,
@@ -204,6 +218,11 @@ mod tests {
         );
         assert_eq!(judged_as([9.8, 10.0, 10.2], [9.9, 10.1, 10.3], false), Judgement::Same);
         assert_eq!(
+            judged_as([9.8, 10.0, 10.1], [10.2, 10.3, 20.0], false),
+            Judgement::Unsure,
+            "the estimates are close, but it may be twice as slow"
+        );
+        assert_eq!(
             judged_as([5.0, 10.0, 15.0], [6.0, 14.0, 20.0], false),
             Judgement::Unsure
         );
@@ -215,5 +234,15 @@ mod tests {
             judged_as([500.0, 550.0, 600.0], [900.0, 950.0, 1000.0], true),
             Judgement::Better
         );
+    }
+
+    #[test]
+    fn what_may_be_better_is_not_the_same() {
+        // Half as slow, by estimates whose intervals just touch.
+        let (slow, quick) = ([150.0, 246.0, 300.0], [90.0, 122.0, 160.0]);
+        assert_eq!(judged_as(slow, quick, false), Judgement::NotWorse);
+        assert_eq!(judged_as(quick, slow, false), Judgement::Unsure);
+        assert_eq!(judged_as(quick, slow, true), Judgement::NotWorse);
+        assert_eq!(judged_as(slow, quick, true), Judgement::Unsure);
     }
 }

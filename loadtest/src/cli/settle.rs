@@ -20,7 +20,7 @@ pub(super) fn compare(base: &Path, new: &Path, tolerance: f64, markdown: Option<
         std::fs::write(path, format!("```\n{text}```\n")).map_err(Failed::harness)?;
     }
     Ok(ExitCode::from(match comparison.outcome {
-        Judgement::Better | Judgement::Same => 0,
+        Judgement::Better | Judgement::Same | Judgement::NotWorse => 0,
         Judgement::Worse => 1,
         Judgement::Unsure => 5,
     }))

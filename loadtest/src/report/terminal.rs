@@ -140,6 +140,7 @@ pub fn compared(comparison: &Comparison) -> String {
             match line.judgement {
                 Judgement::Better => "better",
                 Judgement::Same => "same",
+                Judgement::NotWorse => "not worse",
                 Judgement::Worse => "WORSE",
                 Judgement::Unsure => "cannot be told",
             }
