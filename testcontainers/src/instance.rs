@@ -50,6 +50,8 @@ pub(crate) enum Life {
     Owned,
     /// As that, with its data on a disk and not in memory.
     OnDisk,
+    /// As the first, with the program's own fail points.
+    FailPoints,
     /// Of all tests of a run; never killed.
     Shared,
 }
@@ -246,7 +248,7 @@ fn note<S: Service>(backend: Backend) -> Result<(), Error> {
 fn native<S: Service>(program: PathBuf, mut arguments: Vec<String>, life: Life) -> Result<Process, Error> {
     let directory = match life {
         Life::OnDisk => scratch::directory(S::PROGRAM)?,
-        Life::Owned | Life::Shared => scratch::quick_directory(S::PROGRAM)?,
+        Life::Owned | Life::FailPoints | Life::Shared => scratch::quick_directory(S::PROGRAM)?,
     };
     let data = directory.join("data");
     std::fs::create_dir(&data).doing(|| format!("cannot make {}", data.display()))?;

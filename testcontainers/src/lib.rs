@@ -32,7 +32,8 @@
 //!
 //! [`Mongo::shared`] and [`Redis::shared`] give one instance to all tests of a run of `cargo test` or `cargo nextest`, over
 //! all its processes; it is gone when the run is. Each test takes a database or a prefix of its own, by [`unique_name`].
-//! A test that pauses, kills or stops starts its own: [`Mongo::start`], [`Redis::start`].
+//! A test that pauses, kills or stops starts its own: [`Mongo::start`], [`Redis::start`]; and one that stops MongoDB in the middle of
+//! something, [`Mongo::start_with_fail_points`].
 //!
 //! # Example
 //!

@@ -84,6 +84,17 @@ impl Mongo {
         Ok(Self { instance })
     }
 
+    /// As [`Mongo::start`], with MongoDB's own fail points: `configureFailPoint` stops it in the middle of something until the test
+    /// lets it go on, and `waitForFailPoint` tells when it is there.
+    ///
+    /// # Errors
+    ///
+    /// As [`Mongo::start`].
+    pub async fn start_with_fail_points() -> Result<Self, Error> {
+        let instance = Instance::start::<Mongod>(Backend::from_env().await?, Life::FailPoints).await?;
+        Ok(Self { instance })
+    }
+
     /// A URI to connect with, without a database: `mongodb://127.0.0.1:PORT/?directConnection=true`.
     #[must_use]
     pub fn uri(&self) -> String {
@@ -130,7 +141,7 @@ impl Service for Mongod {
         let port = port.to_string();
         let (oplog_mib, cache_gib) = match life {
             Life::OnDisk => ("1024", "2"),
-            Life::Owned | Life::Shared => ("64", "0.25"),
+            Life::Owned | Life::FailPoints | Life::Shared => ("64", "0.25"),
         };
         let options = [
             "--port",
@@ -149,7 +160,12 @@ impl Service for Mongod {
             "--setParameter",
             "ttlMonitorSleepSecs=1",
         ];
-        options.into_iter().chain(parameters).map(Into::into).collect()
+        let fail_points: &[&str] = match life {
+            Life::FailPoints => &["--setParameter", "enableTestCommands=1"],
+            Life::Owned | Life::OnDisk | Life::Shared => &[],
+        };
+        let all = options.into_iter().chain(parameters).chain(fail_points.iter().copied());
+        all.map(Into::into).collect()
     }
 
     fn native_arguments(data: &Path) -> Vec<String> {

@@ -88,7 +88,7 @@ impl Service for RedisServer {
         // What is appended is handed to the system before the answer goes out: all that a killed process needs. Only the
         // loss of the machine would need fsync.
         let kept: &[_] = match life {
-            Life::Owned | Life::OnDisk => &["--appendonly", "yes", "--appendfsync", "no"],
+            Life::Owned | Life::OnDisk | Life::FailPoints => &["--appendonly", "yes", "--appendfsync", "no"],
             Life::Shared => &["--appendonly", "no"],
         };
         arguments.extend(kept.iter().map(|&argument| argument.into()));

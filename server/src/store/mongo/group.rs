@@ -169,7 +169,7 @@ impl Group {
                 self.stored(planned, states);
                 Ok(())
             }
-            Ok(Err(error)) => self.after_refusal(planned, states, error).await,
+            Ok(Err(error)) => self.after_refusal(planned, states, error, look_for_repeats).await,
             Err(_) => {
                 let late = StoreError::Unavailable("MongoDB did not answer in time".into());
                 self.settle(planned, states, late).await
@@ -321,7 +321,13 @@ impl Group {
     }
 
     /// What the server refused, and what it did before.
-    async fn after_refusal(&self, mut planned: Vec<Planned>, states: &mut [State], error: Error) -> StoreResult<()> {
+    async fn after_refusal(
+        &self,
+        mut planned: Vec<Planned>,
+        states: &mut [State],
+        error: Error,
+        looked: bool,
+    ) -> StoreResult<()> {
         let (index, code, name) = match &*error.kind {
             // Without a word about the majority, what comes before the refused one is durable.
             ErrorKind::InsertMany(many) if many.write_concern_error.is_none() => {
@@ -345,6 +351,9 @@ impl Group {
         } else if name != "sender_client_message" {
             // Another node was faster in this chat.
             self.memory.lock().tips.pop(&rest[0].pair);
+        } else if looked {
+            // Its first is being stored elsewhere, and not durable yet.
+            return Err(failure(error));
         }
         Ok(())
     }
@@ -382,7 +391,7 @@ impl Group {
         Ok(())
     }
 
-    /// Messages that were stored before under the `clientMessageId`s of these.
+    /// Messages that were stored before under the `clientMessageId`s of these; durably, for they are acknowledged as stored.
     async fn find_known(&self, jobs: &[Job], open: &[usize]) -> StoreResult<Known> {
         let mut by_sender: HashMap<&UserId, Vec<&str>> = HashMap::new();
         for &index in open {
@@ -400,7 +409,8 @@ impl Group {
             return Ok(known);
         }
         let look = async {
-            let found = self.db.messages.find(doc! {"$or": names}).await?;
+            let find = self.db.messages.find(doc! {"$or": names});
+            let found = find.read_concern(ReadConcern::majority()).await?;
             found.try_collect::<Vec<Document>>().await
         };
         for found in call(self.at_most(LOOK), Box::pin(look)).await? {

@@ -30,15 +30,11 @@ impl SessionStore for MongoStore {
                     // Writing to the user keeps a deactivation from happening between the look and the insert.
                     let login = doc! {"$set": {"lastLogin": DateTime::now()}};
                     let active = doc! {"_id": user, "isActive": true};
-                    if db
-                        .users
-                        .update_one(active, login)
-                        .session(&mut *tx)
-                        .await?
-                        .matched_count
-                        == 0
-                    {
-                        return Ok(Step::Abort(()));
+                    let seen = db.users.update_one(active.clone(), login).session(&mut *tx).await?;
+                    if seen.matched_count == 0 {
+                        // One who was just made is not seen while MongoDB is still busy with something older.
+                        let is_there = db.users.find_one(active).await?.is_some();
+                        return Ok(if is_there { Step::Again } else { Step::Abort(()) });
                     }
                     db.sessions.insert_one(document).session(&mut *tx).await?;
                     Ok(Step::Commit(()))

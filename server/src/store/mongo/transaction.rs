@@ -20,12 +20,16 @@ pub(super) enum Step<T> {
     Commit(T),
     /// Undo everything; this is the answer.
     Abort(T),
+    /// Undo everything and try again: what the answer depends on is there, but no transaction sees it yet.
+    Again,
 }
 
 /// Why a run failed.
 pub(super) enum Trouble {
     Driver(Error),
     Store(StoreError),
+    /// What [`Step::Again`] says.
+    Unseen,
 }
 
 impl From<Error> for Trouble {
@@ -88,6 +92,11 @@ impl Db {
             match attempt.map_err(|_| late())? {
                 Ok(done) => return Ok(done),
                 Err(Trouble::Store(error)) => return Err(error),
+                Err(Trouble::Unseen) => {
+                    if !pauses.wait().await {
+                        return Err(late());
+                    }
+                }
                 Err(Trouble::Driver(error)) if error.contains_label(TRANSIENT_TRANSACTION_ERROR) => {
                     if !pauses.wait().await {
                         return Err(failure(error));
@@ -123,6 +132,10 @@ impl Db {
                 // The server forgets an unfinished transaction by itself.
                 let _ = session.abort_transaction().await;
                 Ok(answer)
+            }
+            Ok(Step::Again) => {
+                let _ = session.abort_transaction().await;
+                Err(Trouble::Unseen)
             }
             Err(trouble) => {
                 let _ = session.abort_transaction().await;

@@ -6,6 +6,7 @@ mod nodes;
 mod outages;
 mod plans;
 mod searching;
+mod stalls;
 
 use std::sync::Arc;
 
