@@ -199,7 +199,7 @@ impl Client {
         if parts.settings.realtime {
             let knows = is_new || parts.settings.position.is_some();
             if is_new {
-                parts.inbox.begun();
+                parts.inbox.begun(None);
             } else if !knows && parts.settings.realtime_catch_up {
                 crate::live::baseline(&parts).await?;
             }

@@ -1,7 +1,9 @@
 //! Small files that are replaced as a whole: a crash leaves the old content or the new.
 
-use std::io;
-use std::path::{Path, PathBuf};
+use std::io::{self, Write as _};
+use std::path::Path;
+
+use tempfile::NamedTempFile;
 
 /// `None`: there is none.
 pub(crate) async fn read(path: impl AsRef<Path>) -> io::Result<Option<Vec<u8>>> {
@@ -16,33 +18,29 @@ pub(crate) async fn read(path: impl AsRef<Path>) -> io::Result<Option<Vec<u8>>> 
 /// It is on the disk when this returns, and its owner's alone (mode 0600).
 pub(crate) async fn replace(path: impl AsRef<Path>, content: Vec<u8>) -> io::Result<()> {
     blocking(path, move |path| {
-        let mut beside = path.as_os_str().to_owned();
-        beside.push(".new");
-        let beside = PathBuf::from(beside);
-        // One that a crash left may have other rights.
-        forget(&beside)?;
-        let mut options = std::fs::OpenOptions::new();
-        options.write(true).create_new(true);
+        let dir = match path.parent() {
+            Some(dir) if !dir.as_os_str().is_empty() => dir,
+            _ => Path::new("."),
+        };
+        let mut beside = NamedTempFile::new_in(dir)?;
+        beside.write_all(&content)?;
+        beside.as_file().sync_all()?;
+        beside.persist(path)?;
+        // Its new name, too.
         #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut file = options.open(&beside)?;
-        io::Write::write_all(&mut file, &content)?;
-        file.sync_all()?;
-        std::fs::rename(&beside, path)
+        std::fs::File::open(dir)?.sync_all()?;
+        Ok(())
     })
     .await
 }
 
 /// Also when there is none.
 pub(crate) async fn remove(path: impl AsRef<Path>) -> io::Result<()> {
-    blocking(path, forget).await
-}
-
-fn forget(path: &Path) -> io::Result<()> {
-    match std::fs::remove_file(path) {
+    blocking(path, |path| match std::fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
-    }
+    })
+    .await
 }
 
 async fn blocking<T: Send + 'static>(

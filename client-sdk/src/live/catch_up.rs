@@ -14,22 +14,6 @@ use crate::{Error, ErrorKind, Result};
 /// As many as a page may have.
 const PAGE: u32 = 100;
 
-/// Where every chat is now: what comes later is new.
-pub(crate) async fn baseline(parts: &Parts) -> Result<()> {
-    let mut cursor = None;
-    loop {
-        let page = chats(parts, cursor).await?;
-        for chat in &page.items {
-            parts.inbox.begin(&chat.last_message);
-        }
-        cursor = page.next_cursor;
-        if cursor.is_none() {
-            parts.inbox.begun();
-            return Ok(());
-        }
-    }
-}
-
 /// After a (re)connect: finds the chats in which something was missed, and fetches it. With `all` false, only what is known to
 /// be missing.
 pub(super) async fn catch_up(parts: Arc<Parts>, all: bool) -> Result<()> {
@@ -77,7 +61,8 @@ async fn look_for_news(parts: &Parts) -> Result<()> {
     }
 }
 
-async fn chats(parts: &Parts, cursor: Option<String>) -> Result<Page<Chat>> {
+/// A page of the list of chats.
+pub(super) async fn chats(parts: &Parts, cursor: Option<String>) -> Result<Page<Chat>> {
     let mut call = Call::get("api/messages/chats").with("limit", PAGE);
     if let Some(cursor) = cursor {
         call = call.with("cursor", cursor);

@@ -106,11 +106,13 @@ impl Inbox {
         peer(&self.me, message).clone()
     }
 
-    /// Where a chat was when the client began.
-    pub(crate) fn begin(&self, last: &Message) {
+    /// Where a chat was when the client began; `false` when that is known.
+    pub(crate) fn begin(&self, last: &Message) -> bool {
         let (mut state, peer) = (self.state(), self.peer_of(last));
+        if state.chats.contains_key(&last.chat_id) {
+            return false;
+        }
         let seq = last.seq.unwrap_or(0);
-        state.seen.one(last.timestamp);
         let log = Log {
             peer: Some(peer),
             start: seq,
@@ -119,14 +121,14 @@ impl Inbox {
             held: BTreeMap::new(),
         };
         state.chats.insert(last.chat_id.clone(), log);
+        true
     }
 
-    /// All chats there were have been told.
-    pub(crate) fn begun(&self) {
+    /// All chats there were have been told, and what came before this moment is old.
+    pub(crate) fn begun(&self, at: Option<Timestamp>) {
         let mut state = self.state();
         state.complete = true;
-        state.seen.caught_up();
-        state.seen = Seen::up_to(state.seen.until());
+        state.seen = Seen::up_to(at);
     }
 
     /// Before this moment nothing can have been missed.
@@ -252,7 +254,7 @@ impl Inbox {
         let seen = if from_start {
             state.seen.start()
         } else {
-            state.seen.until()
+            state.passed_on()
         };
         let mut reader = Reader::new(capacity, everything, seen);
         let mut position = Position::default();
@@ -313,8 +315,7 @@ impl Inbox {
     /// Up to when a reader took what there was, of all chats.
     pub(crate) fn seen_by(&self, reader: ReaderId) -> Option<Timestamp> {
         let mut state = self.state();
-        // What waits for a gap is not passed on, and may be older than what was.
-        let passed_on = state.seen.until().filter(|_| state.held == 0);
+        let passed_on = state.passed_on();
         state.readers.get_mut(&reader)?.seen(passed_on)
     }
 
@@ -332,6 +333,13 @@ impl Inbox {
 }
 
 impl State {
+    /// Up to when everything was passed on to readers, as far as that is known: of what waits for a gap, and what found no place to
+    /// wait, nobody knows how old it is.
+    fn passed_on(&self) -> Option<Timestamp> {
+        let has_gap = self.chats.values().any(|log| log.target > log.seq);
+        self.seen.until().filter(|_| !has_gap)
+    }
+
     fn pass_on(&mut self, me: &UserId, message: Cow<'_, Message>) {
         self.seen.one(message.timestamp);
         let mut readers = self

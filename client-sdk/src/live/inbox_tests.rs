@@ -30,7 +30,7 @@ fn message(seq: u64, from_bob: bool) -> Message {
 
 fn inbox() -> Inbox {
     let inbox = Inbox::new(id("ann"), None);
-    inbox.begun();
+    inbox.begun(None);
     inbox
 }
 
@@ -175,7 +175,7 @@ fn what_waits_for_a_gap_is_bounded() {
 fn readers_begin_where_the_client_did_or_now() {
     let inbox = Inbox::new(id("ann"), None);
     inbox.begin(&message(5, true));
-    inbox.begun();
+    inbox.begun(None);
     inbox.live(Cow::Owned(message(6, true)));
     let (first, position) = inbox.subscribe(10, false, true);
     let (second, _) = inbox.subscribe(10, false, false);
@@ -209,7 +209,7 @@ fn minutes(at: Option<Timestamp>) -> Option<i64> {
 fn what_comes_live_does_not_hide_what_is_still_to_be_fetched() {
     let inbox = Inbox::new(id("ann"), None);
     inbox.begin(&first_message("a", 0));
-    inbox.begun();
+    inbox.begun(Some(first_message("a", 0).timestamp));
     inbox.break_off();
     inbox.caught_up();
     inbox.live(Cow::Owned(first_message("b", 5)));

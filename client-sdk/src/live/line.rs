@@ -29,7 +29,8 @@ impl<'a> Line<'a> {
         Self {
             parts,
             next_id: 0,
-            has_gap: false,
+            // One may be left of the connection before.
+            has_gap: parts.inbox.gap().is_some(),
             has_missed: parts.settings.realtime_catch_up,
             expired: false,
         }
@@ -78,7 +79,7 @@ impl Side for Line<'_> {
                     Err(error) => {
                         tracing::warn!(%error, "a message that makes no sense; the history will tell");
                         self.parts.inbox.break_off();
-                        self.has_missed = true;
+                        self.has_missed = self.parts.settings.realtime_catch_up;
                     }
                 }
                 return;

@@ -200,7 +200,8 @@ impl<'a> Session<'a> {
             Err(error) => {
                 tracing::warn!(%error, "what was missed could not be fetched yet");
                 let wait = error.retry_after().unwrap_or_default().max(AGAIN_IN);
-                self.catching_up = Some(Box::pin(again(parts.clone(), wait)));
+                let all = parts.settings.realtime_catch_up;
+                self.catching_up = Some(Box::pin(again(parts.clone(), all, wait)));
             }
         }
         Ok(())
@@ -218,7 +219,7 @@ fn ready<T>(future: &mut Option<BoxFuture<T>>, cx: &mut Context<'_>) -> Option<T
     }
 }
 
-async fn again(parts: Arc<Parts>, wait: Duration) -> Result<()> {
+async fn again(parts: Arc<Parts>, all: bool, wait: Duration) -> Result<()> {
     sleep(wait).await;
-    catch_up(parts, true).await
+    catch_up(parts, all).await
 }

@@ -197,11 +197,13 @@ mod tests {
 
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("tokens.json");
-        // Left by a crash, and open to all.
-        std::fs::write(dir.path().join("tokens.json.new"), "old").unwrap();
+        // Of another program, and open to all.
+        std::fs::write(&path, "old").unwrap();
         let store = FileTokens::new(&path);
         store.save(&tokens(1)).await.unwrap();
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        let left = std::fs::read_dir(dir.path()).unwrap().count();
+        assert_eq!(left, 1, "only the file itself is left");
     }
 
     #[tokio::test]
