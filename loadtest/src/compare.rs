@@ -8,12 +8,12 @@ use crate::result::{Outcome, RunResult};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Judgement {
     Better,
-    /// The intervals lie so close that a change beyond the tolerance would show, in either direction.
+    /// The intervals lie so close that a change beyond the tolerance, or beyond a fifth if that is more, would show either way.
     Same,
-    /// A change for the worse beyond the tolerance would show; one for the better may hide in the intervals.
+    /// Such a change for the worse would show; one for the better may hide in the intervals.
     NotWorse,
     Worse,
-    /// The intervals are so wide that a change for the worse beyond the tolerance may hide in them.
+    /// The intervals are so wide that such a change for the worse may hide in them.
     Unsure,
 }
 
@@ -76,16 +76,25 @@ pub fn compare(base: &RunResult, new: &RunResult, tolerance: f64) -> Result<Comp
             }
         }
     }
-    let mut lines = capacity(base, new, tolerance);
+    let mut remarks = Vec::new();
     // At capacity both are as slow as they may be: what each bears is the answer.
-    if lines.is_empty() {
+    let mut lines = capacity(base, new, tolerance);
+    // What no line shows.
+    let mut besides = None;
+    if searches && lines.is_empty() {
+        besides = open_ended(base, new);
+        remarks.push("a search without an upper end only says what was borne at least".into());
+    }
+    if !searches {
         for kind in Kind::ALL.into_iter().filter(|kind| *kind != Kind::Turn) {
             for quantile in [0.5, 0.99] {
                 lines.extend(line(base, new, kind, quantile, tolerance));
             }
         }
+        let failures = failures(base, new);
+        besides = (!failures.is_empty()).then_some(Judgement::Worse);
+        remarks.extend(failures);
     }
-    let mut remarks = Vec::new();
     if base.environment.processor != new.environment.processor || base.environment.cores != new.environment.cores {
         remarks.push("they were made on different machines".into());
     }
@@ -97,8 +106,10 @@ pub fn compare(base: &RunResult, new: &RunResult, tolerance: f64) -> Result<Comp
         remarks.push("the new ledger does not balance".into());
     }
     let has = |judgement| lines.iter().any(|line| line.judgement == judgement);
-    let outcome = if lost || has(Judgement::Worse) {
+    let outcome = if lost || has(Judgement::Worse) || besides == Some(Judgement::Worse) {
         Judgement::Worse
+    } else if let Some(besides) = besides {
+        besides
     } else if lines.is_empty() || has(Judgement::Unsure) {
         Judgement::Unsure
     } else if has(Judgement::Better) {
@@ -126,6 +137,36 @@ impl Comparison {
             Judgement::Worse => "The new one is WORSE.",
             Judgement::Unsure => "It cannot be told: make longer runs, or both on a quiet machine.",
         }
+    }
+}
+
+/// What failed that did not before: it is in no histogram, and failing is quick.
+fn failures(base: &RunResult, new: &RunResult) -> Vec<String> {
+    let kinds = base.latencies.keys().filter(|kind| !new.latencies.contains_key(kind));
+    let mut said: Vec<String> = kinds
+        .map(|kind| format!("of {} the new one has none", kind.name()))
+        .collect();
+    let (before, now) = (base.verdict.errors, new.verdict.errors);
+    if now > before && now > new.objective.errors {
+        said.push(format!(
+            "{:.2} % failed, {:.2} % before: {:.2} % may",
+            now * 100.0,
+            before * 100.0,
+            new.objective.errors * 100.0
+        ));
+    }
+    said
+}
+
+/// Of two searches, of which one found no upper end: `None` when they do not decide.
+fn open_ended(base: &RunResult, new: &RunResult) -> Option<Judgement> {
+    let (base, new) = (base.capacity.as_ref()?, new.capacity.as_ref()?);
+    if base.upper.is_some_and(|upper| new.lower > upper) {
+        Some(Judgement::Better)
+    } else if new.upper.is_some_and(|upper| upper < base.lower) {
+        Some(Judgement::Worse)
+    } else {
+        None
     }
 }
 
@@ -197,7 +238,15 @@ fn judged(what: String, base: Interval, new: Interval, tolerance: f64, more_is_b
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::capacity::{Capacity, End};
+    use crate::cast::Shard;
+    use crate::latency::{Recorder, Sample};
+    use crate::ledger::Balance;
+    use crate::result::fixture::result;
+    use crate::tally::Tally;
 
     fn judged_as(base: [f64; 3], new: [f64; 3], more_is_better: bool) -> Judgement {
         let interval = |[low, estimate, high]: [f64; 3]| Interval { low, estimate, high };
@@ -233,6 +282,82 @@ mod tests {
         assert_eq!(
             judged_as([500.0, 550.0, 600.0], [900.0, 950.0, 1000.0], true),
             Judgement::Better
+        );
+    }
+
+    /// A run in which deliveries took so long, and of so many requests for the history every `failing`-th failed at once.
+    fn ran(millis: u64, reads: u64, failing: u64) -> RunResult {
+        let (mut recorder, mut tally, mut ledger) = (Recorder::default(), Tally::default(), Balance::default());
+        for number in 0..4000 {
+            let due = Duration::from_millis(number * 5);
+            let mut record = |kind, took, fails: bool| {
+                let error = fails.then(|| "SERVICE_UNAVAILABLE".into());
+                recorder.record(&Sample {
+                    kind,
+                    due,
+                    took: Duration::from_millis(took),
+                    error,
+                    measured: true,
+                });
+            };
+            record(Kind::Deliver, millis + number % 3, false);
+            if number < reads {
+                record(Kind::History, 2, number % failing == failing - 1);
+            }
+            let second = tally.at(due.as_secs());
+            (second.offered, second.done) = (second.offered + 1, second.done + 1);
+            (ledger.sent, ledger.acked) = (ledger.sent + 1, ledger.acked + 1);
+            (ledger.owed, ledger.told) = (ledger.owed + 1, ledger.told + 1);
+        }
+        result(&recorder, tally, ledger, Shard { index: 0, count: 1 })
+    }
+
+    #[test]
+    fn failing_quickly_is_not_better() {
+        let base = ran(20, 4000, u64::MAX);
+        let compared = |new: &RunResult| compare(&base, new, 0.05).unwrap();
+        assert_eq!(compared(&ran(20, 4000, u64::MAX)).outcome, Judgement::Same);
+        assert_eq!(compared(&ran(10, 4000, u64::MAX)).outcome, Judgement::Better);
+        let fails = compared(&ran(10, 4000, 2));
+        assert_eq!(fails.outcome, Judgement::Worse);
+        assert!(fails.remarks[0].contains("failed"), "{:?}", fails.remarks);
+        let has_none = compared(&ran(10, 0, u64::MAX));
+        assert_eq!(has_none.outcome, Judgement::Worse);
+        assert_eq!(has_none.remarks, ["of history the new one has none"]);
+    }
+
+    #[test]
+    fn searches_without_an_upper_end_are_not_compared_by_their_latencies() {
+        let searched = |lower, upper| {
+            let capacity = Capacity {
+                lower,
+                upper,
+                confirmed: false,
+                end: End::Generator,
+                trials: Vec::new(),
+            };
+            RunResult {
+                capacity: Some(capacity),
+                ..ran(20, 0, 1)
+            }
+        };
+        let outcome = |base: RunResult, new: RunResult| compare(&base, &new, 0.05).unwrap().outcome;
+        let quick = RunResult {
+            latencies: ran(10, 0, 1).latencies,
+            ..searched(2000.0, None)
+        };
+        assert_eq!(outcome(searched(1000.0, None), quick), Judgement::Unsure);
+        assert_eq!(
+            outcome(searched(1000.0, Some(1100.0)), searched(2000.0, None)),
+            Judgement::Better
+        );
+        assert_eq!(
+            outcome(searched(2000.0, None), searched(1000.0, Some(1100.0))),
+            Judgement::Worse
+        );
+        assert_eq!(
+            outcome(searched(1000.0, Some(1500.0)), searched(1200.0, None)),
+            Judgement::Unsure
         );
     }
 

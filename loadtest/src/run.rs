@@ -132,6 +132,11 @@ impl Session {
         settings.scenario.cast(&settings.size, settings.shard).persons
     }
 
+    /// Waits until the server has done what it put off, at most so long.
+    pub async fn settle(&self, at_most: Duration) {
+        self.target.resources.settle(at_most).await;
+    }
+
     /// Plays one run and judges it.
     ///
     /// # Errors

@@ -101,6 +101,10 @@ struct Trials<'a> {
 
 impl Trials<'_> {
     async fn one(&mut self, rate: f64, step: Step) -> Option<Trial> {
+        // What one trial leaves behind is not the next one's.
+        if self.shown.is_some() {
+            self.session.settle(self.given.trial).await;
+        }
         if self.began.elapsed() + self.given.trial > self.given.within {
             return None;
         }

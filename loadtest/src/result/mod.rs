@@ -179,6 +179,8 @@ pub fn measures(phases: &[Phase], second: u32) -> bool {
 }
 
 #[cfg(test)]
+pub(crate) mod fixture;
+#[cfg(test)]
 mod tests {
     use std::time::Duration;
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tokio::time::{Instant, sleep};
 use url::Url;
 
 use crate::rest::{client_of, is_encrypted};
@@ -84,6 +85,32 @@ impl Resources {
             }
         }
         look
+    }
+}
+
+/// A server that uses fewer cores has nothing to do.
+const IDLE: f64 = 0.05;
+/// Between two looks at that.
+const MEANWHILE: Duration = Duration::from_secs(1);
+
+impl Resources {
+    /// Waits until the server has nothing to do: what it put off while it was busy is then done. At most so long; not at all when
+    /// nobody tells what it uses.
+    pub async fn settle(&self, at_most: Duration) {
+        let client = self.client();
+        let began = Instant::now();
+        let mut before = self.look(client.as_ref()).await.cpu;
+        while let Some(used) = before
+            && began.elapsed() + MEANWHILE <= at_most
+        {
+            sleep(MEANWHILE).await;
+            let now = self.look(client.as_ref()).await.cpu;
+            let is_idle = |now: Duration| now.saturating_sub(used) < MEANWHILE.mul_f64(IDLE);
+            if now.is_none_or(is_idle) {
+                return;
+            }
+            before = now;
+        }
     }
 }
 

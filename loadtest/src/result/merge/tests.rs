@@ -2,76 +2,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::*;
-use crate::action::Weights;
-use crate::capacity::Objective;
 use crate::cast::Shard;
-use crate::generator::{Generator, Seen};
 use crate::latency::Sample;
 use crate::ledger::{Balance, Finding};
-use crate::result::{Environment, FORMAT, SCHEMA, SizeInfo, TargetInfo, Verdict};
-use crate::schedule::Phase;
+use crate::result::SCHEMA;
+use crate::result::fixture::{SECONDS, result};
 use crate::tally::Tally;
-
-const SECONDS: u64 = 20;
-
-fn result(recorder: &Recorder, tally: Tally, ledger: Balance, shard: Shard) -> RunResult {
-    let seen = Seen {
-        lasted: Duration::from_secs(SECONDS),
-        cpu: Duration::from_secs(1),
-        memory: Some(10.0),
-        connected: 4,
-        disconnects: 0,
-        overrun: 0,
-        cores: 2,
-    };
-    let objective = Objective::default();
-    let generator = Generator::judge(recorder, &tally, seen, |_| true, &objective);
-    let mut result = RunResult {
-        format: FORMAT,
-        version: "1".into(),
-        command: vec!["chat-loadtest".into()],
-        began: "2026-01-31T12:00:00.000Z".into(),
-        environment: Environment::here(),
-        target: TargetInfo {
-            kind: "a server".into(),
-            nodes: vec!["http://127.0.0.1:1/".into()],
-        },
-        scenario: "dm".into(),
-        profile: "steady".into(),
-        weights: Weights {
-            send: 1.0,
-            ..Weights::default()
-        },
-        size: SizeInfo {
-            users: 4,
-            devices: 4,
-            silent: 0,
-            message_length: 100,
-            read_every: 10,
-        },
-        phases: vec![Phase::steady("steady", Duration::from_secs(SECONDS), 50.0)],
-        seed: 1,
-        shards: vec![shard],
-        objective,
-        judges_latency: true,
-        cut_short: false,
-        verdict: Verdict::none(),
-        latencies: recorder.rows().map(|(kind, row)| (kind, Measured::from(row))).collect(),
-        tally,
-        ledger,
-        generator,
-        usage: vec![Usage {
-            second: 1,
-            cores: Some(0.5),
-            ..Usage::default()
-        }],
-        drift: Vec::new(),
-        thresholds: Vec::new(),
-        capacity: None,
-    };
-    result.verdict = judge(&result);
-    result
-}
 
 /// What a message does to the books of whoever sends it.
 fn book(number: u64, recorder: &mut Recorder, tally: &mut Tally, ledger: &mut Balance) {
