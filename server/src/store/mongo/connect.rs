@@ -8,7 +8,7 @@ use mongodb::Client;
 use mongodb::bson::{Document, doc};
 use mongodb::error::Error;
 use mongodb::options::{
-    Acknowledgment, ClientOptions, ReadPreference, ReturnDocument, SelectionCriteria, WriteConcern,
+    Acknowledgment, ClientOptions, ReadConcern, ReadPreference, ReturnDocument, SelectionCriteria, WriteConcern,
 };
 
 use super::Db;
@@ -39,6 +39,8 @@ pub(super) async fn connect(uri: &str) -> StoreResult<Db> {
     // A secondary may not know yet what was acknowledged.
     options.selection_criteria = Some(SelectionCriteria::ReadPreference(ReadPreference::Primary));
     options.write_concern = Some(durable());
+    // What is shown to anybody is durable, too: else a crash could take back what somebody has seen.
+    options.read_concern = Some(ReadConcern::majority());
     let name = options.default_database.clone().unwrap_or_else(|| DATABASE.into());
     let hosts: Vec<_> = options.hosts.iter().map(ToString::to_string).collect();
     let client = Client::with_options(options).map_err(failure)?;
@@ -82,6 +84,11 @@ pub(super) fn durable() -> WriteConcern {
         .w(Acknowledgment::Majority)
         .journal(true)
         .build()
+}
+
+/// What is there now, durable or not: for deciding what to write next. It is not to be shown or counted.
+pub(super) fn latest() -> ReadConcern {
+    ReadConcern::local()
 }
 
 /// The next of the numbers that tell nodes apart. It takes thousands of starts until one comes again.

@@ -335,7 +335,7 @@ pub(super) fn above(chat: ObjectId, seq: i64) -> Document {
     doc! {"chatId": chat, "seq": {"$gt": seq}}
 }
 
-/// Counts a chat up to its newest message.
+/// Counts a chat up to its newest message. When this returns, that is durable and every transaction sees it, whoever counted.
 pub(super) async fn count_on(db: &Db, chat: ObjectId) -> StoreResult<()> {
     for _ in 0..TRIES {
         let Some(known) = db.call(db.chats.find_one(doc! {"_id": chat})).await? else {
@@ -368,7 +368,8 @@ pub(super) async fn count_on(db: &Db, chat: ObjectId) -> StoreResult<()> {
         let counted = db
             .call(db.chats.update_one(place(chat, &count), change(&count, &Unread::new())))
             .await?;
-        // A miss means that somebody else has counted, a full batch that there may be more; then we look again.
+        // A miss means that somebody else has counted, which is durable after this call, and a full batch that there may be more. Then we
+        // look again.
         if counted.matched_count > 0 && i64::try_from(new.len()).is_ok_and(|new| new < BATCH) {
             return Ok(());
         }

@@ -18,10 +18,10 @@ use mongodb::bson::raw::cstr;
 use mongodb::bson::spec::BinarySubtype;
 use mongodb::bson::{Binary, Document, RawDocumentBuf, doc, rawdoc};
 use mongodb::error::{Error, ErrorKind};
-use mongodb::options::ReadConcern;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::call::{call, failure, index_of, is_duplicate};
+use super::connect::latest;
 use super::counters::Counters;
 use super::memory::{Memory, Tip};
 use super::writer::Job;
@@ -369,8 +369,7 @@ impl Group {
             .filter_map(|plan| row::object_id(&plan.message.id))
             .collect();
         let look = async {
-            let find = self.db.messages.find(doc! {"_id": {"$in": ids}});
-            let found = find.read_concern(ReadConcern::majority()).await?;
+            let found = self.db.messages.find(doc! {"_id": {"$in": ids}}).await?;
             found.try_collect::<Vec<Document>>().await
         };
         let found = call(self.at_most(LOOK), Box::pin(look)).await?;
@@ -409,8 +408,7 @@ impl Group {
             return Ok(known);
         }
         let look = async {
-            let find = self.db.messages.find(doc! {"$or": names});
-            let found = find.read_concern(ReadConcern::majority()).await?;
+            let found = self.db.messages.find(doc! {"$or": names}).await?;
             found.try_collect::<Vec<Document>>().await
         };
         for found in call(self.at_most(LOOK), Box::pin(look)).await? {
@@ -509,7 +507,7 @@ impl Group {
 
     async fn read_tips(&self, pairs: Vec<String>) -> StoreResult<()> {
         let look = async {
-            let found = self.db.chats.aggregate(tips(&pairs)).await?;
+            let found = self.db.chats.aggregate(tips(&pairs)).read_concern(latest()).await?;
             found.try_collect::<Vec<Document>>().await
         };
         for chat in call(self.at_most(LOOK), Box::pin(look)).await? {

@@ -17,6 +17,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::background::Background;
+use super::connect::latest;
 use super::counters::{Counters, update};
 use super::{Db, clock, row, search};
 use crate::store::{StoreError, StoreResult};
@@ -38,6 +39,8 @@ const REST: u32 = 12;
 /// So often when more than [`BEHIND`] messages wait: what is not indexed, searches read one by one.
 const REST_BEHIND: u32 = 1;
 const BEHIND: u64 = 50_000;
+/// When nothing was written for so long, nobody is held up, and there are no rests.
+const QUIET: Duration = Duration::from_millis(250);
 
 /// Which messages a round takes.
 #[derive(Debug, Clone, Copy)]
@@ -55,11 +58,24 @@ struct Wanted {
     rounds: u64,
 }
 
-/// How many messages were written and wait to be indexed, as far as this node knows.
-#[derive(Default)]
+/// How many messages were written and wait to be indexed, as far as this node knows, and when the last came.
 pub(super) struct Backlog {
     messages: AtomicU64,
+    began: Instant,
+    /// In milliseconds since it began.
+    last: AtomicU64,
     woken: Notify,
+}
+
+impl Default for Backlog {
+    fn default() -> Self {
+        Self {
+            messages: AtomicU64::new(0),
+            began: Instant::now(),
+            last: AtomicU64::new(0),
+            woken: Notify::new(),
+        }
+    }
 }
 
 impl Backlog {
@@ -67,6 +83,7 @@ impl Backlog {
     pub(super) fn grew(&self, messages: usize) {
         self.messages
             .fetch_add(u64::try_from(messages).unwrap_or(0), Ordering::Relaxed);
+        self.last.store(self.now(), Ordering::Relaxed);
         self.woken.notify_one();
     }
 
@@ -76,8 +93,19 @@ impl Backlog {
         let _ = self.messages.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fewer);
     }
 
+    fn now(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn is_quiet(&self) -> bool {
+        let since = self.now().saturating_sub(self.last.load(Ordering::Relaxed));
+        u128::from(since) >= QUIET.as_millis()
+    }
+
     fn rest(&self) -> u32 {
-        if self.messages.load(Ordering::Relaxed) > BEHIND {
+        if self.is_quiet() {
+            0
+        } else if self.messages.load(Ordering::Relaxed) > BEHIND {
             REST_BEHIND
         } else {
             REST
@@ -294,7 +322,7 @@ async fn renew(db: &Db, message: &Document) -> StoreResult<bool> {
     let near = search::entries_near(row::oid(message, "sender")?, chat, row::int(message, "order")?);
     let look = async {
         let find = db.search.find(near).projection(doc! {"ids": 1, "rev": 1});
-        find.await?.try_collect::<Vec<Document>>().await
+        find.read_concern(latest()).await?.try_collect::<Vec<Document>>().await
     };
     let mut entries = db.call(Box::pin(look)).await?;
     entries.retain(|entry| search::messages_of(entry).contains(&id));
@@ -302,7 +330,8 @@ async fn renew(db: &Db, message: &Document) -> StoreResult<bool> {
     for entry in &entries {
         // Read after the entry: whoever changes one of these later finds the entry as we leave it, or we find that it did.
         let living = doc! {"_id": {"$in": search::messages_of(entry)}, "deletedAt": Bson::Null};
-        let look = async { db.messages.find(living).await?.try_collect::<Vec<Document>>().await };
+        let find = db.messages.find(living).read_concern(latest());
+        let look = async { find.await?.try_collect::<Vec<Document>>().await };
         let messages = db.call(Box::pin(look)).await?;
         if messages.is_empty() {
             empty.extend(entry.get("_id").cloned());

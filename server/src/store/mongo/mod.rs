@@ -53,6 +53,7 @@ pub struct MongoStore {
     counters: Arc<Counters>,
     marker: Marker,
     indexer: Indexer,
+    spends: sessions::Spends,
 }
 
 /// The database and its collections. Cheap to clone.
@@ -92,6 +93,7 @@ impl MongoStore {
             counters,
             marker,
             indexer,
+            spends: sessions::Spends::new(),
         })
     }
 

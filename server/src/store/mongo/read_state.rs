@@ -135,7 +135,8 @@ async fn run(db: &Db, tx: &mut ClientSession, requests: &[Request], gathered: &G
         });
     }
     if changes.messages.is_empty() {
-        return Ok(Step::Abort(Marked::Done(outcomes, Vec::new())));
+        // A commit waits until what was read here is durable.
+        return Ok(Step::Commit(Marked::Done(outcomes, Vec::new())));
     }
     let ids: Vec<ObjectId> = changes.messages.iter().copied().collect();
     let set = doc! {"$set": {"isRead": true, "readAt": row::date(read_at)}};

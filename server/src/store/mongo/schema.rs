@@ -17,6 +17,8 @@ pub(super) const VERSION: i64 = 1;
 
 /// Building an index over what is there already may take long.
 const PATIENCE: Duration = Duration::from_secs(600);
+/// A page that has grown to its largest size, by default 10 MiB, is written out by whoever inserts next, and all inserts wait for it.
+const SMALL_PAGES: &str = "memory_page_max=1m";
 /// Said when a collection exists that was to be made.
 const EXISTS: i32 = 48;
 
@@ -47,7 +49,7 @@ pub(super) async fn migrate(db: &Db, legacy: Legacy) -> StoreResult<()> {
             make_collection(db, name, validator).await?;
         }
         for (collection, indexes) in indexes(db) {
-            call(PATIENCE, collection.create_indexes(indexes)).await?;
+            make_indexes(collection, indexes).await?;
         }
         if legacy == Legacy::Refuse {
             done(db).await?;
@@ -100,18 +102,45 @@ async fn has_foreign_data(db: &Db) -> StoreResult<bool> {
 async fn make_collection(db: &Db, name: &str, validator: Document) -> StoreResult<()> {
     // What was there before and does not fit may stay as it is; what is written anew must fit.
     let rules = doc! {"validator": validator, "validationLevel": "moderate", "validationAction": "error"};
-    let mut create = doc! {"create": name};
-    create.extend(rules.clone());
-    match tokio::time::timeout(PATIENCE, db.database.run_command(create).into_future()).await {
-        Ok(Ok(_)) => Ok(()),
-        Ok(Err(error)) if code(&error) == Some(EXISTS) => {
-            let mut change = doc! {"collMod": name};
-            change.extend(rules);
-            call(PATIENCE, db.database.run_command(change)).await.map(drop)
+    for engine in [Some(small_pages()), None] {
+        let mut create = doc! {"create": name};
+        create.extend(rules.clone());
+        let is_last = engine.is_none();
+        create.extend(engine.map(|engine| ("storageEngine".to_owned(), Bson::from(engine))));
+        match tokio::time::timeout(PATIENCE, db.database.run_command(create).into_future()).await {
+            Ok(Ok(_)) => return Ok(()),
+            Ok(Err(error)) if code(&error) == Some(EXISTS) => {
+                let mut change = doc! {"collMod": name};
+                change.extend(rules);
+                return call(PATIENCE, db.database.run_command(change)).await.map(drop);
+            }
+            Ok(Err(error)) => match failure(error) {
+                // Another engine, or a service that lets nobody choose.
+                StoreError::Broken(reason) if !is_last => tracing::debug!(reason, collection = name, "no small pages"),
+                error => return Err(error),
+            },
+            Err(_) => break,
         }
-        Ok(Err(error)) => Err(failure(error)),
-        Err(_) => Err(StoreError::Unavailable("MongoDB did not answer in time".into())),
     }
+    Err(StoreError::Unavailable("MongoDB did not answer in time".into()))
+}
+
+async fn make_indexes(collection: &mongodb::Collection<Document>, mut indexes: Vec<IndexModel>) -> StoreResult<()> {
+    let plain = indexes.clone();
+    for options in indexes.iter_mut().filter_map(|index| index.options.as_mut()) {
+        options.storage_engine = Some(small_pages());
+    }
+    match call(PATIENCE, collection.create_indexes(indexes)).await {
+        Err(StoreError::Broken(reason)) => {
+            tracing::debug!(reason, collection = collection.name(), "no small pages");
+            call(PATIENCE, collection.create_indexes(plain)).await.map(drop)
+        }
+        made => made.map(drop),
+    }
+}
+
+fn small_pages() -> Document {
+    doc! {"wiredTiger": {"configString": SMALL_PAGES}}
 }
 
 fn validators() -> [(&'static str, Document); 5] {

@@ -1,10 +1,15 @@
 //! Sessions: logins and their refresh tokens.
 
+use std::num::NonZeroUsize;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use async_trait::async_trait;
 use chat_protocol::{Timestamp, UserId};
 use futures_util::{FutureExt as _, TryStreamExt as _};
+use lru::LruCache;
 use mongodb::bson::{DateTime, Document, doc};
 
+use super::connect::latest;
 use super::transaction::Step;
 use super::{Db, MongoStore, row};
 use crate::store::{
@@ -13,6 +18,30 @@ use crate::store::{
 
 /// A session that changes under our hands this often in a row is being fought over.
 const TRIES: usize = 20;
+
+/// Refresh tokens that were spent without an answer: nobody has got what they were spent for, so whoever comes with the same once more
+/// gets it. At this node only.
+pub(super) struct Spends(Mutex<LruCache<(String, u32), ()>>);
+
+impl Spends {
+    const MOST: NonZeroUsize = NonZeroUsize::new(20_000).unwrap();
+
+    pub(super) fn new() -> Self {
+        Self(Mutex::new(LruCache::new(Self::MOST)))
+    }
+
+    pub(super) fn put(&self, session: &str, number: u32) {
+        self.lock().put((session.to_owned(), number), ());
+    }
+
+    fn pop(&self, session: &str, number: u32) -> bool {
+        self.lock().pop(&(session.to_owned(), number)).is_some()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, LruCache<(String, u32), ()>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 #[async_trait]
 impl SessionStore for MongoStore {
@@ -33,7 +62,7 @@ impl SessionStore for MongoStore {
                     let seen = db.users.update_one(active.clone(), login).session(&mut *tx).await?;
                     if seen.matched_count == 0 {
                         // One who was just made is not seen while MongoDB is still busy with something older.
-                        let is_there = db.users.find_one(active).await?.is_some();
+                        let is_there = db.users.find_one(active).read_concern(latest()).await?.is_some();
                         return Ok(if is_there { Step::Again } else { Step::Abort(()) });
                     }
                     db.sessions.insert_one(document).session(&mut *tx).await?;
@@ -67,11 +96,18 @@ impl SessionStore for MongoStore {
             seen.insert("refreshNumber", i64::from(session.refresh_number));
             if session.refresh_number == number || fault!(RefreshReusable) {
                 let spend = doc! {"$inc": {"refreshNumber": 1}, "$set": {"expiresAt": row::date(expires_at)}};
-                let spent = self.db.call(self.db.sessions.update_one(seen, spend)).await?;
-                if spent.matched_count == 1 {
+                let spent = self.db.call(self.db.sessions.update_one(seen, spend)).await;
+                if spent.is_err() {
+                    self.spends.put(id, number);
+                }
+                if spent?.matched_count == 1 {
+                    // This one has its answer.
+                    self.spends.pop(id, number);
                     session.refresh_number += 1;
                     return Ok(RotateOutcome::Rotated(session));
                 }
+            } else if session.refresh_number == number + 1 && self.spends.pop(id, number) {
+                return Ok(RotateOutcome::Rotated(session));
             } else if fault!(ReuseKeepsSession)
                 || self.db.call(self.db.sessions.delete_one(seen)).await?.deleted_count == 1
             {

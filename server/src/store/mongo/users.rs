@@ -11,6 +11,7 @@ use mongodb::bson::{Bson, DateTime, Document, doc};
 use mongodb::options::ReturnDocument;
 
 use super::call::{LIMIT, duplicate, failure};
+use super::connect::latest;
 use super::transaction::Step;
 use super::{Db, MongoStore, row};
 use crate::store::{
@@ -63,8 +64,10 @@ impl UserStore for MongoStore {
             },
             Err(_) => StoreError::Unavailable("MongoDB did not answer in time".into()),
         };
-        // Whether it was stored is unknown. An account that nobody was told of would keep its name for ever.
-        match super::call::call(LIMIT / 2, self.db.users.find_one(doc! {"_id": id})).await {
+        // Whether it was stored is unknown. An account that nobody was told of would keep its name for ever. It may not be durable yet,
+        // but then neither is the session that is opened next.
+        let look = self.db.users.find_one(doc! {"_id": id}).read_concern(latest());
+        match super::call::call(LIMIT / 2, look).await {
             Ok(Some(found)) => Ok(CreateOutcome::Created(row::user(&found)?)),
             _ => Err(error),
         }

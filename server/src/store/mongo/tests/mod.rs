@@ -4,6 +4,7 @@ mod adoption;
 mod counting;
 mod nodes;
 mod outages;
+mod pages;
 mod plans;
 mod searching;
 mod stalls;

@@ -2,17 +2,26 @@
 //! later is durable.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use chat_protocol::{Message, Timestamp, UserId};
 use chat_testcontainers::{Mongo, unique_name};
 use mongodb::bson::{Document, doc};
 use tokio::task::JoinHandle;
 
+use super::super::connect::latest;
 use super::super::{MongoStore, row};
 use super::node;
 use crate::store::suite::Bench;
 use crate::store::suite::sessions::login;
-use crate::store::{SendOutcome, SessionStore as _, Store as _};
+use crate::store::{
+    HistoryRange, MessageStore as _, ReadOutcome, ReadScope, RotateOutcome, SendOutcome, SessionStore as _, Store as _,
+    StoreError,
+};
 
+const UPDATES: [&str; 2] = ["opcounters", "update"];
+/// Only a failing test waits so long.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// Stops MongoDB in the middle of an insert.
 const FAIL_POINT: &str = "hangAfterCollectionInserts";
 
@@ -65,8 +74,9 @@ impl Stalled {
 
     /// Waits until a number that MongoDB tells about itself has grown by so much.
     async fn grown(&self, path: [&str; 2], since: i64, by: i64) {
+        let began = Instant::now();
         while self.count(path).await < since + by {
-            tokio::task::yield_now().await;
+            assert!(began.elapsed() < PATIENCE, "{path:?} did not grow by {by}");
         }
     }
 
@@ -95,7 +105,7 @@ async fn who_was_made_during_a_stall_gets_a_session_that_lives() {
 }
 
 #[tokio::test]
-async fn what_waits_to_be_durable_is_acknowledged_to_nobody() {
+async fn what_waits_to_be_durable_is_shown_and_acknowledged_to_nobody() {
     let mut stalled = Stalled::open().await;
     let second = node(&stalled.uri).await;
     let (a, b) = (Bench::new(stalled.store.clone()), Bench::new(second));
@@ -103,6 +113,7 @@ async fn what_waits_to_be_durable_is_acknowledged_to_nobody() {
     for bench in [&a, &b] {
         bench.send(&ann, &bob, "hello").await;
     }
+    let chat = stalled.store.chat_of(&ann, &bob).await.unwrap().unwrap();
     // Nothing else is inserted meanwhile.
     stalled.store.search_caught_up().await.unwrap();
     let send = |bench: &Bench| {
@@ -115,9 +126,18 @@ async fn what_waits_to_be_durable_is_acknowledged_to_nobody() {
     let mut first = send(&a);
     let stored = doc! {"clientMessageId": "c-1"};
     let messages = &stalled.store.db.messages;
-    while messages.find_one(stored.clone()).await.unwrap().is_none() {
+    while messages
+        .find_one(stored.clone())
+        .read_concern(latest())
+        .await
+        .unwrap()
+        .is_none()
+    {
         tokio::task::yield_now().await;
     }
+    // There, and not to be seen.
+    let history = b.store.history(&chat, HistoryRange::Above(0), 10);
+    assert_eq!(history.await.unwrap().0.len(), 2);
     const INSERTS: [&str; 2] = ["opcounters", "insert"];
     let before = stalled.count(INSERTS).await;
     let mut repeat = send(&b);
@@ -135,4 +155,101 @@ async fn what_waits_to_be_durable_is_acknowledged_to_nobody() {
         panic!("the second is a repeat");
     };
     assert_eq!(message, again);
+}
+
+/// Two messages from Ann to Bob that are acknowledged, and of which the second is counted, but not durably so.
+struct Counted {
+    stalled: Stalled,
+    second: Arc<MongoStore>,
+    bob: UserId,
+    last: Message,
+}
+
+impl Counted {
+    async fn open() -> Self {
+        let mut stalled = Stalled::open().await;
+        let (first, second) = (stalled.store.clone(), node(&stalled.uri).await);
+        let a = Bench::new(first.clone());
+        let (ann, bob) = (a.user("ann").await, a.user("bob").await);
+        a.send(&ann, &bob, "one").await;
+        first.counters.flush().await.unwrap();
+        let held = first.counters.hold().await;
+        let last = a.send(&ann, &bob, "two").await;
+        stalled.stall().await;
+        drop(held);
+        let counted = doc! {"lastSeq": 2_i64};
+        let look = || first.db.chats.find_one(counted.clone()).read_concern(latest());
+        while look().await.unwrap().is_none() {
+            tokio::task::yield_now().await;
+        }
+        Self {
+            stalled,
+            second,
+            bob,
+            last,
+        }
+    }
+
+    /// Goes on when another node has tried to count.
+    async fn go_on(&mut self, updates: i64) {
+        self.stalled.grown(UPDATES, updates, 1).await;
+        self.stalled.go_on().await;
+    }
+}
+
+#[tokio::test]
+async fn a_list_shows_what_is_acknowledged_while_another_node_counts_it() {
+    let mut counted = Counted::open().await;
+    let updates = counted.stalled.count(UPDATES).await;
+    let (second, bob) = (counted.second.clone(), counted.bob.clone());
+    let list = tokio::spawn(async move { second.chats(&bob, None, 5).await.unwrap() });
+    counted.go_on(updates).await;
+    let list = list.await.unwrap();
+    assert_eq!(
+        (list.items[0].unread, &list.items[0].last_message.id),
+        (2, &counted.last.id)
+    );
+}
+
+#[tokio::test]
+async fn a_chat_is_marked_up_to_what_another_node_counts() {
+    let mut counted = Counted::open().await;
+    let updates = counted.stalled.count(UPDATES).await;
+    let (second, bob, chat) = (
+        counted.second.clone(),
+        counted.bob.clone(),
+        counted.last.chat_id.clone(),
+    );
+    let marked = tokio::spawn(async move { second.mark_read(&bob, ReadScope::Chat(&chat)).await });
+    counted.go_on(updates).await;
+    let ReadOutcome::Done(marks) = marked.await.unwrap().unwrap() else {
+        panic!("it is Bob's");
+    };
+    assert_eq!(marks.len(), 2);
+}
+
+#[tokio::test]
+async fn a_refresh_that_had_no_answer_can_be_repeated() {
+    let mut stalled = Stalled::open().await;
+    let b = Bench::new(stalled.store.clone());
+    let ann = b.user("ann").await;
+    login(&b, &ann, "s1").await;
+    let expires = Timestamp::from_millis(Timestamp::now().as_millis() + 60_000);
+    let rotate = || stalled.store.rotate_session("s1", 0, 0, expires);
+    assert!(matches!(rotate().await.unwrap(), RotateOutcome::Rotated(session) if session.refresh_number == 1));
+
+    stalled.stall().await;
+    let again = || stalled.store.rotate_session("s1", 0, 1, expires);
+    assert!(matches!(again().await, Err(StoreError::Unavailable(_))));
+    stalled.go_on().await;
+    let again = || stalled.store.rotate_session("s1", 0, 1, expires);
+    assert!(matches!(again().await.unwrap(), RotateOutcome::Rotated(session) if session.refresh_number == 2));
+    assert!(matches!(again().await.unwrap(), RotateOutcome::Reused { .. }));
+
+    // One that was not spent after all, and then was: whoever comes with it now has stolen it.
+    login(&b, &ann, "s2").await;
+    stalled.store.spends.put("s2", 0);
+    let rotate = || stalled.store.rotate_session("s2", 0, 0, expires);
+    assert!(matches!(rotate().await.unwrap(), RotateOutcome::Rotated(_)));
+    assert!(matches!(rotate().await.unwrap(), RotateOutcome::Reused { .. }));
 }
