@@ -111,12 +111,21 @@ impl MessageStore for MongoStore {
         };
         let mut pauses = Pauses::new();
         loop {
-            match delete(&self.db, id, editor).await? {
-                Ok(outcome) => {
+            match delete(&self.db, id, editor).await {
+                Ok(Ok(EditOutcome::NotFound)) if self.deletions.take(&(id, editor)) => {
+                    return deleted(&self.db, id, editor).await;
+                }
+                Ok(Ok(outcome)) => {
+                    self.deletions.take(&(id, editor));
                     self.indexer.wake();
                     return Ok(outcome);
                 }
-                Err(newest) => self.counters.reach(newest).await?,
+                Ok(Err(newest)) => self.counters.reach(newest).await?,
+                Err(error) => {
+                    self.deletions.put((id, editor));
+                    self.indexer.wake();
+                    return Err(error);
+                }
             }
             if !pauses.wait().await {
                 return Err(StoreError::Unavailable("a message was not counted in time".into()));
@@ -178,6 +187,22 @@ fn refusal<T>(found: Option<Document>, editor: ObjectId) -> EditOutcome<T> {
         }
         _ => EditOutcome::NotFound,
     }
+}
+
+/// What became of a message that its sender deleted without hearing of it.
+async fn deleted(db: &Db, id: ObjectId, editor: ObjectId) -> StoreResult<EditOutcome<Deleted>> {
+    let tombstone = doc! {"_id": id, "sender": editor, "deletedAt": {"$type": "date"}};
+    let Some(found) = db.call(db.messages.find_one(tombstone)).await? else {
+        return Ok(EditOutcome::NotFound);
+    };
+    let message = row::message(&found)?;
+    Ok(EditOutcome::Done(Deleted {
+        at: message.deleted_at.unwrap_or(message.timestamp),
+        id: message.id,
+        chat: message.chat_id,
+        sender: message.sender,
+        receiver: message.receiver,
+    }))
 }
 
 /// Makes a tombstone of the message, or says which chat has to be counted first.

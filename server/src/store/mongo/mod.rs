@@ -25,6 +25,7 @@ mod sessions;
 #[cfg(test)]
 mod tests;
 mod transaction;
+mod unanswered;
 mod users;
 mod writer;
 
@@ -34,6 +35,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{DateTime, Document, doc};
 use mongodb::{Client, Collection, Database};
 
@@ -42,6 +44,7 @@ use self::clock::Clock;
 use self::counters::Counters;
 use self::indexer::Indexer;
 use self::marker::Marker;
+use self::unanswered::Unanswered;
 use self::writer::Writer;
 use super::{Store, StoreError, StoreResult};
 use crate::metrics::StoreMetrics;
@@ -53,7 +56,10 @@ pub struct MongoStore {
     counters: Arc<Counters>,
     marker: Marker,
     indexer: Indexer,
-    spends: sessions::Spends,
+    /// Refresh tokens, by session and number.
+    spends: Unanswered<(String, u32)>,
+    /// By message and sender.
+    deletions: Unanswered<(ObjectId, ObjectId)>,
 }
 
 /// The database and its collections. Cheap to clone.
@@ -93,7 +99,8 @@ impl MongoStore {
             counters,
             marker,
             indexer,
-            spends: sessions::Spends::new(),
+            spends: Unanswered::new(),
+            deletions: Unanswered::new(),
         })
     }
 

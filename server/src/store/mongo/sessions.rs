@@ -1,12 +1,8 @@
 //! Sessions: logins and their refresh tokens.
 
-use std::num::NonZeroUsize;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
 use async_trait::async_trait;
 use chat_protocol::{Timestamp, UserId};
 use futures_util::{FutureExt as _, TryStreamExt as _};
-use lru::LruCache;
 use mongodb::bson::{DateTime, Document, doc};
 
 use super::connect::latest;
@@ -18,30 +14,6 @@ use crate::store::{
 
 /// A session that changes under our hands this often in a row is being fought over.
 const TRIES: usize = 20;
-
-/// Refresh tokens that were spent without an answer: nobody has got what they were spent for, so whoever comes with the same once more
-/// gets it. At this node only.
-pub(super) struct Spends(Mutex<LruCache<(String, u32), ()>>);
-
-impl Spends {
-    const MOST: NonZeroUsize = NonZeroUsize::new(20_000).unwrap();
-
-    pub(super) fn new() -> Self {
-        Self(Mutex::new(LruCache::new(Self::MOST)))
-    }
-
-    pub(super) fn put(&self, session: &str, number: u32) {
-        self.lock().put((session.to_owned(), number), ());
-    }
-
-    fn pop(&self, session: &str, number: u32) -> bool {
-        self.lock().pop(&(session.to_owned(), number)).is_some()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, LruCache<(String, u32), ()>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 #[async_trait]
 impl SessionStore for MongoStore {
@@ -98,15 +70,16 @@ impl SessionStore for MongoStore {
                 let spend = doc! {"$inc": {"refreshNumber": 1}, "$set": {"expiresAt": row::date(expires_at)}};
                 let spent = self.db.call(self.db.sessions.update_one(seen, spend)).await;
                 if spent.is_err() {
-                    self.spends.put(id, number);
+                    self.spends.put((id.to_owned(), number));
                 }
                 if spent?.matched_count == 1 {
                     // This one has its answer.
-                    self.spends.pop(id, number);
+                    self.spends.take(&(id.to_owned(), number));
                     session.refresh_number += 1;
                     return Ok(RotateOutcome::Rotated(session));
                 }
-            } else if session.refresh_number == number + 1 && self.spends.pop(id, number) {
+            } else if session.refresh_number == number + 1 && self.spends.take(&(id.to_owned(), number)) {
+                // Nobody has got what it was spent for.
                 return Ok(RotateOutcome::Rotated(session));
             } else if fault!(ReuseKeepsSession)
                 || self.db.call(self.db.sessions.delete_one(seen)).await?.deleted_count == 1

@@ -15,8 +15,8 @@ use super::node;
 use crate::store::suite::Bench;
 use crate::store::suite::sessions::login;
 use crate::store::{
-    HistoryRange, MessageStore as _, ReadOutcome, ReadScope, RotateOutcome, SendOutcome, SessionStore as _, Store as _,
-    StoreError,
+    EditOutcome, HistoryRange, MessageStore as _, ReadOutcome, ReadScope, RotateOutcome, SendOutcome,
+    SessionStore as _, Store as _, StoreError,
 };
 
 const UPDATES: [&str; 2] = ["opcounters", "update"];
@@ -248,8 +248,27 @@ async fn a_refresh_that_had_no_answer_can_be_repeated() {
 
     // One that was not spent after all, and then was: whoever comes with it now has stolen it.
     login(&b, &ann, "s2").await;
-    stalled.store.spends.put("s2", 0);
+    stalled.store.spends.put(("s2".to_owned(), 0));
     let rotate = || stalled.store.rotate_session("s2", 0, 0, expires);
     assert!(matches!(rotate().await.unwrap(), RotateOutcome::Rotated(_)));
     assert!(matches!(rotate().await.unwrap(), RotateOutcome::Reused { .. }));
+}
+
+#[tokio::test]
+async fn a_deletion_that_had_no_answer_can_be_repeated() {
+    let mut stalled = Stalled::open().await;
+    let b = Bench::new(stalled.store.clone());
+    let (ann, bob) = (b.user("ann").await, b.user("bob").await);
+    let sent = b.send(&ann, &bob, "a mistake").await;
+    stalled.store.counters.flush().await.unwrap();
+    stalled.stall().await;
+    let delete = stalled.store.delete_message(&sent.id, &ann).await;
+    assert!(matches!(delete, Err(StoreError::Unavailable(_))), "{delete:?}");
+    stalled.go_on().await;
+    let delete = || stalled.store.delete_message(&sent.id, &ann);
+    let EditOutcome::Done(deleted) = delete().await.unwrap() else {
+        panic!("whoever has it must hear of it");
+    };
+    assert_eq!((deleted.id, deleted.receiver), (sent.id.clone(), bob.clone()));
+    assert!(matches!(delete().await.unwrap(), EditOutcome::NotFound));
 }
