@@ -19,7 +19,7 @@ async fn note(inbox: &Inbox, mut page: impl AsyncFnMut(Option<String>) -> Result
     let newest = |page: &Page<Chat>| page.items.first().map(|chat| chat.last_activity);
     let began = newest(&first);
     let mut top = began;
-    let mut pages = 1;
+    let is_all = first.next_cursor.is_none();
     let (mut read, mut until) = (first, None);
     loop {
         let mut found = false;
@@ -32,9 +32,8 @@ async fn note(inbox: &Inbox, mut page: impl AsyncFnMut(Option<String>) -> Result
                 break;
             };
             read = page(Some(cursor)).await?;
-            pages += 1;
         }
-        if !found || pages == 1 {
+        if !found || is_all {
             break;
         }
         until = top;

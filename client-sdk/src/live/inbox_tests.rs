@@ -138,6 +138,7 @@ fn a_slow_reader_loses_nothing_and_nothing_grows() {
         inbox.live(Cow::Owned(message(seq, true)));
     }
     assert_eq!(taken(&inbox, quick).len(), 10);
+    assert_eq!(inbox.state().readers[&slow].waits(), 3);
     assert_eq!(inbox.lagged(slow), 7);
     assert_eq!(taken(&inbox, slow), [1, 2, 3]);
     let mut cx = Context::from_waker(Waker::noop());

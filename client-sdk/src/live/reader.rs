@@ -110,6 +110,12 @@ impl Reader {
         }
     }
 
+    /// How many messages wait.
+    #[cfg(test)]
+    pub(super) fn waits(&self) -> usize {
+        self.queue.len()
+    }
+
     pub(super) fn lagged(&self) -> u64 {
         self.lagged
     }

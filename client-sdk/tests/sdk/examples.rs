@@ -8,7 +8,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::time::timeout;
 
-use crate::{PATIENCE, next};
+use crate::{PATIENCE, contents, next};
 
 /// Where cargo puts it, beside this test.
 pub(crate) fn program(name: &str) -> PathBuf {
@@ -79,8 +79,18 @@ async fn the_echo_bot_misses_nothing_between_two_runs() {
         run.args([&address, "bot", password, &path]);
         run
     };
-    let (mut child, mut lines) = ready(&mut bot_with(PASSWORD)).await;
-    for round in 0..6 {
+    // The process and what it prints.
+    let mut running = ready(&mut bot_with(PASSWORD)).await;
+    // Gone for sure, so that it is the next one that answers.
+    running.0.kill().await.unwrap();
+    ann.send(bot.user_id(), "before its first message").await.unwrap();
+    running = ready(&mut bot_with("no longer needed")).await;
+    assert_eq!(contents(&mut answers, 1).await, ["before its first message"]);
+    for number in 0..3 {
+        ann.send(bot.user_id(), number.to_string()).await.unwrap();
+    }
+    assert_eq!(contents(&mut answers, 3).await, ["0", "1", "2"]);
+    for round in 1..6 {
         // Its position is written after the answer, so a message may be answered twice; none may be forgotten.
         for number in 0..round {
             let content = format!("{round}: {number}");
@@ -88,14 +98,13 @@ async fn the_echo_bot_misses_nothing_between_two_runs() {
             while next(&mut answers).await.content != content {}
         }
         // Also in the middle of that.
-        child.start_kill().unwrap();
+        running.0.start_kill().unwrap();
         let content = format!("{round}: while it was away");
         ann.send(bot.user_id(), &content).await.unwrap();
         // From its tokens: the password is wrong.
-        (child, lines) = ready(&mut bot_with("no longer needed")).await;
+        running = ready(&mut bot_with("no longer needed")).await;
         while next(&mut answers).await.content != content {}
     }
-    drop((child, lines));
 }
 
 #[tokio::test]

@@ -121,7 +121,7 @@ impl Group {
             if attempted.contains(&index)
                 && let Some(id) = row::object_id(&jobs[index].message.id)
             {
-                self.memory.lock().unsettled.put(id, ());
+                self.memory.unsettled.put(id);
             }
             *state = State::Answered(Err(StoreError::Unavailable(reason.to_string())));
         }
@@ -292,7 +292,7 @@ impl Group {
             ..row::message(first)?
         };
         // One that was refused, but stored in the end, has been told to nobody yet.
-        if self.memory.lock().unsettled.pop(&id).is_some() || row::object_id(&new.id) == Some(id) {
+        if self.memory.unsettled.take(&id) || row::object_id(&new.id) == Some(id) {
             return Ok(SendOutcome::Stored(message));
         }
         Ok(SendOutcome::Repeated(message))

@@ -9,22 +9,24 @@ use lru::LruCache;
 use mongodb::bson::oid::ObjectId;
 use tokio::time::Instant;
 
+use super::unanswered::Unanswered;
+
 /// How long an active user is taken to be active still: another node may have deactivated it.
 const TRUST_USER: Duration = Duration::from_secs(2);
 const USERS: NonZeroUsize = NonZeroUsize::new(50_000).unwrap();
 const CHATS: NonZeroUsize = NonZeroUsize::new(100_000).unwrap();
-/// Messages that were refused and might come to be stored all the same, when a hung server wakes up.
-const UNSETTLED: NonZeroUsize = NonZeroUsize::new(20_000).unwrap();
-
 /// Shared by the groups that are under way. Locked for moments only.
-pub(super) struct Memory(Mutex<Remembered>);
+pub(super) struct Memory {
+    remembered: Mutex<Remembered>,
+    /// Messages that were refused and might come to be stored all the same, when a hung server wakes up.
+    pub(super) unsettled: Unanswered<ObjectId>,
+}
 
 pub(super) struct Remembered {
     active: LruCache<UserId, Instant>,
     users_seen: u64,
     /// By the pair of users.
     pub(super) tips: LruCache<String, Tip>,
-    pub(super) unsettled: LruCache<ObjectId, ()>,
 }
 
 /// What we remember of a chat.
@@ -37,16 +39,18 @@ pub(super) struct Tip {
 
 impl Memory {
     pub(super) fn new() -> Self {
-        Self(Mutex::new(Remembered {
-            active: LruCache::new(USERS),
-            users_seen: 0,
-            tips: LruCache::new(CHATS),
-            unsettled: LruCache::new(UNSETTLED),
-        }))
+        Self {
+            remembered: Mutex::new(Remembered {
+                active: LruCache::new(USERS),
+                users_seen: 0,
+                tips: LruCache::new(CHATS),
+            }),
+            unsettled: Unanswered::new(),
+        }
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Remembered> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.remembered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn tip(&self, pair: &str) -> Option<Tip> {

@@ -102,27 +102,28 @@ async fn has_foreign_data(db: &Db) -> StoreResult<bool> {
 async fn make_collection(db: &Db, name: &str, validator: Document) -> StoreResult<()> {
     // What was there before and does not fit may stay as it is; what is written anew must fit.
     let rules = doc! {"validator": validator, "validationLevel": "moderate", "validationAction": "error"};
-    for engine in [Some(small_pages()), None] {
-        let mut create = doc! {"create": name};
-        create.extend(rules.clone());
-        let is_last = engine.is_none();
-        create.extend(engine.map(|engine| ("storageEngine".to_owned(), Bson::from(engine))));
-        match tokio::time::timeout(PATIENCE, db.database.run_command(create).into_future()).await {
-            Ok(Ok(_)) => return Ok(()),
+    let mut plain = doc! {"create": name};
+    plain.extend(rules.clone());
+    let mut small = plain.clone();
+    small.insert("storageEngine", small_pages());
+    let make =
+        async |command| match tokio::time::timeout(PATIENCE, db.database.run_command(command).into_future()).await {
             Ok(Err(error)) if code(&error) == Some(EXISTS) => {
                 let mut change = doc! {"collMod": name};
-                change.extend(rules);
-                return call(PATIENCE, db.database.run_command(change)).await.map(drop);
+                change.extend(rules.clone());
+                call(PATIENCE, db.database.run_command(change)).await.map(drop)
             }
-            Ok(Err(error)) => match failure(error) {
-                // Another engine, or a service that lets nobody choose.
-                StoreError::Broken(reason) if !is_last => tracing::debug!(reason, collection = name, "no small pages"),
-                error => return Err(error),
-            },
-            Err(_) => break,
+            Ok(made) => made.map(drop).map_err(failure),
+            Err(_) => Err(StoreError::Unavailable("MongoDB did not answer in time".into())),
+        };
+    match make(small).await {
+        // Another engine, or a service that lets nobody choose.
+        Err(StoreError::Broken(reason)) => {
+            tracing::debug!(reason, collection = name, "no small pages");
+            make(plain).await
         }
+        made => made,
     }
-    Err(StoreError::Unavailable("MongoDB did not answer in time".into()))
 }
 
 async fn make_indexes(collection: &mongodb::Collection<Document>, mut indexes: Vec<IndexModel>) -> StoreResult<()> {

@@ -6,7 +6,7 @@ use futures_util::{FutureExt as _, TryStreamExt as _};
 use mongodb::bson::{DateTime, Document, doc};
 
 use super::connect::latest;
-use super::transaction::Step;
+use super::transaction::{Step, Trouble};
 use super::{Db, MongoStore, row};
 use crate::store::{
     NewSession, PasswordChanged, PasswordHash, RotateOutcome, SessionRecord, SessionStore, StoreError, StoreResult,
@@ -35,7 +35,11 @@ impl SessionStore for MongoStore {
                     if seen.matched_count == 0 {
                         // One who was just made is not seen while MongoDB is still busy with something older.
                         let is_there = db.users.find_one(active).read_concern(latest()).await?.is_some();
-                        return Ok(if is_there { Step::Again } else { Step::Abort(()) });
+                        return if is_there {
+                            Err(Trouble::Unseen)
+                        } else {
+                            Ok(Step::Abort(()))
+                        };
                     }
                     db.sessions.insert_one(document).session(&mut *tx).await?;
                     Ok(Step::Commit(()))
@@ -56,6 +60,7 @@ impl SessionStore for MongoStore {
         number: u32,
         expires_at: Timestamp,
     ) -> StoreResult<RotateOutcome> {
+        let this = (id.to_owned(), number);
         for _ in 0..TRIES {
             let Some(mut session) = find(&self.db, id)
                 .await?
@@ -70,15 +75,15 @@ impl SessionStore for MongoStore {
                 let spend = doc! {"$inc": {"refreshNumber": 1}, "$set": {"expiresAt": row::date(expires_at)}};
                 let spent = self.db.call(self.db.sessions.update_one(seen, spend)).await;
                 if spent.is_err() {
-                    self.spends.put((id.to_owned(), number));
+                    self.spends.put(this.clone());
                 }
                 if spent?.matched_count == 1 {
                     // This one has its answer.
-                    self.spends.take(&(id.to_owned(), number));
+                    self.spends.take(&this);
                     session.refresh_number += 1;
                     return Ok(RotateOutcome::Rotated(session));
                 }
-            } else if session.refresh_number == number + 1 && self.spends.take(&(id.to_owned(), number)) {
+            } else if session.refresh_number == number + 1 && self.spends.take(&this) {
                 // Nobody has got what it was spent for.
                 return Ok(RotateOutcome::Rotated(session));
             } else if fault!(ReuseKeepsSession)

@@ -20,15 +20,13 @@ pub(super) enum Step<T> {
     Commit(T),
     /// Undo everything; this is the answer.
     Abort(T),
-    /// Undo everything and try again: what the answer depends on is there, but no transaction sees it yet.
-    Again,
 }
 
 /// Why a run failed.
 pub(super) enum Trouble {
     Driver(Error),
     Store(StoreError),
-    /// What [`Step::Again`] says.
+    /// What the answer depends on is there, but no transaction sees it yet: to be tried again.
     Unseen,
 }
 
@@ -132,10 +130,6 @@ impl Db {
                 // The server forgets an unfinished transaction by itself.
                 let _ = session.abort_transaction().await;
                 Ok(answer)
-            }
-            Ok(Step::Again) => {
-                let _ = session.abort_transaction().await;
-                Err(Trouble::Unseen)
             }
             Err(trouble) => {
                 let _ = session.abort_transaction().await;
