@@ -10,12 +10,13 @@ use tokio::net::TcpListener;
 
 use crate::stamp::bounded;
 
-/// Says that it is ready, and ends in good order on SIGTERM. Its loop is short, for a shell runs a trap between commands.
+/// Says that it is ready, and ends in good order on SIGTERM. Its loop is short, for a shell runs a trap between commands; what
+/// it leaves behind it writes first, for it may be killed as soon as it is ready.
 const SERVER: &str = r#"
 trap 'echo bye; exit 7' TERM
 echo starting
-echo "listening on http://127.0.0.1:$PORT/"
 echo run >>"$1/runs"
+echo "listening on http://127.0.0.1:$PORT/"
 while :; do sleep 0.05; done
 "#;
 
@@ -45,9 +46,7 @@ async fn killed_and_restarted_it_has_its_port_and_its_directory() {
         let logs = node.logs().await.unwrap();
         assert_eq!(logs.matches("listening on").count(), 3, "{logs}");
         let runs = node.data().join("runs");
-        while std::fs::read_to_string(&runs).unwrap_or_default().lines().count() < 3 {
-            tokio::task::yield_now().await;
-        }
+        assert_eq!(std::fs::read_to_string(&runs).unwrap().lines().count(), 3);
         drop(node);
         assert!(!runs.exists());
     })
