@@ -18,7 +18,9 @@ pub fn mutants(root: &Path, args: &[String]) -> Outcome {
 /// The suite as it is delivered, again and again.
 pub fn flakes(root: &Path, runs: usize, stack: &str, slow: bool) -> Outcome {
     eprintln!("{runs} runs on {stack}");
-    let args = ["--runs", &runs.to_string(), "--stack", stack].map(str::to_owned);
+    let into = root.join("conformance-report/flakes").join(stack);
+    let into = into.to_string_lossy();
+    let args = ["--runs", &runs.to_string(), "--stack", stack, "--into", &into].map(str::to_owned);
     prove(
         root,
         &["run", "--quiet", "-p", "chat-conformance", "--"],

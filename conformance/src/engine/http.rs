@@ -121,7 +121,7 @@ impl Request {
         let began = Instant::now();
         let mut request = world
             .target
-            .http
+            .http_of(&base)
             .request(method.clone(), format!("{base}{path}"))
             .headers(headers.clone());
         if let Some(body) = body {

@@ -21,6 +21,10 @@ use crate::launch::Launcher;
 /// How long an answer or an event may take before it counts as missing.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(8);
 
+/// How long a connection without requests is used again: below the 5 s after which the servers of some languages close it, for a
+/// request that meets the close gets no answer.
+const IDLE_AT_MOST: Duration = Duration::from_secs(2);
+
 /// The server that is judged: one node, or several that share what they keep.
 #[derive(Clone)]
 pub struct Target(Arc<TargetParts>);
@@ -30,7 +34,11 @@ pub struct TargetParts {
     pub base: String,
     /// Every node; the users of a case are spread over them.
     pub nodes: Vec<String>,
+    /// For the nodes: connections are used again.
     pub http: reqwest::Client,
+    /// For servers that cases start: each request has its own connection, for they are killed and started again, and one to
+    /// the killed server may look open for a while.
+    unpooled: reqwest::Client,
     /// Starts further servers of the same kind, with other settings. `None`: the target is somebody else's.
     pub launcher: Option<Launcher>,
     pub(super) pulse: Pulse,
@@ -60,25 +68,13 @@ impl Target {
             let validator = jsonschema::validator_for(&schema).map_err(|error| format!("schema {name}: {error}"))?;
             validators.insert(name, validator);
         }
-        let http = (reqwest::Client::builder().timeout(Duration::from_secs(20)).no_proxy())
-            .redirect(reqwest::redirect::Policy::none());
-        // A small image has no certificates to read, and none are needed.
-        let http = match nodes.iter().any(|base| base.starts_with("https")) {
-            true => http,
-            false => http.tls_certs_only([]),
-        };
-        let unusable = |error| {
-            let why = super::http::because(&error);
-            format!(
-                "the HTTP client: {why} (for an https target the machine needs its CA certificates: ca-certificates)"
-            )
-        };
-        let http = http.build().map_err(unusable)?;
+        let secure = nodes.iter().any(|base| base.starts_with("https"));
         let nodes: Vec<String> = nodes.iter().map(|base| base.trim_end_matches('/').to_owned()).collect();
         Ok(Self(Arc::new(TargetParts {
             base: nodes.first().ok_or("a target without a node")?.clone(),
             nodes,
-            http,
+            http: http_client(secure, usize::MAX)?,
+            unpooled: http_client(secure, 0)?,
             launcher,
             pulse: Pulse::default(),
             validators: Arc::new(validators),
@@ -92,11 +88,36 @@ impl Target {
             base: nodes.first().unwrap_or(&self.base).clone(),
             nodes,
             http: self.http.clone(),
+            unpooled: self.unpooled.clone(),
             launcher,
             pulse: Pulse::default(),
             validators: self.validators.clone(),
         }))
     }
+
+    /// What to ask this server with.
+    pub(super) fn http_of(&self, base: &str) -> &reqwest::Client {
+        match self.nodes.iter().any(|node| node == base) {
+            true => &self.http,
+            false => &self.unpooled,
+        }
+    }
+}
+
+fn http_client(secure: bool, most_idle: usize) -> Result<reqwest::Client, String> {
+    let client = (reqwest::Client::builder().timeout(Duration::from_secs(20)).no_proxy())
+        .redirect(reqwest::redirect::Policy::none())
+        .pool_max_idle_per_host(most_idle)
+        .pool_idle_timeout(IDLE_AT_MOST);
+    // A small image has no certificates to read, and none are needed.
+    let client = match secure {
+        true => client,
+        false => client.tls_certs_only([]),
+    };
+    client.build().map_err(|error| {
+        let why = super::http::because(&error);
+        format!("the HTTP client: {why} (for an https target the machine needs its CA certificates: ca-certificates)")
+    })
 }
 
 impl Deref for Target {
@@ -432,5 +453,50 @@ impl World {
 
     fn tally(&self) -> MutexGuard<'_, Tally> {
         self.tally.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    /// Answers the first request of every connection and ends without an answer at the second, as a killed server seems to.
+    async fn once_each(mut connection: TcpStream) {
+        let mut request = [0; 4096];
+        if connection.read(&mut request).await.is_ok_and(|length| length > 0) {
+            let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";
+            connection.write_all(answer).await.unwrap();
+            let _ = connection.read(&mut request).await; // The client may have gone.
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_asked_of_a_server_of_a_case_goes_over_no_connection_of_before() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            while let Ok((connection, _)) = listener.accept().await {
+                tokio::spawn(once_each(connection));
+            }
+        });
+        let target = Target::new("http://127.0.0.1:1", None).unwrap();
+        let world = World::new(target, 1);
+        for _ in 0..5 {
+            let answer = world.request_to(&base, "GET", "/health").send().await.unwrap();
+            assert_eq!(answer.status, 200);
+        }
+        let judged = World::new(Target::new(&base, None).unwrap(), 1);
+        judged
+            .request("GET", "/health")
+            .send()
+            .await
+            .unwrap()
+            .succeeded()
+            .unwrap();
+        let again = judged.request("GET", "/health").send().await;
+        assert!(again.is_err(), "connections of the target are used again: {again:?}");
     }
 }

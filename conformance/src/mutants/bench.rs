@@ -11,7 +11,7 @@ use crate::launch::{Databases, Kind, Launched, Launcher, Recipe, Stack};
 /// A running deployment, gone when this is dropped.
 pub(super) struct Bench {
     pub(super) target: Target,
-    _nodes: Vec<Launched>,
+    pub(super) nodes: Vec<Launched>,
 }
 
 /// Starts deployments of one kind; those on MongoDB share it.
@@ -45,7 +45,7 @@ impl Workshop {
         };
         let bases: Vec<&str> = nodes.iter().map(|node| node.base.as_str()).collect();
         let target = Target::of_nodes(&bases, Some(launcher)).map_err(ProofError::Target)?;
-        Ok(Bench { target, _nodes: nodes })
+        Ok(Bench { target, nodes })
     }
 }
 

@@ -56,6 +56,9 @@ pub struct Flakes {
     /// Cases at the same time.
     #[arg(long, value_name = "N", default_value_t = 12)]
     at_once: usize,
+    /// Where the report and the servers' logs of every run with an alarm are kept, in a directory named after its seed.
+    #[arg(long, value_name = "DIR")]
+    into: Option<PathBuf>,
 }
 
 /// Runs it; whether the suite is proved. `stack` is none when nobody has asked for one.
@@ -82,6 +85,7 @@ async fn again(
         only: flakes.judge.clone(),
         runs: flakes.runs,
         jobs: flakes.at_once,
+        into: flakes.into.clone(),
     };
     Ok(repeat(&repetition, said).await?.tell(io::stdout())?)
 }

@@ -4,18 +4,20 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use chat_spec::Profile;
 
-use super::bench::{Workshop, behind};
+use super::bench::{Bench, Workshop, behind};
 use super::hunt::reported;
 use super::lawful::Lawful;
 use super::run::ProofError;
 use crate::cases;
-use crate::engine::{Case, CaseResult, Finding, Plan};
+use crate::engine::{Case, CaseResult, Finding, Plan, Run, Terms};
 use crate::launch::Stack;
+use crate::report::{Judged, html, json};
 
 /// A run that takes longer is a false alarm too.
 const LONGEST: Duration = Duration::from_secs(900);
@@ -49,6 +51,8 @@ pub struct Repetition {
     pub runs: usize,
     /// Cases at the same time.
     pub jobs: usize,
+    /// Where runs with an alarm are kept.
+    pub into: Option<PathBuf>,
 }
 
 /// Runs the suite so often, each time against servers of its own; `said` hears of each run.
@@ -91,8 +95,11 @@ pub async fn repeat(repetition: &Repetition, said: &(dyn Fn(&str) + Sync)) -> Re
             &[]
         };
         let mut wrong: Vec<String> = (ran.results.iter()).filter_map(|result| alarm(result, known)).collect();
-        wrong.extend(ran.cut.map(|cut| format!("the run ended early: {}", cut.why)));
+        wrong.extend(ran.cut.as_ref().map(|cut| format!("the run ended early: {}", cut.why)));
         alarms.clean += usize::from(wrong.is_empty());
+        if let Some(into) = repetition.into.as_ref().filter(|_| !wrong.is_empty()) {
+            keep(&into.join(ran.seed.to_string()), &ran, &bench).await?;
+        }
         said(&format!(
             "run {number}, seed {}: {:.1} s, {} alarms",
             ran.seed,
@@ -105,6 +112,22 @@ pub async fn repeat(repetition: &Repetition, said: &(dyn Fn(&str) + Sync)) -> Re
         }
     }
     Ok(alarms)
+}
+
+/// Writes what is needed to see what happened.
+async fn keep(directory: &Path, ran: &Run, bench: &Bench) -> io::Result<()> {
+    std::fs::create_dir_all(directory)?;
+    let terms = Terms {
+        claims: Profile::ALL.iter().copied().collect(),
+        ..Terms::default()
+    };
+    let judged = Judged::new(ran, &terms, "the reference server", true);
+    std::fs::write(directory.join("report.html"), html::render(&judged, ran))?;
+    std::fs::write(directory.join("report.json"), json::render(&judged, ran))?;
+    for (number, node) in bench.nodes.iter().enumerate() {
+        std::fs::write(directory.join(format!("server-{}.log", number + 1)), node.log().await)?;
+    }
+    Ok(())
 }
 
 /// What a case said that it should not have; what the reference server is known not to keep is none.

@@ -92,7 +92,7 @@ impl Device {
         let (out, frames) = mpsc::unbounded_channel();
         let tasks = match transport {
             Transport::Websocket => websocket::open(base, &shared, frames).await?,
-            Transport::Polling => polling::open(&world.target.http, base, &shared, out.clone(), frames).await?,
+            Transport::Polling => polling::open(world.target.http_of(base), base, &shared, out.clone(), frames).await?,
         };
         shared.note(What::Opened { transport });
         let device = Self {
