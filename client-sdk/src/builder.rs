@@ -246,7 +246,7 @@ impl Builder {
 
     async fn enter(self, call: &Call, identifier: String, password: SecretString, is_new: bool) -> Result<Client> {
         let (http, tls) = self.connectors()?;
-        let session: chat_protocol::Session = repeatedly(&http, self.settings.requests, call).await?;
+        let session: chat_protocol::Session = repeatedly(&http, self.settings.requests, call, None).await?;
         let tokens = stored(session.tokens);
         self.store.save(&tokens).await?;
         let credentials = self.keep_password.then_some(Credentials { identifier, password });

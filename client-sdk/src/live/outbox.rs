@@ -404,7 +404,7 @@ mod tests {
     use super::super::lane::tests::message;
     use super::*;
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn the_place_of_a_message_that_was_given_up_goes_to_the_next() {
         let me = "ann".parse().unwrap();
         let outbox = Outbox::new(me, Arc::default(), Arc::default(), 8, 1, Duration::from_secs(1));

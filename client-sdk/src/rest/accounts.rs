@@ -2,7 +2,7 @@
 
 use std::future::IntoFuture;
 
-use chat_protocol::{OwnUser, OwnUserEnvelope, ProfileUpdate, SignedIn};
+use chat_protocol::{OwnUser, OwnUserEnvelope, ProfileUpdate};
 use reqwest::Method;
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -119,8 +119,7 @@ impl IntoFuture for ChangePassword {
                 confirm_password: self.new.expose_secret().to_owned(),
             };
             let call = Call::new(Method::PUT, "api/auth/change-password", Repeat::Never).body(&body)?;
-            let answer: SignedIn = json(&self.client.call(&call).await?)?;
-            self.client.session().replace(answer.tokens, Some(self.new)).await
+            self.client.session().change_password(&call, self.new).await
         })
     }
 }

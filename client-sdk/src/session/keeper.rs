@@ -138,26 +138,51 @@ impl Keeper {
             password: credentials.password.expose_secret().to_owned(),
         };
         let call = Call::new(Method::POST, "api/auth/login", Repeat::Freely).body(&body)?;
-        match self.without_token::<Session>(&call).await {
+        let refused = match self.without_token::<Session>(&call).await {
             Ok(session) => {
                 tracing::info!("the session was lost; logged in again");
-                self.keep(session.tokens).await
+                return self.keep(session.tokens).await;
             }
-            Err(error) if error.kind() == ErrorKind::Refused && error.code() != Some(&ErrorCode::RateLimited) => {
-                self.end().await;
-                Err(ended().because(error))
-            }
-            Err(error) => Err(error),
+            Err(error) => error,
+        };
+        // Any other answer says nothing about the credentials: the next renewal may get a better one.
+        let is_final = matches!(
+            refused.code(),
+            Some(ErrorCode::InvalidCredentials | ErrorCode::AccountInactive)
+        );
+        if !is_final {
+            return Err(refused);
         }
+        self.end().await;
+        Err(ended().because(refused))
     }
 
-    /// Takes tokens that came by another call; the password, when it is a new one.
-    pub(crate) async fn replace(&self, tokens: Tokens, password: Option<SecretString>) -> Result<()> {
-        let mut credentials = self.turn.lock().await;
-        if let (Some(credentials), Some(password)) = (&mut *credentials, password) {
-            credentials.password = password;
+    /// Makes a call that changes the password to this one, and takes the tokens of its answer: all before them have ended.
+    ///
+    /// The turn is held all the while: a renewal in between would find its token spent, and the session lost.
+    pub(crate) async fn change_password(self: &Arc<Self>, call: &Call, password: SecretString) -> Result<()> {
+        let mut renewed = false;
+        loop {
+            // Not while the turn is held, for a renewal takes it.
+            self.fresh().await?;
+            let mut credentials = self.turn.lock().await;
+            let held = self.held()?;
+            let error = match repeatedly::<SignedIn>(&self.http, self.backoff, call, Some(&held.access)).await {
+                Ok(answer) => {
+                    if let Some(credentials) = &mut *credentials {
+                        credentials.password = password;
+                    }
+                    return self.keep(answer.tokens).await.map(drop);
+                }
+                Err(error) => error,
+            };
+            drop(credentials);
+            if renewed || !error.is_about_token() {
+                return Err(error);
+            }
+            renewed = true;
+            self.renew(held.number).await?;
         }
-        self.keep(tokens).await.map(drop)
     }
 
     async fn keep(&self, tokens: Tokens) -> Result<Arc<Held>> {
@@ -189,22 +214,33 @@ impl Keeper {
 
     /// A call that needs no token, tried again while it may work.
     async fn without_token<T: DeserializeOwned>(&self, call: &Call) -> Result<T> {
-        repeatedly(&self.http, self.backoff, call).await
+        repeatedly(&self.http, self.backoff, call, None).await
     }
 }
 
-/// Makes a call without a token until it works, is refused for good, or the budget is spent.
-pub(crate) async fn repeatedly<T: DeserializeOwned>(http: &Http, backoff: Backoff, call: &Call) -> Result<T> {
+/// Makes a call, with this token if there is one, until it works, is refused for good, or the budget is spent.
+pub(crate) async fn repeatedly<T: DeserializeOwned>(
+    http: &Http,
+    backoff: Backoff,
+    call: &Call,
+    token: Option<&SecretString>,
+) -> Result<T> {
     let span = spans::call(call);
-    spans::within(&span, try_repeatedly(http, backoff, call, &span)).await
+    spans::within(&span, try_repeatedly(http, backoff, call, token, &span)).await
 }
 
-async fn try_repeatedly<T: DeserializeOwned>(http: &Http, backoff: Backoff, call: &Call, span: &Span) -> Result<T> {
+async fn try_repeatedly<T: DeserializeOwned>(
+    http: &Http,
+    backoff: Backoff,
+    call: &Call,
+    token: Option<&SecretString>,
+    span: &Span,
+) -> Result<T> {
     let (mut pauses, mut tries) = (backoff.pauses(), 0);
     loop {
         tries += 1;
         span.record("tries", tries);
-        let error = match http.send(call, None).await {
+        let error = match http.send(call, token).await {
             Ok(answer) => {
                 let read = serde_json::from_slice(&answer);
                 return read
@@ -238,3 +274,6 @@ fn due(left: Duration) -> Instant {
 fn ended() -> Error {
     Error::new(ErrorKind::SessionEnded, "the session has ended: log in again")
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chat_client::testing::Server;
-use chat_client::{Client, ErrorKind, Messages};
+use chat_client::testing::{PASSWORD, Server};
+use chat_client::{Builder, Client, ErrorKind, Messages};
 use chat_testcontainers::Proxy;
 use rand::RngExt as _;
 use tokio::sync::Semaphore;
@@ -86,7 +86,10 @@ async fn every_message_arrives_once_and_in_order_whatever_fails() {
         .unwrap();
     let address = server.url().trim_start_matches("http://").parse().unwrap();
     let network = Proxy::start(address).await.unwrap();
-    let client = |name: &'static str| {
+    let client = async |name: &'static str| {
+        // Made without haste, for a registration is not repeated.
+        let account = server.client_with(name, Builder::without_realtime);
+        account.await.unwrap();
         // A small buffer, so that readers fall behind too.
         let builder = Client::builder(format!("http://{}", network.address()))
             .reconnect(chat_client::Backoff {
@@ -99,7 +102,7 @@ async fn every_message_arrives_once_and_in_order_whatever_fails() {
             .connect_within(Duration::from_secs(1))
             .outbox(20)
             .message_buffer(30);
-        builder.register(name, format!("{name}@example.org"), "correct horse")
+        builder.login(name, PASSWORD).await
     };
     let (ann, bob) = (client("ann").await.unwrap(), client("bob").await.unwrap());
     let all = rounds * MESSAGES;

@@ -2,11 +2,11 @@
 
 use chat_client::realtime::{Connection, Tls};
 use chat_client::testing::{PASSWORD, Server};
-use chat_client::{Backoff, Client, ErrorKind};
+use chat_client::{Backoff, Client, ConnectionState, ErrorKind, Event};
 use tokio::time::timeout;
 
 use crate::front::{Front, certified};
-use crate::{PATIENCE, contents};
+use crate::{PATIENCE, contents, until};
 
 async fn encrypted() -> (Server, Front, String) {
     let server = Server::start().await.unwrap();
@@ -38,8 +38,12 @@ async fn whoever_trusts_the_authority_talks_by_https_and_wss() {
         assert!(requests.iter().any(|seen| seen == request), "{request}: {requests:?}");
     }
     // It comes back by the same way.
+    let mut events = ann.events();
     front.close();
     front.open();
+    for state in [ConnectionState::Waiting, ConnectionState::Online] {
+        until(&mut events, &Event::Connection(state)).await;
+    }
     ann.send(bob.user_id(), "again").await.unwrap();
     assert_eq!(contents(&mut messages, 1).await, ["again"]);
 }

@@ -41,12 +41,17 @@ async fn printed(command: &mut Command, input: &str) -> String {
     let mut stdin = child.stdin.take().unwrap();
     stdin.write_all(input.as_bytes()).await.unwrap();
     drop(stdin);
-    let output = timeout(PATIENCE, child.wait_with_output())
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    let mut said = String::new();
+    while timeout(PATIENCE, output.read_line(&mut said))
         .await
-        .expect("it never ended")
-        .unwrap();
-    assert!(output.status.success(), "{:?}", output.status);
-    String::from_utf8(output.stdout).unwrap()
+        .expect("it said no more and did not end")
+        .unwrap()
+        > 0
+    {}
+    let status = timeout(PATIENCE, child.wait()).await.expect("it never ended").unwrap();
+    assert!(status.success(), "{status:?}");
+    said
 }
 
 #[tokio::test]

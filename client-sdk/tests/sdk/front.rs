@@ -16,8 +16,13 @@ use tokio_rustls::TlsAcceptor;
 pub(crate) struct Front {
     pub(crate) address: SocketAddr,
     requests: Arc<Mutex<Vec<String>>>,
-    /// Whether the way is open.
-    open: watch::Sender<bool>,
+    way: watch::Sender<Way>,
+}
+
+struct Way {
+    is_open: bool,
+    /// How often it was cut. Connections from before a cut end, also when it is open again before they look.
+    cuts: u64,
 }
 
 impl Front {
@@ -32,40 +37,41 @@ impl Front {
     async fn start(server: SocketAddr, tls: Option<TlsAcceptor>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (requests, open) = (Arc::new(Mutex::new(Vec::new())), watch::Sender::new(true));
-        let (seen, mut way) = (requests.clone(), open.subscribe());
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let way = watch::Sender::new(Way { is_open: true, cuts: 0 });
+        let (seen, mut changes) = (requests.clone(), way.subscribe());
         tokio::spawn(async move {
             loop {
                 tokio::select! {
                     accepted = listener.accept() => {
                         let (client, _) = accepted.unwrap();
-                        let (tls, seen, mut way) = (tls.clone(), seen.clone(), way.clone());
+                        let (tls, seen, mut way) = (tls.clone(), seen.clone(), changes.clone());
+                        let cuts = way.borrow().cuts;
                         tokio::spawn(async move {
                             tokio::select! {
                                 () = serve(client, server, tls, seen) => {}
-                                _ = way.wait_for(|open| !open) => {}
+                                _ = way.wait_for(|way| !way.is_open || way.cuts != cuts) => {}
                             }
                         });
                     }
                     // Gone with the test.
-                    changed = way.changed() => if changed.is_err() { return },
+                    changed = changes.changed() => if changed.is_err() { return },
                 }
             }
         });
-        Self {
-            address,
-            requests,
-            open,
-        }
+        Self { address, requests, way }
     }
 
     /// Cuts every connection, also those to come.
     pub(crate) fn close(&self) {
-        self.open.send_replace(false);
+        self.way.send_modify(|way| {
+            way.is_open = false;
+            way.cuts += 1;
+        });
     }
 
     pub(crate) fn open(&self) {
-        self.open.send_replace(true);
+        self.way.send_modify(|way| way.is_open = true);
     }
 
     /// The requests since this was asked last, as `GET /path`.
@@ -108,6 +114,8 @@ async fn carry(client: impl AsyncRead + AsyncWrite, server: SocketAddr, seen: Ar
                 }
                 let text = String::from_utf8_lossy(&line);
                 if let Some(request) = text.strip_suffix(" HTTP/1.1\r") {
+                    // The body of the request before, which is JSON, ends without a line break.
+                    let request = request.rsplit_once('}').map_or(request, |(_, request)| request);
                     seen.lock().unwrap().push(request.to_owned());
                 }
                 line.clear();

@@ -24,8 +24,8 @@ mod tokens;
 
 use std::time::Duration;
 
-use chat_client::Messages;
 use chat_client::protocol::Message;
+use chat_client::{Event, Events, Messages};
 use tokio::time::timeout;
 
 /// How long anything may take that must happen. Only a failing test waits so long.
@@ -44,6 +44,17 @@ async fn contents(messages: &mut Messages, number: usize) -> Vec<String> {
         contents.push(next(messages).await.content);
     }
     contents
+}
+
+/// Passes over events until this one.
+async fn until(events: &mut Events, wanted: &Event) {
+    loop {
+        let event = timeout(PATIENCE, events.next()).await.expect("it never came");
+        if event.as_ref() == Some(wanted) {
+            return;
+        }
+        assert!(event.is_some(), "the client ended before {wanted:?}");
+    }
 }
 
 /// The numbers from one up to and without another, as messages have them.

@@ -1,20 +1,10 @@
 //! The stream of messages: each once, each chat in order, whatever the network does.
 
 use chat_client::testing::Server;
-use chat_client::{Client, ConnectionState, Event, Events, Position};
+use chat_client::{Client, ConnectionState, Event, Position};
 use tokio::time::timeout;
 
-use crate::{PATIENCE, contents, next, numbers};
-
-async fn until(events: &mut Events, wanted: &Event) {
-    loop {
-        let event = timeout(PATIENCE, events.next()).await.expect("it never came");
-        if event.as_ref() == Some(wanted) {
-            return;
-        }
-        assert!(event.is_some(), "the client ended before {wanted:?}");
-    }
-}
+use crate::{PATIENCE, contents, next, numbers, until};
 
 async fn send(from: &Client, to: &Client, range: std::ops::Range<usize>) {
     for content in numbers(range) {

@@ -10,6 +10,7 @@ use secrecy::ExposeSecret as _;
 use tokio::time::timeout;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
+use tracing::subscriber::NoSubscriber;
 use tracing::{Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use tracing_subscriber::registry::LookupSpan;
@@ -144,6 +145,8 @@ impl TokenStore for Witness {
 #[tokio::test]
 async fn spans_show_where_time_goes_and_no_secret_or_content() {
     let server = Server::start().await.unwrap();
+    // With a single dispatcher in the process, what a thread without one comes to first would be switched off for all threads.
+    let _second = tracing::Dispatch::new(NoSubscriber::new());
     // Of this thread alone, and so of this test.
     let seen = Seen::default();
     let subscriber = tracing_subscriber::registry().with(seen.clone());

@@ -1,10 +1,15 @@
 //! Who is here.
 
+use std::time::{Duration, Instant};
+
 use chat_spec::req;
 use serde_json::{Value, json};
 
 use crate::cases;
-use crate::engine::{Device, Outcome, Stop, User, World};
+use crate::engine::{Connection, Device, Outcome, Stop, Transport, User, World};
+
+/// A user who is back so soon is back within any grace that is worth its name.
+const IN_TIME: Duration = Duration::from_secs(1);
 
 cases!("presence":
     partners_hear_of_coming_and_going [
@@ -120,6 +125,19 @@ async fn partners_hear_of_coming_and_going(w: World) -> Outcome {
 }
 
 async fn back_within_the_grace(w: World) -> Outcome {
+    // A machine that is too busy decides nothing: it is tried again.
+    for _ in 0..4 {
+        if back_in_time(&w).await? {
+            return Ok(());
+        }
+    }
+    Err(Stop::Inconclusive(
+        "no user was back in time: the machine is too busy".into(),
+    ))
+}
+
+/// Whether the user was back soon enough for a judgement.
+async fn back_in_time(w: &World) -> Result<bool, Stop> {
     let (ann, bob) = (w.user("ann").await?, w.user("bob").await?);
     ann.must_send(&bob.id, "hello").await?;
     let watcher = bob.device().await?;
@@ -128,8 +146,16 @@ async fn back_within_the_grace(w: World) -> Outcome {
         p["userId"] == ann.id.as_str()
     })
     .await?;
+    // All but the last word is said before, so that the way back takes little of the grace.
+    let Connection::Open(back) = ann.connect(Transport::Websocket, None).await? else {
+        return Err(Stop::Inconclusive("a socket without a token was refused".into()));
+    };
     a1.disconnect().await;
-    let back = ann.device().await?;
+    let left = Instant::now();
+    back.must_ask("authenticate", json!({"token": ann.access})).await?;
+    if left.elapsed() > IN_TIME {
+        return Ok(false);
+    }
     back.disconnect().await;
     w.arrives(&req::PRESENCE_OFFLINE_LAST_DEVICE, &watcher, "user_offline", |p| {
         p["userId"] == ann.id.as_str()
@@ -142,7 +168,8 @@ async fn back_within_the_grace(w: World) -> Outcome {
         "second change",
         |name, p| matches!(name, "user_online" | "user_offline") && p["userId"] == ann.id.as_str(),
     )
-    .await
+    .await?;
+    Ok(true)
 }
 
 async fn a_status_is_told(w: World) -> Outcome {

@@ -20,7 +20,7 @@ use crate::cases;
 use crate::coverage::Matrix;
 use crate::engine::known::Known;
 use crate::engine::preflight::preflight;
-use crate::engine::{Case, Plan, Run, Target, Terms};
+use crate::engine::{Case, Plan, Run, THREADS, Target, Terms};
 use crate::launch::SERVE;
 use crate::mutants;
 use crate::report::{Conclusion, Judged, compare, json};
@@ -82,6 +82,7 @@ fn dispatch(cli: &Cli) -> Result<u8, Failure> {
         _ => {}
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(THREADS)
         .enable_all()
         .build()
         .map_err(|error| Failure::Harness(error.to_string()))?;

@@ -13,6 +13,9 @@ use crate::ambient;
 
 use super::{Case, Record, Stop, Tally, Target, World};
 
+/// Of the runtime of a run. Cases end servers, which keeps a thread waiting for seconds on a busy machine: the other cases must
+/// not stand still meanwhile, or their requests would seem to get no answer.
+pub const THREADS: usize = 16;
 /// A case that takes longer is inconclusive.
 const LONGEST: Duration = Duration::from_secs(60);
 /// Where more cases failed than this, a second try would tell nothing.

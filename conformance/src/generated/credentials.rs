@@ -160,6 +160,7 @@ async fn old_tokens(w: World, life: Duration) -> Outcome {
     }
     let fresh = f.bob.login().await?;
     let history = fresh.conversation(&f.ann, "").await?;
+    history.succeeded()?;
     w.equal(&req::TOKEN_EXPIRED_CODE, "messages", 2, history.items().len());
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use chat_conformance::engine::{Case, CaseResult, Plan, Target, Terms, Verdict};
+use chat_conformance::engine::{Case, CaseResult, Plan, THREADS, Target, Terms, Verdict};
 use chat_conformance::launch::{Kind, Launched, Launcher, Recipe, Stack};
 use chat_conformance::report::reason;
 use chat_spec::Profile;
@@ -73,7 +73,10 @@ impl Judge {
     }
 
     fn run(&self) -> Result<(), String> {
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(THREADS)
+            .enable_all()
+            .build();
         runtime.map_err(|error| error.to_string())?.block_on(async {
             let (target, _servers) = self.target().await?;
             let plan = Plan {

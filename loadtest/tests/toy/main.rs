@@ -36,7 +36,7 @@ fn settings() -> Settings {
         length: 60,
         read_every: 0,
         late_after: Duration::from_secs(600),
-        drain_within: Duration::from_secs(3),
+        drain_within: Duration::from_secs(20),
         connects_per_second: 500,
         start_at: None,
         objective: Objective::default(),

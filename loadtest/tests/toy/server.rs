@@ -99,7 +99,8 @@ impl Toy {
             state: Mutex::default(),
         });
         let (work, queue) = mpsc::unbounded_channel();
-        let (layer, io) = SocketIo::new_layer();
+        // After a pause of the machine much is due at once.
+        let (layer, io) = SocketIo::builder().max_buffer_size(65_536).build_layer();
         let at_connect = shared.clone();
         io.ns("/", move |socket: SocketRef, Data(auth): Data<Value>| {
             let user = text(&auth, "token");

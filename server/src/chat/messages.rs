@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::Chat;
 use super::fields::{Fields, rule};
 use crate::cluster::{DeviceId, ServerEvent};
-use crate::store::{self, EditOutcome, ReadOutcome, ReadScope, SendOutcome, StoreResult};
+use crate::store::{self, EditOutcome, ReadMark, ReadOutcome, ReadScope, SendOutcome, StoreResult};
 use crate::{Error, Result};
 
 /// With more receipts than this at once, the caller does not wait for their delivery.
@@ -207,15 +207,27 @@ impl Chat {
         Ok(())
     }
 
-    /// Marks messages to me as read. `origin` is the device that already knows.
-    pub async fn mark_read(&self, me: &UserId, request: &ReadRequest, origin: Option<DeviceId>) -> Result<MarkedRead> {
-        let marks = match self.store.mark_read(me, request.scope()).await? {
-            ReadOutcome::Done(marks) => marks,
-            ReadOutcome::MessageNotFound => return Err(Error::code(ErrorCode::MessageNotFound)),
-            ReadOutcome::ChatNotFound => return Err(Error::code(ErrorCode::ChatNotFound)),
-            ReadOutcome::NotReceiver => return Err(Error::code(ErrorCode::NotMessageReceiver)),
-        };
-        let updated = marks.len();
+    /// Marks messages to me as read, and tells of it.
+    pub async fn mark_read(&self, me: &UserId, request: &ReadRequest) -> Result<MarkedRead> {
+        let marks = self.mark(me, request).await?;
+        let updated = marks.len() as u64;
+        self.tell_read(me, marks, None).await;
+        Ok(MarkedRead { updated })
+    }
+
+    /// Marks messages to me as read. Nobody hears of it yet.
+    pub async fn mark(&self, me: &UserId, request: &ReadRequest) -> Result<Vec<ReadMark>> {
+        match self.store.mark_read(me, request.scope()).await? {
+            ReadOutcome::Done(marks) => Ok(marks),
+            ReadOutcome::MessageNotFound => Err(Error::code(ErrorCode::MessageNotFound)),
+            ReadOutcome::ChatNotFound => Err(Error::code(ErrorCode::ChatNotFound)),
+            ReadOutcome::NotReceiver => Err(Error::code(ErrorCode::NotMessageReceiver)),
+        }
+    }
+
+    /// Tells the senders and my other devices what I have read. `origin` is the device that already knows.
+    pub async fn tell_read(&self, me: &UserId, marks: Vec<ReadMark>, origin: Option<DeviceId>) {
+        let bulk = marks.len() > BULK;
         // Messages of several chats may have several senders; each hears of theirs alone.
         let mut by_sender: std::collections::BTreeMap<UserId, Vec<ServerEvent>> = std::collections::BTreeMap::new();
         for mark in marks {
@@ -239,14 +251,11 @@ impl Chat {
                 registry.deliver_bulk(&both, &events).await;
             }
         };
-        if updated > BULK {
+        if bulk {
             tokio::spawn(delivery);
         } else {
             delivery.await;
         }
-        Ok(MarkedRead {
-            updated: updated as u64,
-        })
     }
 
     /// Checks that the chat is one of mine.

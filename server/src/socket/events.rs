@@ -162,10 +162,20 @@ impl Connection {
             Ok(request) => request,
             Err(error) => return self.finish(&timer, packet.answer, Err::<Done, _>(error)),
         };
-        let (app, device) = (self.app.clone(), self.device.clone());
-        self.receipts.push(async move {
-            let marked = app.chat.mark_read(&caller.user, &request, Some(device.id())).await;
-            if !timer.finish(packet.answer, marked.map(|_| Done {})) {
+        let (chat, device, user) = (self.app.chat.clone(), self.device.clone(), caller.user);
+        let mark = {
+            let (chat, user) = (chat.clone(), user.clone());
+            async move { chat.mark(&user, &request).await }
+        };
+        self.receipts.push(mark, move |marks| async move {
+            let done = match marks {
+                Ok(marks) => {
+                    chat.tell_read(&user, marks, Some(device.id())).await;
+                    Ok(Done {})
+                }
+                Err(error) => Err(error),
+            };
+            if !timer.finish(packet.answer, done) {
                 device.close_slow();
             }
         });

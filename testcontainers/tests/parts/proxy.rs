@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use chat_testcontainers::Proxy;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
@@ -94,15 +94,23 @@ async fn what_goes_in_comes_out_in_order_in_any_condition() {
             sender.await.unwrap();
             assert!(heard == sent, "{} bytes in condition {condition}", heard.len());
         }
-        until_none(&proxy).await;
+        until_open(&proxy, 0).await;
     })
     .await;
 }
 
-async fn until_none(proxy: &Proxy) {
-    while proxy.connections() > 0 {
+async fn until_open(proxy: &Proxy, number: usize) {
+    while proxy.connections() != number {
         tokio::task::yield_now().await;
     }
+}
+
+/// One more connection, which makes so many. The proxy's one thread takes what happens in turn: it has seen all before this.
+async fn fence(proxy: &Proxy, number: usize) -> TcpStream {
+    until_open(proxy, number - 1).await;
+    let fence = TcpStream::connect(proxy.address()).await.unwrap();
+    until_open(proxy, number).await;
+    fence
 }
 
 #[tokio::test]
@@ -216,10 +224,11 @@ async fn half_open_it_swallows_and_whoever_lost_something_is_reset_by_healing() 
         let mut silent = TcpStream::connect(proxy.address()).await.unwrap();
         let mut talker = TcpStream::connect(proxy.address()).await.unwrap();
         talker.write_all(b"hello").await.unwrap();
+        let _fence = fence(&proxy, 5).await;
         for client in [&mut speaker, &mut listener, &mut silent, &mut talker] {
             hears_nothing(client).await;
         }
-        assert_eq!(proxy.connections(), 4);
+        assert_eq!(proxy.connections(), 5);
         assert!(echo.ends.try_recv().is_err());
         proxy.heal();
         assert_eq!(broken(&mut speaker).await, ErrorKind::ConnectionReset);
@@ -238,6 +247,7 @@ async fn half_open_hides_that_a_side_closed() {
         let leaver = client(&proxy).await;
         proxy.half_open();
         drop(leaver);
+        let _fence = fence(&proxy, 2).await;
         let told = timeout(NOTHING, echo.ends.recv()).await;
         assert!(told.is_err());
         proxy.heal();
@@ -249,13 +259,17 @@ async fn half_open_hides_that_a_side_closed() {
 #[tokio::test]
 async fn an_upstream_that_is_down_ends_each_connection_until_it_is_up() {
     bounded(async {
-        let upstream = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = upstream.local_addr().unwrap();
-        drop(upstream);
-        let proxy = Proxy::start(address).await.unwrap();
-        let mut client = TcpStream::connect(proxy.address()).await.unwrap();
-        assert_eq!(broken(&mut client).await, ErrorKind::ConnectionReset);
-        let upstream = TcpListener::bind(address).await.unwrap();
+        // Bound from the beginning, so that nobody else takes the port; it refuses until somebody listens.
+        let upstream = TcpSocket::new_v4().unwrap();
+        upstream.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let proxy = Proxy::start(upstream.local_addr().unwrap()).await.unwrap();
+        // A quick proxy may have ended it before this side has noticed that it is open.
+        let ended = match TcpStream::connect(proxy.address()).await {
+            Ok(mut client) => broken(&mut client).await,
+            Err(error) => error.kind(),
+        };
+        assert_eq!(ended, ErrorKind::ConnectionReset);
+        let upstream = upstream.listen(16).unwrap();
         let mut client = TcpStream::connect(proxy.address()).await.unwrap();
         let (mut server, _) = upstream.accept().await.unwrap();
         server.write_all(b"up").await.unwrap();

@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 use tokio::process::Command;
 
 use crate::process::{self, say_and_stay};
-use crate::stamp::{bounded, on_every_backend, refused};
+use crate::stamp::{bounded, logged, on_every_backend, refused};
 
 /// Runs a program's test in three processes, as a runner does, and stays.
 const RUNNER: &str = r#"#!/bin/sh
@@ -92,8 +92,8 @@ async fn nobody_pauses_kills_or_stops_what_others_use() {
         for refusal in refusals {
             assert_eq!(refusal.unwrap_err().kind(), ErrorKind::Shared);
         }
-        assert!(mongo.logs().await.unwrap().contains("Waiting for connections"));
-        assert!(redis.logs().await.unwrap().contains("Ready to accept connections"));
+        logged(async || mongo.logs().await, "\"Waiting for connections\"", 1).await;
+        logged(async || redis.logs().await, "Ready to accept connections", 1).await;
         drop((mongo, redis));
         TcpStream::connect(Mongo::shared().await.unwrap().address())
             .await
