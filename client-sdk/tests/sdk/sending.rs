@@ -124,15 +124,15 @@ async fn shutdown_sends_what_waits_and_ends_everything() {
     let mut events = ann.events();
     // Without a connection there is none to send over.
     timeout(PATIENCE, ann.online()).await.unwrap().unwrap();
-    let sent: Vec<_> = (0..5)
+    let sent: Vec<_> = (0..20)
         .map(|number| ann.send(bob.user_id(), number.to_string()).queue().unwrap())
         .collect();
     timeout(PATIENCE, ann.shutdown()).await.unwrap();
     for message in sent {
         message.await.unwrap();
     }
-    assert_eq!(contents(&mut messages, 5).await, numbers(0..5));
-    assert_eq!(contents(&mut own, 5).await, numbers(0..5));
+    assert_eq!(contents(&mut messages, 20).await, numbers(0..20));
+    assert_eq!(contents(&mut own, 20).await, numbers(0..20));
     assert!(timeout(PATIENCE, own.next()).await.unwrap().is_none());
     let mut last = None;
     while let Some(event) = timeout(PATIENCE, events.next()).await.unwrap() {

@@ -21,18 +21,27 @@ cases!("tokens":
     a_fresh_token_extends_a_socket [SOCKET_AUTHENTICATE_SAME_USER, SOCKET_EXPIRY_EXTENDED],
 );
 
-/// Judges with tokens of a short life. A machine that is busy for longer decides nothing: it is tried again with longer ones.
+/// Judges with tokens of a short life.
 pub(crate) async fn with_brief_tokens<F>(judge: impl Fn(Duration) -> F) -> Outcome
 where
     F: Future<Output = Outcome>,
 {
-    for seconds in [2, 6] {
-        match judge(Duration::from_secs(seconds)).await {
+    with_tokens_of([2, 6, 15], judge).await
+}
+
+/// Judges with tokens of so many seconds. A machine that is busy for longer decides nothing: it is tried again with the next.
+async fn with_tokens_of<F>(lives: [u64; 3], judge: impl Fn(Duration) -> F) -> Outcome
+where
+    F: Future<Output = Outcome>,
+{
+    let [first, second, last] = lives.map(Duration::from_secs);
+    for life in [first, second] {
+        match judge(life).await {
             Err(Stop::Inconclusive(_)) => {}
             ended => return ended,
         }
     }
-    judge(Duration::from_secs(15)).await
+    judge(last).await
 }
 
 fn seconds(life: Duration) -> String {
@@ -178,19 +187,12 @@ async fn ended(w: World, life: Duration) -> Outcome {
 }
 
 async fn a_fresh_token_extends_a_socket(w: World) -> Outcome {
-    // A machine that is busy for longer than a token lives decides nothing: it is tried again with longer ones.
-    for life in [3, 6, 14] {
-        match extended(&w, Duration::from_secs(life)).await {
-            Ok(false) | Err(Stop::Inconclusive(_)) => {}
-            judged => return judged.map(drop),
-        }
-    }
-    Err(Stop::Inconclusive("every token was old before it could be used".into()))
+    with_tokens_of([3, 6, 14], |life| extended(w.clone(), life)).await
 }
 
-/// Whether it could be judged with tokens of this life.
-async fn extended(w: &World, life: Duration) -> Result<bool, Stop> {
-    let server = super::launch(w, &[("--jwt-expires-in", &seconds(life))]).await?;
+async fn extended(w: World, life: Duration) -> Outcome {
+    let too_late = || Err(Stop::Inconclusive("every token was old before it could be used".into()));
+    let server = super::launch(&w, &[("--jwt-expires-in", &seconds(life))]).await?;
     let bob = w.user_at(&server.base, "bob").await?;
     let first = Instant::now();
     let ann = w.user_at(&server.base, "ann").await?;
@@ -202,7 +204,7 @@ async fn extended(w: &World, life: Duration) -> Result<bool, Stop> {
     let answer = device.ask_later("authenticate", json!({"token": fresh.access}));
     let ack = device.answer(answer).await.unwrap_or_default();
     if first.elapsed() > life.mul_f32(0.9) {
-        return Ok(false);
+        return too_late();
     }
     w.equal(&req::SOCKET_AUTHENTICATE_SAME_USER, "ok", true, ack["ok"].clone());
     // Beyond the end of the first one, tokens being dated in whole seconds.
@@ -214,7 +216,7 @@ async fn extended(w: &World, life: Duration) -> Result<bool, Stop> {
         .take("new_message", |p| p["content"] == "after the first token's end")
         .await;
     if arrived.is_none() && !in_time {
-        return Ok(false);
+        return too_late();
     }
     let came = arrived.is_some();
     w.check(
@@ -223,5 +225,5 @@ async fn extended(w: &World, life: Duration) -> Result<bool, Stop> {
         "an event after the first token's end",
         device.state(),
     );
-    Ok(true)
+    Ok(())
 }

@@ -16,8 +16,8 @@ use super::lawful::Lawful;
 use super::run::ProofError;
 use crate::cases;
 use crate::engine::{Case, CaseResult, Finding, Plan, Run, Terms};
-use crate::launch::Stack;
-use crate::report::{Judged, html, json};
+use crate::launch::{Launched, Stack};
+use crate::report::{Judged, files};
 
 /// A run that takes longer is a false alarm too.
 const LONGEST: Duration = Duration::from_secs(900);
@@ -98,7 +98,8 @@ pub async fn repeat(repetition: &Repetition, said: &(dyn Fn(&str) + Sync)) -> Re
         wrong.extend(ran.cut.as_ref().map(|cut| format!("the run ended early: {}", cut.why)));
         alarms.clean += usize::from(wrong.is_empty());
         if let Some(into) = repetition.into.as_ref().filter(|_| !wrong.is_empty()) {
-            keep(&into.join(ran.seed.to_string()), &ran, &bench).await?;
+            let kept = keep(&into.join(ran.seed.to_string()), &ran, &bench).await;
+            kept.map_err(ProofError::Kept)?;
         }
         said(&format!(
             "run {number}, seed {}: {:.1} s, {} alarms",
@@ -115,19 +116,14 @@ pub async fn repeat(repetition: &Repetition, said: &(dyn Fn(&str) + Sync)) -> Re
 }
 
 /// Writes what is needed to see what happened.
-async fn keep(directory: &Path, ran: &Run, bench: &Bench) -> io::Result<()> {
-    std::fs::create_dir_all(directory)?;
+async fn keep(directory: &Path, ran: &Run, bench: &Bench) -> Result<(), String> {
     let terms = Terms {
         claims: Profile::ALL.iter().copied().collect(),
         ..Terms::default()
     };
     let judged = Judged::new(ran, &terms, "the reference server", true);
-    std::fs::write(directory.join("report.html"), html::render(&judged, ran))?;
-    std::fs::write(directory.join("report.json"), json::render(&judged, ran))?;
-    for (number, node) in bench.nodes.iter().enumerate() {
-        std::fs::write(directory.join(format!("server-{}.log", number + 1)), node.log().await)?;
-    }
-    Ok(())
+    let logs = futures_util::future::join_all(bench.nodes.iter().map(Launched::log)).await;
+    files::write(directory, &judged, ran, &logs)
 }
 
 /// What a case said that it should not have; what the reference server is known not to keep is none.

@@ -47,6 +47,8 @@ pub enum ProofError {
     Excuse(#[from] ExcuseError),
     #[error("the target: {0}")]
     Target(String),
+    #[error("a run with an alarm cannot be kept: {0}")]
+    Kept(String),
     #[error("no case is left to judge a mutant")]
     NoCase,
     #[error("no mutant was tried: {0}")]

@@ -2,6 +2,7 @@
 
 pub mod badge;
 pub mod compare;
+pub mod files;
 pub mod html;
 pub mod json;
 pub mod junit;

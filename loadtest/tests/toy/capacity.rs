@@ -46,8 +46,6 @@ async fn search(bears: f64) {
                 "constant",
             ])
             .args(["--users", "10", "--read-every", "0", "--drain", "20"])
-            // What is searched for is where the toy refuses: a machine that is late decides nothing.
-            .args(["--latency", "2000"])
             .output()
             .unwrap()
     });

@@ -162,15 +162,15 @@ impl Connection {
             Ok(request) => request,
             Err(error) => return self.finish(&timer, packet.answer, Err::<Done, _>(error)),
         };
-        let (chat, device, user) = (self.app.chat.clone(), self.device.clone(), caller.user);
-        let mark = {
-            let (chat, user) = (chat.clone(), user.clone());
-            async move { chat.mark(&user, &request).await }
+        let (app, device) = (self.app.clone(), self.device.clone());
+        let mark = async move {
+            let marks = app.chat.mark(&caller.user, &request).await;
+            (app, caller, marks)
         };
-        self.receipts.push(mark, move |marks| async move {
+        self.receipts.push(mark, move |(app, caller, marks)| async move {
             let done = match marks {
                 Ok(marks) => {
-                    chat.tell_read(&user, marks, Some(device.id())).await;
+                    app.chat.tell_read(&caller.user, marks, Some(device.id())).await;
                     Ok(Done {})
                 }
                 Err(error) => Err(error),

@@ -9,7 +9,7 @@ use crate::device::Device;
 use crate::person::Person;
 
 /// A node that dies takes its users with it in so much time.
-const GONE_WITHIN: Duration = Duration::from_secs(20);
+const GONE_WITHIN: Duration = Duration::from_secs(15);
 
 /// Ann, and Bob with a device at each node who has a chat with her.
 struct Watch {

@@ -7,8 +7,8 @@ use crate::history::MustHave;
 use crate::parts::Parts;
 use crate::world::World;
 
-/// The contract's 10 s, which a server may use up, and what a busy machine takes to end it.
-const DEADLINE: Duration = Duration::from_secs(15);
+/// The contract's.
+const DEADLINE: Duration = Duration::from_secs(10);
 
 /// The node ends while everybody sends, comes back, and all is judged.
 async fn round(world: &mut World, node: usize, acknowledged: usize, when: &str) {

@@ -13,8 +13,8 @@ use crate::metrics::StoreMetrics;
 use crate::store::suite::Bench;
 use crate::store::{HistoryRange, MessageStore as _, SendOutcome, Store as _, StoreError, StoreResult};
 
-/// Within 5 s it is said that a send cannot be answered; the rest is what a busy machine takes to say it.
-const BOUND: Duration = Duration::from_secs(10);
+/// The contract's bound for saying that a send cannot be answered.
+const BOUND: Duration = Duration::from_secs(5);
 
 /// Tries again until it works: the driver needs a moment to see that the server is back.
 async fn healed(store: &MongoStore) {
@@ -131,7 +131,7 @@ async fn a_paused_database_refuses_in_time_and_heals() {
     assert!(matches!(store.check().await, Err(StoreError::Unavailable(_))));
     let read = store.history(&first.chat_id, HistoryRange::Newest, 5).await;
     assert!(matches!(read, Err(StoreError::Unavailable(_))));
-    assert!(began.elapsed() < BOUND);
+    assert!(began.elapsed() < 2 * BOUND);
     mongo.unpause().await.unwrap();
     healed(&store).await;
     // Whether or not the database did after all what we had given up on: a retry makes it one message, told of once.
