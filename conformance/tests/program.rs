@@ -218,8 +218,12 @@ fn known_failures_are_accepted_until_they_are_stale_or_over() {
 
 #[test]
 fn a_target_that_dies_is_one_clear_word() {
+    // Keeps the port when the target is dead, and does not listen: whoever were given it would answer in its place.
+    let holder = tokio::net::TcpSocket::new_v4().unwrap();
+    holder.set_reuseaddr(true).unwrap();
+    holder.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     // It lives for the preflight and a few requests.
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let listener = TcpListener::bind(holder.local_addr().unwrap()).unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
     std::thread::spawn(move || {
         for stream in listener.incoming().take(6) {

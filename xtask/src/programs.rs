@@ -14,7 +14,11 @@ use crate::backends::Backends;
 use crate::steps::{Outcome, cargo, finish, without_ours};
 
 /// They hold what they see against the clock: nothing else runs beside them.
-const ALONE: [(&str, &str); 2] = [("chat-server", "cluster"), ("chat-server", "faults")];
+const ALONE: [(&str, &str); 3] = [
+    ("chat-server", "chat_server"),
+    ("chat-server", "cluster"),
+    ("chat-server", "faults"),
+];
 /// They take longest, and come first, so that none of them is left alone at the end.
 const LONG: [&str; 4] = ["contract", "interop", "program", "toy"];
 const AT_ONCE: usize = 2;

@@ -1,5 +1,7 @@
 //! Register, login, refresh, logout.
 
+use std::time::{Duration, Instant};
+
 use chat_spec::{Requirement, req};
 use serde_json::{Value, json};
 
@@ -311,6 +313,9 @@ async fn login_by_name_and_email(w: World) -> Outcome {
     Ok(())
 }
 
+/// How long logins are compared at most.
+const LONG_ENOUGH: Duration = Duration::from_secs(20);
+
 async fn wrong_credentials_look_alike(w: World) -> Outcome {
     let user = w.user("ann").await?;
     let wrong = login(
@@ -335,28 +340,38 @@ async fn wrong_credentials_look_alike(w: World) -> Outcome {
         &wrong.text,
         &unknown.text,
     );
-    // The quickest of several is the work itself; what is slower has waited for the machine or for other logins.
-    let mut times = [std::time::Duration::MAX; 2];
-    for round in 0..10 {
+    // The quickest of several is the work itself; what is slower has waited for the machine or for other logins. On a busy machine
+    // it takes more of them until one of each has not.
+    let mut times = [Duration::MAX; 2];
+    let ratio = |times: [Duration; 2]| times[0].as_secs_f64() / times[1].as_secs_f64().max(1e-9);
+    let of_one_order = |times| (0.2..5.0).contains(&ratio(times));
+    let first = Instant::now();
+    for round in 0.. {
+        let is_over = round >= 80 || first.elapsed() > LONG_ENOUGH;
+        if round >= 10 && (is_over || of_one_order(times)) {
+            break;
+        }
         let identifier = if round % 2 == 0 {
             user.username.as_str()
         } else {
             "nobody_of_this_name"
         };
-        let began = std::time::Instant::now();
+        let began = Instant::now();
         // What it answers is judged elsewhere.
         let _ = login(&w, &json!({"identifier": identifier, "password": "not the password"})).await?;
         times[round % 2] = times[round % 2].min(began.elapsed());
     }
-    let ratio = times[0].as_secs_f64() / times[1].as_secs_f64().max(1e-9);
     w.check(
         &req::LOGIN_CREDENTIALS_UNKNOWN_COST,
-        (0.2..5.0).contains(&ratio),
+        of_one_order(times),
         "times of the same order",
         format!("{times:?}"),
     );
     Ok(())
 }
+
+/// A server may find out only by looking from time to time what an operator did beside it.
+const UNTIL_FOUND_OUT: Duration = Duration::from_secs(20);
 
 async fn inactive_accounts(w: World) -> Outcome {
     let server = super::launch(&w, &[]).await?;
@@ -407,7 +422,7 @@ async fn inactive_accounts(w: World) -> Outcome {
     );
     w.check(
         &req::SOCKET_SESSION_END,
-        device.ended().await,
+        device.ended_within(UNTIL_FOUND_OUT).await,
         "the socket is disconnected",
         device.state(),
     );

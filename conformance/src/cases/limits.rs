@@ -1,10 +1,12 @@
 //! Rate limits, on servers with low ones.
 
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
 use chat_spec::req;
 use serde_json::{Value, json};
 
 use crate::cases;
-use crate::engine::{Answer, Connection, Outcome, Stop, Transport, World};
+use crate::engine::{Answer, Connection, Device, Outcome, Stop, Transport, World};
 use crate::launch::BY_DEFAULT;
 
 cases!("limits":
@@ -21,6 +23,60 @@ cases!("limits":
     the_quotas_without_settings [LIMITS_EVENTS_DEFAULT, LIMITS_REQUESTS_DEFAULT],
     what_is_off_is_off [LIMITS_ZERO_LOGGED, LIMITS_ZERO_OFF],
 );
+
+/// Ten seconds in which the events of a user are counted together, whether a server counts from the first of them or from full
+/// tens of seconds.
+pub(crate) struct EventWindow(u64);
+
+impl EventWindow {
+    const SECONDS: u64 = 10;
+    /// What a case has at least.
+    const LEAST: Duration = Duration::from_secs(4);
+
+    /// Before the first event.
+    pub(crate) async fn opens() -> Self {
+        let now = Self::now();
+        let left = Duration::from_secs(Self::SECONDS * (Self::ten(now) + 1)) - now;
+        if left < Self::LEAST {
+            tokio::time::sleep(left).await;
+        }
+        Self(Self::ten(Self::now()))
+    }
+
+    /// Ends the case when the window may be over.
+    pub(crate) fn must_be_open(&self) -> Outcome {
+        match Self::ten(Self::now()) == self.0 {
+            true => Ok(()),
+            false => Err(Stop::TooSlow("the window of the limit was over too soon".into())),
+        }
+    }
+
+    /// Judges that an event over the limit that asks for no ack is answered by an error that fits.
+    pub(crate) async fn judge_error(
+        &self,
+        w: &World,
+        device: &Device,
+        event: &str,
+        payload: Value,
+        fits: impl Fn(&Value) -> bool,
+    ) -> Outcome {
+        device.emit(event, payload.clone());
+        // When this one is answered, that one was counted.
+        device.ask(event, payload).await?;
+        self.must_be_open()?;
+        let is_told = |error: &Value| error["code"] == "RATE_LIMITED" && fits(error);
+        w.arrives(&req::LIMITS_EVENTS_OVER, device, "error", is_told).await?;
+        Ok(())
+    }
+
+    fn now() -> Duration {
+        SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+    }
+
+    fn ten(at: Duration) -> u64 {
+        at.as_secs() / Self::SECONDS
+    }
+}
 
 fn remaining(answer: &Answer) -> Option<u64> {
     let (_, rest) = answer.header("ratelimit").split_once("r=")?;
@@ -126,10 +182,12 @@ async fn events_are_counted_by_user(w: World) -> Outcome {
         w.user_at(&server.base, "bob").await?,
     );
     let (a1, b1) = (ann.device().await?, bob.device().await?);
+    let window = EventWindow::opens().await;
     let mut last = json!(null);
     for _ in 0..12 {
         last = a1.ask("typing", json!({"to": bob.id, "isTyping": true})).await?;
     }
+    window.must_be_open()?;
     w.refused_ack(&req::LIMITS_EVENTS_OVER, &last, "RATE_LIMITED");
     w.check(
         &req::LIMITS_EVENTS_OVER,
@@ -137,8 +195,8 @@ async fn events_are_counted_by_user(w: World) -> Outcome {
         "retryAfter",
         &last,
     );
-    a1.emit("typing", json!({"to": bob.id, "isTyping": true}));
-    w.arrives(&req::LIMITS_EVENTS_OVER, &a1, "error", |p| p["code"] == "RATE_LIMITED")
+    window
+        .judge_error(&w, &a1, "typing", json!({"to": bob.id, "isTyping": true}), |_| true)
         .await?;
     let ack = b1.ask("typing", json!({"to": ann.id, "isTyping": true})).await?;
     w.equal(&req::LIMITS_EVENTS_OVER, "others go on", true, ack["ok"].clone());
@@ -234,6 +292,7 @@ async fn guests_on_sockets_are_counted_by_address(w: World) -> Outcome {
     let server = super::launch(&w, &[("--socket-rate-limit-max-events", "5")]).await?;
     let ann = w.user_at(&server.base, "ann").await?;
     let requirement = &req::LIMITS_EVENTS_BY_ADDRESS;
+    let window = EventWindow::opens().await;
     let mut codes = Vec::new();
     for _ in 0..2 {
         let Connection::Open(guest) = ann.connect(Transport::Websocket, None).await? else {
@@ -244,6 +303,7 @@ async fn guests_on_sockets_are_counted_by_address(w: World) -> Outcome {
             codes.push(ack["error"]["code"].clone());
         }
     }
+    window.must_be_open()?;
     let mut expected = vec!["UNAUTHENTICATED"; 5];
     expected.resize(8, "RATE_LIMITED");
     w.equal(requirement, "codes on two sockets", json!(expected), Value::from(codes));
@@ -257,7 +317,7 @@ async fn guests_on_sockets_are_counted_by_address(w: World) -> Outcome {
 }
 
 /// The codes of so many events at once.
-async fn statuses_at_once(device: &crate::engine::Device, number: usize) -> Vec<Value> {
+async fn statuses_at_once(device: &Device, number: usize) -> Vec<Value> {
     let asked: Vec<_> = (0..number)
         .map(|_| device.ask_later("update_status", json!({"status": "busy"})))
         .collect();
@@ -302,7 +362,9 @@ async fn the_quotas_without_settings(w: World) -> Outcome {
     w.success(requirement, &last, 200, None)?;
     w.refused(requirement, &ann.get("/api/auth/profile").await?, 429, "RATE_LIMITED");
     let device = ann.device().await?;
+    let window = EventWindow::opens().await;
     let codes = statuses_at_once(&device, 201).await;
+    window.must_be_open()?;
     let refused = codes.iter().filter(|code| *code == "RATE_LIMITED").count();
     w.check(
         &req::LIMITS_EVENTS_DEFAULT,

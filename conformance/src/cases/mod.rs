@@ -10,7 +10,7 @@ mod edits;
 mod events;
 mod fields;
 mod history;
-mod limits;
+pub(crate) mod limits;
 mod precedence;
 mod presence;
 mod promises;

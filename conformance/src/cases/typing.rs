@@ -112,6 +112,15 @@ async fn typing_is_refused(w: World) -> Outcome {
     device
         .must_ask("typing", json!({"to": bob.id, "isTyping": false}))
         .await?;
+    // When what is sent now has come to Bob's node, it has heard of the typing too.
+    let eve = w.user_at(bob.node(), "eve").await?;
+    let witness = eve.device().await?;
+    device
+        .must_ask("send_message", json!({"to": eve.id, "content": "after the typing"}))
+        .await?;
+    witness
+        .must_take("new_message", |p| p["content"] == "after the typing")
+        .await?;
     let late = bob.device().await?;
     w.absent(
         &req::TYPING_OFFLINE_NOTHING,

@@ -13,6 +13,9 @@ pub enum Stop {
     Judged,
     /// Nothing can be said: the network or the case itself stood in the way.
     Inconclusive(String),
+    /// The machine was too busy for the case to judge in time. Unless something has failed by then, it is tried again
+    /// before it is inconclusive.
+    TooSlow(String),
     /// The case needs what this target does not offer.
     NotApplicable(String),
 }

@@ -16,7 +16,7 @@ mod world;
 pub use case::{Body, Case, Judging};
 pub use http::{Answer, Request, operation};
 pub use judgement::{Failure, Outcome, Stop, Tally};
-pub use runner::{CaseResult, Cut, Finding, Plan, Run, THREADS, run, run_one};
+pub use runner::{CaseResult, Cut, Finding, Plan, Run, THREADS, TRIES, run, run_one, try_one};
 pub use socket::{Connection, Device, Refused, Transport};
 pub use transcript::{Record, Transcript};
 pub use user::{PASSWORD, User};

@@ -16,6 +16,8 @@ use super::{Case, Record, Stop, Tally, Target, World};
 /// Of the runtime of a run. Cases end servers, which keeps a thread waiting for seconds on a busy machine: the other cases must
 /// not stand still meanwhile, or their requests would seem to get no answer.
 pub const THREADS: usize = 16;
+/// How often a case is begun at most for which the machine is too slow.
+pub const TRIES: usize = 3;
 /// A case that takes longer is inconclusive.
 const LONGEST: Duration = Duration::from_secs(60);
 /// Where more cases failed than this, a second try would tell nothing.
@@ -48,6 +50,8 @@ pub struct CaseResult {
     pub took: Duration,
     /// What came of it the first time, when this is the second.
     pub first: Option<Box<CaseResult>>,
+    /// The machine was too slow for it, and nothing failed until then.
+    pub too_slow: bool,
 }
 
 impl CaseResult {
@@ -69,6 +73,7 @@ impl CaseResult {
             began: Duration::ZERO,
             took: Duration::ZERO,
             first: None,
+            too_slow: false,
         }
     }
 }
@@ -123,7 +128,7 @@ struct Course {
     running: Mutex<BTreeSet<String>>,
 }
 
-/// Runs the cases once, at most `jobs` at once, and looks at nothing else; `done` hears of each as it ends.
+/// Runs the cases, each again when the machine was too slow for it, at most `jobs` at once, and looks at nothing else; `done` hears of each as it ends.
 pub async fn run(target: &Target, cases: &[Case], jobs: usize, seed: u64, done: impl FnMut(&CaseResult)) -> Run {
     let plan = Plan {
         target,
@@ -199,15 +204,14 @@ impl Plan<'_> {
     }
 }
 
-/// Runs one case, once and by itself.
+/// Runs one case by itself, and again when the machine was too slow for it.
 pub async fn run_one(target: &Target, case: Case, seed: u64) -> CaseResult {
-    let course = Course {
-        began: Instant::now(),
-        seed,
-        cut: OnceLock::new(),
-        running: Mutex::default(),
-    };
-    course.run_one(target.clone(), case).await
+    Course::new(seed).run_one(target.clone(), case).await
+}
+
+/// Runs one case by itself, once.
+pub async fn try_one(target: &Target, case: Case, seed: u64) -> CaseResult {
+    Course::new(seed).try_one(target.clone(), case).await
 }
 
 /// Whether a second try may tell a chance event from a fault.
@@ -267,6 +271,15 @@ async fn pass(
 }
 
 impl Course {
+    fn new(seed: u64) -> Self {
+        Self {
+            began: Instant::now(),
+            seed,
+            cut: OnceLock::new(),
+            running: Mutex::default(),
+        }
+    }
+
     fn end(&self, why: String, by_target: bool) {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         let cut = Cut {
@@ -279,6 +292,16 @@ impl Course {
     }
 
     async fn run_one(&self, target: Target, case: Case) -> CaseResult {
+        for _ in 1..TRIES {
+            let result = self.try_one(target.clone(), case.clone()).await;
+            if !result.too_slow {
+                return result;
+            }
+        }
+        self.try_one(target, case).await
+    }
+
+    async fn try_one(&self, target: Target, case: Case) -> CaseResult {
         if let Some(cut) = self.cut.get() {
             return CaseResult::without_running(case, Finding::NotRun(cut.why.clone()));
         }
@@ -288,9 +311,11 @@ impl Course {
         self.running().insert(id.clone());
         let task = tokio::spawn(case.start(world.clone()));
         let _end = EndOnDrop(task.abort_handle());
-        let finding = match timeout(LONGEST, task).await {
+        let ended = timeout(LONGEST, task).await;
+        let too_slow = matches!(ended, Ok(Ok(Err(Stop::TooSlow(_)))));
+        let finding = match ended {
             Ok(Ok(Ok(()) | Err(Stop::Judged))) => Finding::Judged,
-            Ok(Ok(Err(Stop::Inconclusive(why)))) => Finding::Inconclusive(why),
+            Ok(Ok(Err(Stop::Inconclusive(why) | Stop::TooSlow(why)))) => Finding::Inconclusive(why),
             Ok(Ok(Err(Stop::NotApplicable(why)))) => Finding::NotApplicable(why),
             Ok(Err(panic)) => Finding::Broken(panic.to_string()),
             Err(_) => Finding::Inconclusive(format!("took longer than {} s", LONGEST.as_secs())),
@@ -315,6 +340,7 @@ impl Course {
         CaseResult {
             case,
             finding,
+            too_slow: too_slow && tally.failures.is_empty(),
             tally,
             transcript,
             began: started.duration_since(self.began),

@@ -193,12 +193,7 @@ impl User {
     pub async fn device_over(&self, transport: Transport) -> Result<Device, Stop> {
         match self.connect(transport, Some(json!({"token": self.access}))).await? {
             Connection::Open(device) => {
-                if device.take("authenticated", |_| true).await.is_none() {
-                    return Err(Stop::Inconclusive(format!(
-                        "{} was never authenticated",
-                        device.label()
-                    )));
-                }
+                device.must_take("authenticated", |_| true).await?;
                 Ok(device)
             }
             Connection::Refused(refused) => Err(Stop::Inconclusive(format!("the socket was refused: {}", refused.0))),

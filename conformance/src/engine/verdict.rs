@@ -171,6 +171,7 @@ mod tests {
             began: Duration::ZERO,
             took: Duration::ZERO,
             first: None,
+            too_slow: false,
         }
     }
 

@@ -420,13 +420,9 @@ impl World {
     ) -> Result<(), Stop> {
         let mark = format!("fence {}", rand::random::<u64>());
         sender.must_send(device.owner(), &mark).await?;
-        let fence = device
-            .take("new_message", |payload| payload["content"] == mark.as_str())
-            .await;
-        if fence.is_none() {
-            let text = format!("the later message never came to {}: {}", device.label(), device.state());
-            return Err(Stop::Inconclusive(text));
-        }
+        device
+            .must_take("new_message", |payload| payload["content"] == mark.as_str())
+            .await?;
         let found = device.find(&fits);
         let got = found
             .as_ref()

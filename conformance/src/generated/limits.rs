@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::fixture::{Fixture, needs_token};
 use crate::cases;
 use crate::cases::launch;
+use crate::cases::limits::EventWindow;
 use crate::engine::{Outcome, Transport, World};
 
 cases!("over the limit":
@@ -70,15 +71,14 @@ async fn every_call_over_its_limit(w: World) -> Outcome {
 async fn every_event_over_its_limit(w: World) -> Outcome {
     let server = launch(&w, &[("--socket-rate-limit-max-events", "3")]).await?;
     let f = Fixture::at(&w, &server.base).await?;
-    let over = |device: crate::engine::Device| async move {
-        for _ in 0..3 {
-            device.ask("update_status", json!({"status": "busy"})).await?;
-        }
-        Ok::<_, crate::engine::Stop>(device)
-    };
-    let device = over(f.ann.device().await?).await?;
+    let device = f.ann.device().await?;
+    let window = EventWindow::opens().await;
+    for _ in 0..3 {
+        device.ask("update_status", json!({"status": "busy"})).await?;
+    }
     for event in ClientEvent::ALL.iter().copied() {
         let ack = device.ask(event.name(), f.payload(event)).await?;
+        window.must_be_open()?;
         w.refused_ack(&req::LIMITS_EVENTS_OVER, &ack, "RATE_LIMITED");
         let in_window = |error: &Value| (1..=10).contains(&error["retryAfter"].as_u64().unwrap_or(0));
         w.check(
@@ -87,11 +87,9 @@ async fn every_event_over_its_limit(w: World) -> Outcome {
             "retryAfter of 1 to 10",
             &ack,
         );
-        device.emit(event.name(), f.payload(event));
-        w.arrives(&req::LIMITS_EVENTS_OVER, &device, "error", |error| {
-            error["code"] == "RATE_LIMITED" && in_window(error)
-        })
-        .await?;
+        window
+            .judge_error(&w, &device, event.name(), f.payload(event), in_window)
+            .await?;
     }
     w.check(
         &req::LIMITS_EVENTS_OVER,
@@ -102,6 +100,7 @@ async fn every_event_over_its_limit(w: World) -> Outcome {
     // Another way in of the same user shares what is left: nothing.
     let other = f.ann.device_over(Transport::Polling).await?;
     let ack = other.ask("update_status", json!({"status": "away"})).await?;
+    window.must_be_open()?;
     w.refused_ack(&req::LIMITS_EVENTS_OVER, &ack, "RATE_LIMITED");
     let ack = f
         .bob

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::sync::Arc;
 
 use chat_spec::Level;
 
@@ -13,7 +12,7 @@ use crate::engine::{CaseResult, Target};
 
 /// So many cases get to see everything of the kind broken …
 const CASES: usize = 5;
-/// … and so many single things each are broken in turn …
+/// … and so many single things each are broken in turn; then the other cases get to see everything …
 const SINGLES: usize = 6;
 /// … but no more than this is tried at all.
 const MOST: usize = 24;
@@ -71,8 +70,7 @@ pub(super) async fn hunt(target: &Target, baseline: &Baseline, mutant: &Mutant) 
             break;
         }
         hunted.tries += 1;
-        let mutation = Arc::new(Mutation::new(mutant, only));
-        let result = run_through(target, observed.case.clone(), mutation).await?;
+        let (result, _) = run_through(target, &observed.case, || Mutation::new(mutant, only)).await?;
         hunted.reported.extend(reported(&result));
         if hunted.killed() && hunted.by.is_none() {
             hunted.by = Some(result.title());
@@ -89,5 +87,6 @@ fn attempts<'a>(chances: &[(&'a Observed, usize)]) -> Vec<(&'a Observed, Option<
         // A single one of one is all.
         numbers.filter(|_| *count > 1).map(|number| (*observed, Some(number)))
     });
-    all.chain(one_by_one).collect()
+    let others = chances.iter().skip(CASES).map(|(observed, _)| (*observed, None));
+    all.chain(one_by_one).chain(others).collect()
 }

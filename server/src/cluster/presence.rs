@@ -3,7 +3,8 @@
 //! Every node keeps the presence of all nodes: what happens at others is told by frames, and a node that missed some asks for
 //! everything. A user is present while a device is, at any node, and for the grace period of that node after its last device
 //! left. Each node tells its own devices when a user comes or goes *by what it knows*: however the news of several nodes cross,
-//! a device hears of a coming once. Of two presences of a user the one with the higher stamp holds, everywhere.
+//! a device hears of a coming once. Of two presences of a user the one with the higher stamp holds, everywhere; of two with one
+//! stamp, chosen at two nodes in the same millisecond, all nodes take the same one.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -70,6 +71,12 @@ impl Entry {
         self.stamp = (self.stamp + 1).max(u64::try_from(now.as_millis()).unwrap_or(0));
     }
 
+    /// Whether what another node tells holds, rather than what is known here.
+    fn yields_to(&self, shown: &Shown) -> bool {
+        let here = (self.stamp, self.presence.status as u8, self.presence.last_seen);
+        here < (shown.stamp, shown.status as u8, shown.last_seen)
+    }
+
     fn shown(&self, user: &UserId) -> Shown {
         Shown {
             user: user.clone(),
@@ -101,7 +108,7 @@ impl State {
         if !entry.elsewhere.contains(&node) {
             entry.elsewhere.push(node);
         }
-        if came || shown.stamp > entry.stamp {
+        if came || entry.yields_to(shown) {
             entry.presence = shown.presence();
             entry.stamp = shown.stamp.max(entry.stamp);
         }
@@ -335,7 +342,7 @@ impl Registry {
     /// A user chose another status at another node.
     pub(super) fn status_at(&self, shown: &Shown) {
         self.write(|state| {
-            if let Some(entry) = state.users.get_mut(&shown.user).filter(|e| shown.stamp > e.stamp) {
+            if let Some(entry) = state.users.get_mut(&shown.user).filter(|e| e.yields_to(shown)) {
                 entry.presence = shown.presence();
                 entry.stamp = shown.stamp;
                 state.place(&shown.user);
@@ -389,6 +396,55 @@ impl Registry {
         let event = ServerEvent::Encoded(event);
         for user in &told.to {
             self.deliver_here(user, None, &event);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Full;
+    use super::*;
+    use crate::metrics::Metrics;
+
+    struct Silent;
+
+    impl Device for Silent {
+        fn id(&self) -> DeviceId {
+            DeviceId(1)
+        }
+
+        fn send(&self, _: &ServerEvent) -> Result<(), Full> {
+            Ok(())
+        }
+
+        fn close(&self) {}
+
+        fn close_slow(&self) {}
+    }
+
+    fn node(ann: &UserId, now: Timestamp) -> Registry {
+        let registry = Registry::new(Metrics::new(&mut Default::default()));
+        registry.attach(ann, &SessionId::from("of ann"), Arc::new(Silent), now, |_| ());
+        registry
+    }
+
+    fn shown(registry: &Registry, ann: &UserId) -> Shown {
+        registry.read(|state| state.users[ann].shown(ann))
+    }
+
+    #[test]
+    fn of_two_statuses_of_one_millisecond_all_nodes_show_the_same() {
+        let (ann, now): (UserId, _) = ("ann".parse().unwrap(), Timestamp::now());
+        for (here, there) in [(Status::Busy, Status::Away), (Status::Away, Status::Busy)] {
+            let (a, b) = (node(&ann, now), node(&ann, now));
+            a.came(NodeId::random(), &shown(&b, &ann), None);
+            b.came(NodeId::random(), &shown(&a, &ann), None);
+            assert!(a.set_status(&ann, here, now) && b.set_status(&ann, there, now));
+            let (of_a, of_b) = (shown(&a, &ann), shown(&b, &ann));
+            assert_eq!(of_a.stamp, of_b.stamp);
+            a.status_at(&of_b);
+            b.status_at(&of_a);
+            assert_eq!(a.presence(&ann), b.presence(&ann));
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpSocket, TcpStream};
 
 use crate::client::Client;
 use crate::program::{Place, Running};
@@ -27,14 +27,18 @@ async fn begin_to_send(server: &Running, token: &str, body: &str) -> TcpStream {
     stream
 }
 
-async fn free_address() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    listener.local_addr().unwrap().to_string()
+/// An address that a server can listen on and nobody else is given for as long as the socket, which does not listen, is kept:
+/// so Linux does it.
+fn free_address() -> (String, TcpSocket) {
+    let holder = TcpSocket::new_v4().unwrap();
+    holder.set_reuseaddr(true).unwrap();
+    holder.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    (holder.local_addr().unwrap().to_string(), holder)
 }
 
 #[tokio::test]
 async fn running_requests_finish_and_readiness_says_draining() {
-    let address = free_address().await;
+    let (address, _holder) = free_address();
     let place = Place::new().and("METRICS_ADDR", &address);
     let server = place.serve().await;
     let watch = reqwest::Client::builder().no_proxy().build().unwrap();
@@ -85,7 +89,7 @@ async fn an_interrupt_ends_it_as_well() {
 
 #[tokio::test]
 async fn a_second_signal_ends_it_at_once() {
-    let address = free_address().await;
+    let (address, _holder) = free_address();
     let server = Place::new().and("METRICS_ADDR", &address).serve().await;
     let ann = server.person("ann").await;
     let _stream = begin_to_send(&server, ann.token(), "a body that never comes").await;

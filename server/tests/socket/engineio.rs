@@ -190,7 +190,7 @@ async fn a_post_beyond_the_announced_size_is_refused() {
 
 #[tokio::test]
 async fn the_first_ping_comes_at_once() {
-    let server = Server::with_clock().await;
+    let server = Server::with_clock(|_| {}).await;
     let mut wire = Wire::open(server.address).await;
     assert!(wire.next().await.unwrap().starts_with('0'));
     assert_eq!(wire.next().await.as_deref(), Some("2"));
@@ -200,7 +200,7 @@ async fn the_first_ping_comes_at_once() {
 
 #[tokio::test]
 async fn pings_come_by_the_interval_as_long_as_they_are_answered() {
-    let server = Server::with_clock().await;
+    let server = Server::with_clock(|_| {}).await;
     let ann = server.person("ann").await;
     let mut device = ann.device().await;
     let mut polling = Polling::open(server.address).await;
@@ -220,7 +220,7 @@ async fn pings_come_by_the_interval_as_long_as_they_are_answered() {
 
 #[tokio::test]
 async fn who_does_not_answer_the_ping_is_closed() {
-    let server = Server::with_clock().await;
+    let server = Server::with_clock(|_| {}).await;
     let mut wire = Wire::open(server.address).await;
     wire.next().await.unwrap();
     assert_eq!(wire.next().await.as_deref(), Some("2"));

@@ -25,7 +25,7 @@ struct Watch {
 
 impl Watch {
     async fn start() -> Self {
-        let server = Server::with_clock().await;
+        let server = Server::with_clock(|_| {}).await;
         let (ann, bob) = (server.person("ann").await, server.person("bob").await);
         ann.say(&bob, "hello").await;
         Self {

@@ -52,9 +52,10 @@ impl Server {
 
     /// A server whose timers stand still until [`Self::pass`]. It has a runtime of its own, for the clock belongs to a runtime;
     /// a blocking task that waits for the end keeps the runtime from moving the clock whenever it is idle.
-    pub(crate) async fn with_clock() -> Self {
+    pub(crate) async fn with_clock(change: impl FnOnce(&mut Config)) -> Self {
         let dir = TempDir::new().unwrap();
-        let config = config::of_tests(dir.path());
+        let mut config = config::of_tests(dir.path());
+        change(&mut config);
         let (started, starting) = oneshot::channel();
         let (stop, stopped) = oneshot::channel::<()>();
         let (clock, mut steps) = mpsc::unbounded_channel::<Step>();

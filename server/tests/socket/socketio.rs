@@ -46,7 +46,7 @@ async fn an_unknown_namespace_is_refused_and_the_connection_goes_on() {
 
 #[tokio::test]
 async fn who_connects_to_no_namespace_is_closed_after_a_while() {
-    let server = Server::with_clock().await;
+    let server = Server::with_clock(|_| {}).await;
     let mut wire = Wire::open(server.address).await;
     assert!(wire.next().await.unwrap().starts_with('0'));
     assert_eq!(wire.next().await.as_deref(), Some("2"));

@@ -209,6 +209,15 @@ impl Device {
         self.take_within(PATIENCE, event, fits).await
     }
 
+    /// As [`Self::take`], as a step before the judgement: when nothing comes, nothing can be said of what comes after.
+    pub async fn must_take(&self, event: &str, fits: impl Fn(&Value) -> bool) -> Result<Value, Stop> {
+        let missing = || {
+            let (label, state) = (self.label(), self.state());
+            Stop::Inconclusive(format!("{event} before the judgement never came to {label}: {state}"))
+        };
+        self.take(event, fits).await.ok_or_else(missing)
+    }
+
     /// As [`Self::take`], for what may take longer.
     pub async fn take_within(&self, patience: Duration, event: &str, fits: impl Fn(&Value) -> bool) -> Option<Value> {
         let found = self.wait(patience, |state| {

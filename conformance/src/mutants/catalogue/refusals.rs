@@ -67,15 +67,27 @@ pub(super) fn mutants() -> Vec<Mutant> {
     all
 }
 
-/// Every status of the contract, replaced wherever it comes.
+/// Every status of the contract, replaced: of successes that of each call, of refusals wherever it comes.
 fn statuses() -> Vec<Mutant> {
-    let every = Operation::ALL.iter().flat_map(|operation| operation.responses());
-    let statuses: std::collections::BTreeSet<u16> = every
-        .map(|answer| answer.status)
-        .filter(|status| *status != 500)
-        .collect();
     let mut all = Vec::new();
-    for status in statuses {
+    let mut refusals = std::collections::BTreeSet::new();
+    for operation in Operation::ALL.iter().copied() {
+        for status in operation.responses().iter().map(|answer| answer.status) {
+            if status >= 400 {
+                refusals.insert(status);
+                continue;
+            }
+            let at = At::Answers {
+                operation: Some(operation),
+                status: Some(status),
+                code: None,
+            };
+            let how = How::Status(other_status(status));
+            push(&mut all, &format!("{operation} {status}"), &[], &at, how);
+        }
+    }
+    refusals.remove(&500);
+    for status in refusals {
         let at = At::Statuses(status, status + 1);
         push(
             &mut all,

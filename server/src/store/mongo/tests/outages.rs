@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chat_testcontainers::{Mongo, unique_name};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use super::super::MongoStore;
 use super::node;
@@ -24,6 +24,14 @@ async fn healed(store: &MongoStore) {
     }
 }
 
+/// Waits for one acknowledgement more.
+async fn acknowledged(acks: &mut watch::Receiver<usize>) {
+    let before = *acks.borrow();
+    let more = acks.wait_for(|acks| *acks > before);
+    let timely = tokio::time::timeout(Duration::from_secs(30), more).await;
+    timely.expect("nothing is acknowledged").unwrap();
+}
+
 struct Sent {
     content: String,
     outcome: StoreResult<SendOutcome>,
@@ -35,6 +43,7 @@ async fn chatter(
     from: &chat_protocol::UserId,
     to: &chat_protocol::UserId,
     stop: &mut oneshot::Receiver<()>,
+    acks: &watch::Sender<usize>,
 ) -> Vec<Sent> {
     let mut sent = Vec::new();
     while stop.try_recv().is_err() {
@@ -44,6 +53,9 @@ async fn chatter(
         let began = Instant::now();
         let outcome = b.store.send(message).await;
         assert!(began.elapsed() < BOUND, "waited {:?}", began.elapsed());
+        if outcome.is_ok() {
+            acks.send_modify(|acks| *acks += 1);
+        }
         sent.push(Sent { content, outcome });
     }
     sent
@@ -86,11 +98,14 @@ async fn sends_survive_a_killed_database_once_or_are_refused() {
     let b = Arc::new(Bench::new(store.clone()));
     let (ann, bob) = (b.user("ann").await, b.user("bob").await);
     let (stop, mut stopped) = oneshot::channel();
+    let (told, mut acks) = watch::channel(0);
     let sender = tokio::spawn({
         let b = b.clone();
-        async move { chatter(&b, &ann, &bob, &mut stopped).await }
+        async move { chatter(&b, &ann, &bob, &mut stopped, &told).await }
     });
     for _ in 0..2 {
+        // Without one before each kill, nothing would have to survive it.
+        acknowledged(&mut acks).await;
         mongo.kill().await.unwrap();
         let began = Instant::now();
         assert!(matches!(store.check().await, Err(StoreError::Unavailable(_))));
@@ -98,6 +113,7 @@ async fn sends_survive_a_killed_database_once_or_are_refused() {
         mongo.restart().await.unwrap();
         healed(&store).await;
     }
+    acknowledged(&mut acks).await;
     stop.send(()).unwrap();
     let sent = sender.await.unwrap();
     judge(&store, &sent).await;
