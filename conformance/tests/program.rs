@@ -50,7 +50,8 @@ fn parrot(status: &'static str, body: &'static str) -> String {
 
 #[test]
 fn the_reference_server_conforms() {
-    let (output, dir) = program(&[]);
+    // And it shows all that the contract names.
+    let (output, dir) = program(&["--coverage-gate"]);
     let said = String::from_utf8_lossy(&output.stdout);
     assert_eq!(code(&output), Some(0), "{said}");
     let report = report(&dir);
@@ -358,6 +359,16 @@ fn cases_are_chosen_by_name_requirement_and_profile() {
         "{by_requirement}"
     );
     assert_eq!(code(&program(&["--requirement", "no.such.*"]).0), Some(2));
+    let of_edits = list(&["--profile", "edits"]);
+    assert!(
+        of_edits.lines().count() > 5 && of_edits.lines().all(|line| line.contains("edits")),
+        "{of_edits}"
+    );
+    // Several nodes claim to be one.
+    let cluster = ["--case", "cluster::*"];
+    assert_eq!(code(&program(&["--list", cluster[0], cluster[1]]).0), Some(4));
+    let nodes = ["url", "http://127.0.0.1:1", "http://127.0.0.1:2"];
+    assert!(list(&[&cluster[..], &nodes[..]].concat()).lines().count() > 5);
 }
 
 #[test]
@@ -366,6 +377,7 @@ fn usage_harness_and_emptiness_have_codes_of_their_own() {
     assert_eq!(code(&program(&["--claim", "everything"]).0), Some(2));
     assert_eq!(code(&program(&["url", "not a url"]).0), Some(2));
     assert_eq!(code(&program(&["url", "http://127.0.0.1:1"]).0), Some(3));
+    assert_eq!(code(&program(&["url", "http://me:secret@127.0.0.1:1"]).0), Some(3));
     assert_eq!(code(&program(&["--only", "no such case"]).0), Some(4));
     // A case that needs a server of its own says nothing about somebody else's.
     let base = parrot("404 Not Found", "{}");

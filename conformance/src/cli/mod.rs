@@ -93,10 +93,21 @@ fn dispatch(cli: &Cli) -> Result<u8, Failure> {
             .map_err(|error| Failure::Harness(error.to_string()));
     }
     let config = Config::find(cli.options.config.as_deref()).map_err(Failure::Usage)?;
-    let terms = terms(&cli.options, &config)?;
-    let selected = select::select(&cli.options).map_err(Failure::Usage)?;
-    if cli.options.list || matches!(cli.target, Some(Which::List)) {
+    let terms = terms(cli, &config)?;
+    let mut selected = select::select(&cli.options).map_err(Failure::Usage)?;
+    if matches!(cli.target, Some(Which::List)) {
         return print(&select::listed(&selected)).map(|()| 0);
+    }
+    if cli.options.list {
+        // What a run would skip, and tell of, is not listed.
+        selected.retain(|case| {
+            let mut profiles = case.profiles().into_iter();
+            profiles.any(|profile| is_chosen(&cli.options, &terms, profile))
+        });
+        print(&select::listed(&selected))?;
+        if !selected.is_empty() {
+            return Ok(0);
+        }
     }
     if selected.is_empty() {
         complain("nothing was selected; `chat-conformance list` prints all cases");
@@ -111,8 +122,17 @@ fn dispatch(cli: &Cli) -> Result<u8, Failure> {
     })
 }
 
+/// Whether cases of this profile run.
+fn is_chosen(options: &Options, terms: &Terms, profile: Profile) -> bool {
+    match &options.profile {
+        Some(profiles) => profiles.contains(&profile),
+        None => terms.claims.contains(&profile),
+    }
+}
+
 /// What the target claims and which failures are known, from the command line or else the target file.
-fn terms(options: &Options, config: &Config) -> Result<Terms, Failure> {
+fn terms(cli: &Cli, config: &Config) -> Result<Terms, Failure> {
+    let options = &cli.options;
     let claims = match (&options.claim, &config.claims) {
         (Some(claims), _) => claims.iter().copied().collect(),
         (None, Some(names)) => names
@@ -120,7 +140,7 @@ fn terms(options: &Options, config: &Config) -> Result<Terms, Failure> {
             .map(|name| options::profile(name))
             .collect::<Result<_, _>>()
             .map_err(Failure::Usage)?,
-        (None, None) => options.default_claims(),
+        (None, None) => options::default_claims(targets::nodes(cli, config)),
     };
     let mut known = Known {
         entries: config.known.clone(),
@@ -181,10 +201,6 @@ async fn with_progress(target: &Target, selected: &[Case], options: &Options, te
             target.nodes.join(" and ")
         ));
     }
-    let chosen = |profile: Profile| match &options.profile {
-        Some(profiles) => profiles.contains(&profile),
-        None => terms.claims.contains(&profile),
-    };
     let plan = Plan {
         target,
         cases: selected,
@@ -197,7 +213,8 @@ async fn with_progress(target: &Target, selected: &[Case], options: &Options, te
         skip: &|case| {
             let profiles = case.profiles();
             let names: Vec<&str> = profiles.iter().map(|profile| profile.name()).collect();
-            (!profiles.iter().any(|profile| chosen(*profile))).then(|| format!("{} is not claimed", names.join(", ")))
+            let is_chosen = |profile: &Profile| is_chosen(options, terms, *profile);
+            (!profiles.iter().any(is_chosen)).then(|| format!("{} is not claimed", names.join(", ")))
         },
         fails: &|result| terms.fails(result),
     };

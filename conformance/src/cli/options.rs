@@ -86,7 +86,8 @@ pub(super) struct Options {
     /// The target file; without it, conformance.toml when there is one here.
     #[arg(long, global = true, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
-    /// What the server claims: core, edits, recovery, security, … A failure elsewhere is information.
+    /// What the server claims: core, edits, recovery, security, … A failure elsewhere is information. Without it: everything, but
+    /// `cluster` only of several nodes.
     #[arg(long, global = true, value_delimiter = ',', value_name = "PROFILES", value_parser = profile)]
     pub(super) claim: Option<Vec<Profile>>,
     /// Run cases of these profiles; without it, those of what is claimed.
@@ -122,7 +123,7 @@ pub(super) struct Options {
     /// What fails and then passes does not fail the run.
     #[arg(long, global = true)]
     pub(super) allow_flaky: bool,
-    /// Fail when something that the contract names was never seen.
+    /// Something that the contract names and that was never seen leaves the run undecided.
     #[arg(long, global = true)]
     pub(super) coverage_gate: bool,
     /// Do not look at the target before the run.
@@ -144,13 +145,13 @@ impl Options {
     pub(super) fn is_selective(&self) -> bool {
         !self.case.is_empty() || !self.requirement.is_empty() || self.rerun_failed || self.profile.is_some()
     }
+}
 
-    /// What a server claims that says nothing: all that one node can keep, and several nodes for a cluster.
-    pub(super) fn default_claims(&self) -> BTreeSet<Profile> {
-        let all = Profile::ALL.iter().copied();
-        all.filter(|profile| *profile != Profile::Cluster || self.stack == Some(Stack::Cluster))
-            .collect()
-    }
+/// What a server of so many nodes claims that says nothing: all that it can keep.
+pub(super) fn default_claims(nodes: usize) -> BTreeSet<Profile> {
+    let all = Profile::ALL.iter().copied();
+    all.filter(|profile| *profile != Profile::Cluster || nodes > 1)
+        .collect()
 }
 
 pub(super) fn profile(name: &str) -> Result<Profile, String> {

@@ -58,7 +58,29 @@ pub(super) async fn bring_up(cli: &Cli, config: &Config) -> Result<Up, String> {
     }
 }
 
+/// How many nodes [`bring_up`] will have.
+pub(super) fn nodes(cli: &Cli, config: &Config) -> usize {
+    let of_file = config.server.as_ref().map(|server| server.nodes.unwrap_or(1));
+    match &cli.target {
+        Some(Which::Url { urls }) => urls.len(),
+        Some(Which::Exec { server, .. } | Which::Image { server, .. }) => server.nodes.or(of_file).unwrap_or(1),
+        _ => match of_file {
+            Some(nodes) => nodes,
+            None if !config.urls.is_empty() => config.urls.len(),
+            None => cli.options.stack.unwrap_or(Stack::Sqlite).nodes(),
+        },
+    }
+}
+
 fn running(urls: &[url::Url]) -> Result<Up, String> {
+    if urls
+        .iter()
+        .any(|url| !url.username().is_empty() || url.password().is_some())
+    {
+        return Err(
+            "an address must have no user and no password: requests carry tokens, and reports name the address".into(),
+        );
+    }
     let nodes: Vec<&str> = urls.iter().map(url::Url::as_str).collect();
     let target = Target::of_nodes(&nodes, None)?;
     Ok(Up {

@@ -1,6 +1,7 @@
 //! Whether the target still lives: what it answers while cases run, and what it says when it is asked.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use super::Target;
@@ -11,33 +12,35 @@ const SIGN_WITHIN: Duration = Duration::from_secs(5);
 const TRIES: u32 = 3;
 /// Between two tries.
 const PAUSE: Duration = Duration::from_millis(700);
-/// Fewer failures are no storm.
-const STORM: u64 = 200;
+/// Of so many answers in a row …
+const RECENT: usize = 400;
+/// … so many failures, that is most, are a storm.
+const STORM: usize = 201;
 
 /// Counts the answers of the target itself, not of servers that cases start.
 #[derive(Debug, Default)]
 pub(super) struct Pulse {
-    answers: AtomicU64,
-    broken: AtomicU64,
+    /// Of the last answers: which were failures.
+    recent: Mutex<VecDeque<bool>>,
 }
 
 impl Pulse {
-    /// An answer came. 503 is none that counts: the contract provides for it.
+    /// An answer came.
     pub(super) fn answered(&self, status: u16) {
-        self.answers.fetch_add(1, Ordering::Relaxed);
-        if status >= 500 && status != 503 {
-            self.broken.fetch_add(1, Ordering::Relaxed);
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        recent.push_back(status >= 500);
+        if recent.len() > RECENT {
+            recent.pop_front();
         }
     }
 
-    /// Says so when most answers are failures of the server.
+    /// Says so when of the last answers most are failures of the server. Some, 503 above all, a lawful one may give.
     pub(super) fn storm(&self) -> Option<String> {
-        let (answers, broken) = (
-            self.answers.load(Ordering::Relaxed),
-            self.broken.load(Ordering::Relaxed),
-        );
-        (broken >= STORM && broken * 2 > answers)
-            .then(|| format!("a storm of failures: {broken} of {answers} answers had a status of 500 or above"))
+        let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        let (answers, broken) = (recent.len(), recent.iter().filter(|broken| **broken).count());
+        (broken >= STORM).then(|| {
+            format!("a storm of failures: {broken} of the last {answers} answers had a status of 500 or above")
+        })
     }
 }
 
@@ -75,5 +78,24 @@ impl Target {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_storm_is_seen_however_late_it_comes_and_a_shower_is_none() {
+        let pulse = Pulse::default();
+        let answer = |status, times| (0..times).for_each(|_| pulse.answered(status));
+        answer(200, 10_000);
+        answer(503, STORM - 1);
+        assert_eq!(pulse.storm(), None);
+        answer(200, RECENT);
+        answer(500, STORM - 1);
+        assert_eq!(pulse.storm(), None, "what is long past does not count");
+        answer(503, 1);
+        assert!(pulse.storm().is_some());
     }
 }

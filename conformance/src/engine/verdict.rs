@@ -20,7 +20,7 @@ pub enum Verdict {
     Skipped,
     /// It failed as expected.
     Known,
-    /// It failed, and passed on the second try.
+    /// It failed, and did not when it was run again.
     Flaky,
     /// A step before the judgement failed, or the run ended before.
     Inconclusive,
@@ -104,22 +104,25 @@ impl Terms {
             .failures
             .iter()
             .any(|failure| self.counts(failure.requirement));
+        let first = result.first.as_deref();
         match &result.finding {
             Finding::Broken(_) => Verdict::Harness,
             _ if self.fails(result) => Verdict::Fail,
-            _ if counted => Verdict::Known,
+            // Whatever else there is to say of the second time: the first is not hidden.
+            Finding::Judged | Finding::NotApplicable(_) if first.is_some_and(|first| self.fails(first)) => {
+                Verdict::Flaky
+            }
+            _ if counted && first.is_none_or(|first| !self.fails(first)) => Verdict::Known,
             Finding::Inconclusive(_) | Finding::NotRun(_) if self.known.expects_case(&id) => Verdict::Known,
             Finding::Inconclusive(_) | Finding::NotRun(_) => Verdict::Inconclusive,
             Finding::NotApplicable(_) => Verdict::Skipped,
             Finding::Judged if stale.iter().any(|entry| entry.concerns(&id, &result.tally)) => Verdict::UnexpectedPass,
-            Finding::Judged if result.first.as_deref().is_some_and(|first| self.was_trouble(first)) => Verdict::Flaky,
+            Finding::Judged if first.is_some_and(|first| matches!(first.finding, Finding::Inconclusive(_))) => {
+                Verdict::Flaky
+            }
             Finding::Judged if !result.tally.failures.is_empty() => Verdict::Warn,
             Finding::Judged => Verdict::Pass,
         }
-    }
-
-    fn was_trouble(&self, first: &CaseResult) -> bool {
-        self.fails(first) || matches!(first.finding, Finding::Inconclusive(_))
     }
 
     /// Entries whose requirement was judged, or whose case ran, without failing anywhere.
@@ -150,6 +153,7 @@ mod tests {
 
     /// A MUST of core.
     const MUST: &Requirement = &req::JSON_RESPONSE_CONTENT_TYPE;
+    const OTHER_MUST: &Requirement = &req::JSON_RESPONSE_NAMED_OBJECT;
     /// A SHOULD.
     const SHOULD: &Requirement = &req::SOCKET_HANDSHAKE_ERROR_DATA;
 
@@ -233,6 +237,19 @@ mod tests {
         assert_eq!(terms.verdict(&second, &[]), Verdict::Flaky);
         second.first = Some(Box::new(result(Finding::Inconclusive("late".into()), &[])));
         assert_eq!(terms.verdict(&second, &[]), Verdict::Flaky);
+    }
+
+    #[test]
+    fn a_known_failure_does_not_hide_that_another_one_came_and_went() {
+        let known = "[[known]]\nrequirement = \"json.response.content-type\"\nreason = \"r\"\nexpires = 2999-01-01\n";
+        let mut second = result(Finding::Judged, &[MUST]);
+        assert_eq!(terms(known).verdict(&second, &[]), Verdict::Known);
+        second.first = Some(Box::new(result(Finding::Judged, &[MUST, OTHER_MUST])));
+        assert_eq!(terms(known).verdict(&second, &[]), Verdict::Flaky);
+        second.finding = Finding::NotApplicable("no launcher".into());
+        assert_eq!(terms(known).verdict(&second, &[]), Verdict::Flaky);
+        second.finding = Finding::Inconclusive("no user".into());
+        assert_eq!(terms(known).verdict(&second, &[]), Verdict::Inconclusive);
     }
 
     #[test]

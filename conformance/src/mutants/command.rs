@@ -106,5 +106,9 @@ async fn mutate(mutants: &Mutants, stack: Option<Stack>, said: &(dyn Fn(&str) + 
     std::fs::create_dir_all(&mutants.into)?;
     std::fs::write(mutants.into.join("mutants.md"), proof.markdown(true))?;
     std::fs::write(mutants.into.join("mutants.json"), format!("{:#}", proof.json()))?;
+    said(&format!(
+        "each mutant and each requirement: {}",
+        mutants.into.join("mutants.md").display()
+    ));
     Ok(proof.problems().is_empty())
 }

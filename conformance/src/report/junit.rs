@@ -42,7 +42,7 @@ fn status(judged: &Judged, result: &CaseResult, verdict: Verdict) -> TestCaseSta
             let mut status = TestCaseStatus::success();
             if let (Some(first), TestCaseStatus::Success { flaky_runs, .. }) = (&result.first, &mut status) {
                 let mut rerun = TestRerun::new(NonSuccessKind::Failure);
-                rerun.set_message("failed, then passed");
+                rerun.set_message("failed, and not when it was run again");
                 rerun.set_description(failures(judged, first));
                 flaky_runs.push(rerun);
             }

@@ -166,7 +166,7 @@ fn failures(text: &mut String, judged: &Judged, run: &Run) {
 fn one(text: &mut String, judged: &Judged, result: &CaseResult, failure: &crate::engine::Failure, verdict: Verdict) {
     let requirement = failure.requirement;
     let heading = match (verdict, judged.weight(failure, &result.case.id())) {
-        (Verdict::Flaky, _) => "FLAKY",
+        (Verdict::Flaky, State::Failed) => "FLAKY",
         (_, State::Failed) => "FAILED",
         (_, State::Known) => "known",
         _ => "noted",

@@ -171,7 +171,7 @@ fn case(judged: &Judged, result: &CaseResult, verdict: Verdict, number: usize) -
             }
             div class="inside" {
                 @if let Some(why) = reason(result) { p class="why" { (why) } }
-                @if let Some(first) = first { p class="why" { "Failed the first time and passed the second:" } (failures(judged, first)) }
+                @if let Some(first) = first { p class="why" { "Failed the first time, and not when it was run again:" } (failures(judged, first)) }
                 (failures(judged, result))
                 @if !result.tally.passed.is_empty() {
                     details class="held" {
