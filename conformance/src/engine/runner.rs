@@ -128,7 +128,8 @@ struct Course {
     running: Mutex<BTreeSet<String>>,
 }
 
-/// Runs the cases, each again when the machine was too slow for it, at most `jobs` at once, and looks at nothing else; `done` hears of each as it ends.
+/// Runs the cases, each again when the machine was too slow for it, at most `jobs` at once, and looks at nothing else; `done` hears
+/// of each as it ends.
 pub async fn run(target: &Target, cases: &[Case], jobs: usize, seed: u64, done: impl FnMut(&CaseResult)) -> Run {
     let plan = Plan {
         target,
