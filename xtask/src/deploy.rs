@@ -1,5 +1,5 @@
-//! What is in `deploy/`, by the tools of those who read it: Docker, Compose, Kubernetes, systemd, HAProxy. And what none of them knows:
-//! that its settings are ours, and that the image is built with our toolchain.
+//! What is in `deploy/`, and the image of the suite, by the tools of those who read it: Docker, Compose, Kubernetes, systemd, HAProxy.
+//! And what none of them knows: that its settings are ours, and that the images are built with our toolchain.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -10,7 +10,8 @@ use std::process::{Command, Stdio};
 
 use crate::steps::{Outcome, finish};
 
-const DOCKERFILE: &str = "deploy/Dockerfile";
+/// Of the server and of the conformance suite.
+const DOCKERFILES: [&str; 2] = ["deploy/Dockerfile", "conformance/Dockerfile"];
 const COMPOSE: [&str; 2] = ["deploy/compose.yml", "deploy/compose.cluster.yml"];
 const UNIT: &str = "deploy/chat-server.service";
 const BALANCER: &str = "deploy/haproxy.cfg";
@@ -98,7 +99,7 @@ fn tools(root: &Path, manifests: &[String]) -> Vec<(&'static str, Command)> {
     );
     compose.args(COMPOSE);
     let mut all = vec![
-        (DOCKERFILE, tool("hadolint", &[DOCKERFILE])),
+        ("the Dockerfiles", tool("hadolint", &DOCKERFILES)),
         ("the compose files", compose),
         (BALANCER, {
             let mut balancer = tool("haproxy", &["-c", "-q", "-f"]);
@@ -212,7 +213,7 @@ fn named(text: &str) -> impl Iterator<Item = (usize, &str)> {
     })
 }
 
-/// The image is built with the version that everything was tested with.
+/// The images are built with the version that everything was tested with.
 fn toolchain(root: &Path) -> io::Result<Vec<String>> {
     let toolchain = fs::read_to_string(root.join("rust-toolchain.toml"))?;
     let version = toolchain
@@ -221,15 +222,17 @@ fn toolchain(root: &Path) -> io::Result<Vec<String>> {
     let Some(version) = version else {
         return Ok(vec!["rust-toolchain.toml names no channel".into()]);
     };
-    let dockerfile = fs::read_to_string(root.join(DOCKERFILE))?;
     let wanted = [
         format!("RUST_IMAGE=rust:{version}-"),
         format!("RUSTUP_TOOLCHAIN={version}\n"),
     ];
-    let missing = wanted.iter().filter(|wanted| !dockerfile.contains(wanted.as_str()));
-    Ok(missing
-        .map(|wanted| format!("{DOCKERFILE}: does not say {}", wanted.trim_end()))
-        .collect())
+    let mut found = Vec::new();
+    for file in DOCKERFILES {
+        let text = fs::read_to_string(root.join(file))?;
+        let missing = wanted.iter().filter(|wanted| !text.contains(wanted.as_str()));
+        found.extend(missing.map(|wanted| format!("{file}: does not say {}", wanted.trim_end())));
+    }
+    Ok(found)
 }
 
 #[cfg(test)]
@@ -249,6 +252,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path();
         fs::create_dir_all(root.join(MANIFESTS)).unwrap();
+        fs::create_dir_all(root.join("conformance")).unwrap();
         for (file, text) in [
             (".env.example", "PORT=3000\n# HOST=127.0.0.1\n# Takes A=B.\n"),
             (COMPOSE[0], "  PORT: 1\n  PROT: 2\n"),
@@ -257,8 +261,12 @@ mod tests {
             ("deploy/k8s/configmap.yaml", "  LOGLEVEL: info\n"),
             ("rust-toolchain.toml", "[toolchain]\nchannel = \"1.95.0\"\n"),
             (
-                DOCKERFILE,
+                DOCKERFILES[0],
                 "ARG RUST_IMAGE=rust:1.95.0-bookworm\nENV RUSTUP_TOOLCHAIN=1.94.0\n",
+            ),
+            (
+                DOCKERFILES[1],
+                "ARG RUST_IMAGE=rust:1.95.0-bookworm\nENV RUSTUP_TOOLCHAIN=1.95.0\n",
             ),
         ] {
             fs::write(root.join(file), text).unwrap();

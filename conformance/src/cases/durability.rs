@@ -33,7 +33,7 @@ async fn everything(viewer: &User, peer: &User) -> Result<Value, Stop> {
 }
 
 async fn every_change_survives_a_crash(w: World) -> Outcome {
-    let server = super::launch(&w, &[]).await?;
+    let server = super::mortal(&w).await?;
     let (ann, bob) = (
         w.user_at(&server.base, "ann").await?,
         w.user_at(&server.base, "bob").await?,
@@ -157,7 +157,7 @@ async fn every_change_survives_a_crash(w: World) -> Outcome {
 async fn nothing_acknowledged_is_lost_under_load(w: World) -> Outcome {
     const SENDERS: usize = 3;
     const EACH: usize = 80;
-    let mut server = super::launch(&w, &[]).await?;
+    let mut server = super::mortal(&w).await?;
     let mut bob = w.user_at(&server.base, "bob").await?;
     let mut senders = Vec::new();
     for _ in 0..SENDERS {

@@ -34,7 +34,7 @@ use serde_json::Value;
 
 use crate::engine::{Case, Stop, User, World};
 use crate::generated;
-use crate::launch::{LaunchError, Launched};
+use crate::launch::{LaunchError, Launched, Mortal};
 
 /// Every case, written by hand or generated.
 pub fn all() -> impl Iterator<Item = Case> {
@@ -75,6 +75,15 @@ pub fn all() -> impl Iterator<Item = Case> {
 /// A further server of the same kind with settings of its own.
 pub(crate) async fn launch(w: &World, settings: &[(&str, &str)]) -> Result<Launched, Stop> {
     w.launcher()?.launch(settings).await.map_err(inconclusive)
+}
+
+/// A server that a case may kill: the target itself where its operator says how, else a further one. A case that calls this must be
+/// among those that run by themselves then, see [`Case::kills`].
+pub(crate) async fn mortal(w: &World) -> Result<Mortal, Stop> {
+    match Mortal::of_target(&w.target) {
+        Some(target) => Ok(target),
+        None => Ok(launch(w, &[]).await?.into()),
+    }
 }
 
 /// How long other nodes may take until they know of a status.

@@ -2,10 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::options::MONTH;
+use crate::engine;
 use crate::engine::known::Entry;
+use crate::launch;
 
 const FILE: &str = "conformance.toml";
 
@@ -18,6 +22,8 @@ pub(super) struct Config {
     #[serde(default)]
     pub(super) urls: Vec<url::Url>,
     pub(super) server: Option<Server>,
+    /// For a server that runs already.
+    pub(super) commands: Option<Commands>,
     #[serde(default)]
     pub(super) limits: Limits,
     /// Files of known failures, as this file sees them.
@@ -44,12 +50,51 @@ pub(super) struct Server {
     pub(super) variables: BTreeMap<String, String>,
 }
 
-/// Limits that cannot be lifted.
+/// How a server that runs already is killed and started again, for cases of durability.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Commands {
+    /// Ends every node without warning.
+    kill: Vec<String>,
+    /// Starts them as they were, on the same data.
+    start: Vec<String>,
+    ready: Option<String>,
+}
+
+/// Limits that cannot be lifted: the suite stays below them. What is left out has no limit.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Limits {
-    /// Requests that are allowed within a window.
-    pub(super) requests: Option<u64>,
+    /// Calls of a user, or of an address without a token, within a window.
+    requests: Option<u64>,
+    /// Registrations, logins and refreshes of an address within a window.
+    auth_requests: Option<u64>,
+    /// Events of a user within 10 s.
+    events: Option<u64>,
+    /// Length of the window; 900 when nothing is said, as in the contract.
+    window_seconds: Option<u64>,
+}
+
+impl Limits {
+    pub(super) fn given(&self) -> engine::Limits {
+        let none = engine::Limits::default();
+        engine::Limits {
+            requests: self.requests,
+            auth_requests: self.auth_requests,
+            events: self.events,
+            window: self.window_seconds.map_or(none.window, Duration::from_secs),
+        }
+    }
+}
+
+impl Commands {
+    pub(super) fn given(&self) -> launch::Commands {
+        launch::Commands {
+            kill: self.kill.clone(),
+            start: self.start.clone(),
+            ready: self.ready.clone(),
+        }
+    }
 }
 
 fn yes() -> bool {
@@ -70,12 +115,46 @@ impl Config {
         for file in &mut config.known_failures {
             *file = here.join(&*file);
         }
-        if let Some(server) = &config.server {
+        config.check().map_err(|wrong| format!("{}: {wrong}", path.display()))?;
+        Ok(config)
+    }
+
+    /// What says two things, or half of one.
+    fn check(&self) -> Result<(), &'static str> {
+        if let Some(server) = &self.server {
             let given = usize::from(!server.command.is_empty()) + usize::from(server.image.is_some());
             if given != 1 {
-                return Err(format!("{}: [server] takes a command or an image", path.display()));
+                return Err("[server] takes a command or an image");
+            }
+            if !self.urls.is_empty() {
+                return Err("urls and [server] cannot both be judged");
+            }
+            if self.commands.is_some() {
+                return Err(
+                    "[commands] are for a server that runs already: one of [server] is killed and started by the suite",
+                );
             }
         }
-        Ok(config)
+        if let Some(commands) = &self.commands {
+            if self.urls.is_empty() {
+                return Err("[commands] kill and start what is at urls, and there are none");
+            }
+            if commands.kill.is_empty() || commands.start.is_empty() {
+                return Err("[commands] takes kill and start, each a program with its arguments");
+            }
+        }
+        let Limits {
+            requests,
+            auth_requests,
+            events,
+            window_seconds,
+        } = &self.limits;
+        if [requests, auth_requests, events, window_seconds].contains(&&Some(0)) {
+            return Err("[limits] takes numbers of at least 1: leave out what has no limit");
+        }
+        if window_seconds.is_some_and(|seconds| seconds > MONTH) {
+            return Err("[limits] window-seconds may be a month at most");
+        }
+        Ok(())
     }
 }

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod choice;
 mod config;
 mod options;
 mod outputs;
@@ -13,7 +14,9 @@ use std::process::ExitCode;
 use chat_spec::Profile;
 use clap::Parser as _;
 use indicatif::{ProgressBar, ProgressStyle};
+use tokio::time::{Instant, timeout_at};
 
+use self::choice::Choice;
 use self::config::Config;
 use self::options::{Cli, Options, Which};
 use crate::cases;
@@ -23,7 +26,7 @@ use crate::engine::preflight::preflight;
 use crate::engine::{Case, Plan, Run, THREADS, Target, Terms};
 use crate::launch::SERVE;
 use crate::mutants;
-use crate::report::{Conclusion, Judged, compare, json};
+use crate::report::{Conclusion, Judged, compare, files, json};
 
 const USAGE: u8 = 2;
 const HARNESS: u8 = 3;
@@ -35,6 +38,8 @@ enum Failure {
     Usage(String),
     /// The harness or the target could not be made ready.
     Harness(String),
+    /// Nothing was selected.
+    Nothing(String),
 }
 
 /// Runs the program.
@@ -49,17 +54,19 @@ pub fn run() -> ExitCode {
             return ExitCode::from(if answer.use_stderr() { USAGE } else { 0 });
         }
     };
-    match dispatch(&cli) {
-        Ok(code) => ExitCode::from(code),
-        Err(Failure::Usage(text)) => {
-            complain(&text);
-            ExitCode::from(USAGE)
-        }
-        Err(Failure::Harness(text)) => {
-            complain(&text);
-            ExitCode::from(HARNESS)
-        }
+    let (text, code) = match dispatch(&cli) {
+        Ok(code) => return ExitCode::from(code),
+        Err(Failure::Usage(text)) => (text, USAGE),
+        Err(Failure::Harness(text)) => (text, HARNESS),
+        Err(Failure::Nothing(text)) => (format!("{text}; `chat-conformance list` prints all cases"), NOTHING),
+    };
+    complain(&text);
+    if cli.judges() {
+        // So that nobody takes the verdict of an earlier run for one of this; where that cannot be written, there is none.
+        let report = &cli.options.report;
+        let _ = files::prepare(report).and_then(|()| files::write_not_run(report, &text));
     }
+    ExitCode::from(code)
 }
 
 /// Becomes the reference server when the first argument says so: that is how a program with this library starts it.
@@ -93,8 +100,9 @@ fn dispatch(cli: &Cli) -> Result<u8, Failure> {
             .map_err(|error| Failure::Harness(error.to_string()));
     }
     let config = Config::find(cli.options.config.as_deref()).map_err(Failure::Usage)?;
-    let terms = terms(cli, &config)?;
-    let mut selected = select::select(&cli.options).map_err(Failure::Usage)?;
+    let choice = Choice::of(cli, &config).map_err(Failure::Usage)?;
+    let terms = terms(&cli.options, &config, choice.nodes())?;
+    let mut selected = select::select(&cli.options)?;
     if matches!(cli.target, Some(Which::List)) {
         return print(&select::listed(&selected)).map(|()| 0);
     }
@@ -110,10 +118,10 @@ fn dispatch(cli: &Cli) -> Result<u8, Failure> {
         }
     }
     if selected.is_empty() {
-        complain("nothing was selected; `chat-conformance list` prints all cases");
-        return Ok(NOTHING);
+        return Err(Failure::Nothing("nothing was selected".into()));
     }
-    let conclusion = runtime.block_on(judge(cli, &config, &terms, &selected))?;
+    files::prepare(&cli.options.report).map_err(Failure::Harness)?;
+    let conclusion = runtime.block_on(judge(&choice, &config, &cli.options, &terms, &selected))?;
     Ok(match conclusion {
         Conclusion::Conformant => 0,
         Conclusion::NotConformant => 1,
@@ -131,8 +139,7 @@ fn is_chosen(options: &Options, terms: &Terms, profile: Profile) -> bool {
 }
 
 /// What the target claims and which failures are known, from the command line or else the target file.
-fn terms(cli: &Cli, config: &Config) -> Result<Terms, Failure> {
-    let options = &cli.options;
+fn terms(options: &Options, config: &Config, nodes: usize) -> Result<Terms, Failure> {
     let claims = match (&options.claim, &config.claims) {
         (Some(claims), _) => claims.iter().copied().collect(),
         (None, Some(names)) => names
@@ -140,7 +147,7 @@ fn terms(cli: &Cli, config: &Config) -> Result<Terms, Failure> {
             .map(|name| options::profile(name))
             .collect::<Result<_, _>>()
             .map_err(Failure::Usage)?,
-        (None, None) => options::default_claims(targets::nodes(cli, config)),
+        (None, None) => options::default_claims(nodes),
     };
     let mut known = Known {
         entries: config.known.clone(),
@@ -154,18 +161,34 @@ fn terms(cli: &Cli, config: &Config) -> Result<Terms, Failure> {
     Ok(Terms { claims, known })
 }
 
-async fn judge(cli: &Cli, config: &Config, terms: &Terms, selected: &[Case]) -> Result<Conclusion, Failure> {
-    let options = &cli.options;
-    let up = targets::bring_up(cli, config).await.map_err(Failure::Harness)?;
+async fn judge(
+    choice: &Choice,
+    config: &Config,
+    options: &Options,
+    terms: &Terms,
+    selected: &[Case],
+) -> Result<Conclusion, Failure> {
+    let ends = Instant::now() + options.deadline;
+    let late = || {
+        Failure::Harness(format!(
+            "the deadline of {} s came before the run began",
+            options.deadline.as_secs()
+        ))
+    };
+    let up = timeout_at(ends, targets::bring_up(choice, config)).await;
+    let up = up.map_err(|_| late())?.map_err(Failure::Harness)?;
     if !up.said.is_empty() {
         complain(&up.said);
     }
     let mut warnings = Vec::new();
     if !options.no_preflight {
-        let (fatal, others): (Vec<_>, Vec<_>) = preflight(&up.target, config.limits.requests)
-            .await
-            .into_iter()
-            .partition(|trouble| trouble.fatal);
+        let troubles = timeout_at(
+            ends,
+            preflight(&up.target, (!options.is_selective()).then_some(options.deadline)),
+        )
+        .await;
+        let (fatal, others): (Vec<_>, Vec<_>) =
+            (troubles.map_err(|_| late())?.into_iter()).partition(|trouble| trouble.fatal);
         if !fatal.is_empty() {
             let lines: Vec<String> = fatal.iter().map(ToString::to_string).collect();
             return Err(Failure::Harness(lines.join("\n")));
@@ -173,9 +196,9 @@ async fn judge(cli: &Cli, config: &Config, terms: &Terms, selected: &[Case]) -> 
         warnings.extend(others.iter().map(ToString::to_string));
         warnings.iter().for_each(|warning| complain(warning));
     }
-    let run = with_progress(&up.target, selected, options, terms).await;
+    let run = with_progress(&up.target, selected, options, terms, ends).await;
     let survived = up.target.examine().await.is_ok();
-    let log = up.logs().await;
+    let log = up.logs().await.map_err(Failure::Harness)?;
 
     let mut judged = Judged::new(&run, terms, &up.name, survived);
     judged.warnings = warnings;
@@ -189,7 +212,7 @@ async fn judge(cli: &Cli, config: &Config, terms: &Terms, selected: &[Case]) -> 
     Ok(judged.conclusion)
 }
 
-async fn with_progress(target: &Target, selected: &[Case], options: &Options, terms: &Terms) -> Run {
+async fn with_progress(target: &Target, selected: &[Case], options: &Options, terms: &Terms, ends: Instant) -> Run {
     let bar = ProgressBar::new(selected.len() as u64);
     let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {elapsed} {msg}");
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
@@ -206,7 +229,7 @@ async fn with_progress(target: &Target, selected: &[Case], options: &Options, te
         cases: selected,
         jobs: options.jobs,
         seed,
-        deadline: options.deadline,
+        deadline: ends.saturating_duration_since(Instant::now()),
         watch: true,
         fail_fast: options.fail_fast,
         confirm: !options.no_confirm,

@@ -11,6 +11,9 @@ use clap::{Args, Parser, Subcommand};
 use crate::launch::Stack;
 use crate::mutants;
 
+/// No run and no window of a limit takes longer, in seconds.
+pub(super) const MONTH: u64 = 31 * 24 * 3600;
+
 /// Judges a server of the chat API against its contract.
 ///
 /// Without a command it starts the reference server and judges that.
@@ -136,8 +139,25 @@ pub(super) struct Options {
     #[arg(long, global = true, value_name = "FILE")]
     pub(super) write_known: Option<PathBuf>,
     /// Where the reports are written: report.html, report.json, junit.xml, summary.md, badge.json.
-    #[arg(long, global = true, value_name = "DIR", default_value = "conformance-report")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        default_value = "conformance-report",
+        overrides_with = "report"
+    )]
     pub(super) report: PathBuf,
+}
+
+impl Cli {
+    /// Whether a server is to be judged.
+    pub(super) fn judges(&self) -> bool {
+        let judged = matches!(
+            self.target,
+            None | Some(Which::Url { .. } | Which::Exec { .. } | Which::Image { .. })
+        );
+        judged && !self.options.list
+    }
 }
 
 impl Options {
@@ -170,7 +190,7 @@ fn variable(text: &str) -> Result<(String, String), String> {
 
 fn seconds(text: &str) -> Result<Duration, String> {
     match text.parse::<u64>() {
-        Ok(seconds) if seconds > 0 => Ok(Duration::from_secs(seconds)),
-        _ => Err("expected a number of seconds above 0".into()),
+        Ok(seconds) if (1..=MONTH).contains(&seconds) => Ok(Duration::from_secs(seconds)),
+        _ => Err(format!("expected a number of seconds from 1 to {MONTH}")),
     }
 }

@@ -16,8 +16,6 @@ pub(super) fn write(judged: &Judged, run: &Run, options: &Options, logs: &[Strin
     let mut out = io::stdout().lock();
     let said = out.write_all(terminal::render(judged, run).as_bytes());
     said.map_err(|error| error.to_string())?;
-    let dir = &options.report;
-    files::write(dir, judged, run, logs)?;
     if let Some(path) = &options.write_known {
         let mut failed = BTreeMap::new();
         for (result, _) in judged.each(run) {
@@ -34,5 +32,7 @@ pub(super) fn write(judged: &Judged, run: &Run, options: &Options, logs: &[Strin
         let expires = judged.today.saturating_add(DAYS.days());
         files::file(path, &known::written(&failed, expires))?;
     }
+    let dir = &options.report;
+    files::write(dir, judged, run, logs)?;
     writeln!(out, "Report: {}", dir.join("report.html").display()).map_err(|error| error.to_string())
 }

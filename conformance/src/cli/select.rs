@@ -5,26 +5,42 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 use wildmatch::WildMatch;
 
+use super::Failure;
 use super::options::Options;
 use crate::cases;
 use crate::engine::{Case, Verdict};
 
-/// The cases that fit every kind of choice that was made. Profiles are looked at when they run: a skipped case is reported.
-pub(super) fn select(options: &Options) -> Result<Vec<Case>, String> {
+/// The cases that fit every kind of choice that was made. Profiles are looked at when they run: a skipped case is reported. A
+/// choice that adds nothing is an error, also beside others that do: what was asked for must not be left out in silence.
+pub(super) fn select(options: &Options) -> Result<Vec<Case>, Failure> {
     let globs: Vec<WildMatch> = options.case.iter().map(|glob| pattern(glob)).collect();
-    let wanted = requirements(&options.requirement)?;
+    let wanted: Vec<WildMatch> = options.requirement.iter().map(|glob| WildMatch::new(glob)).collect();
     let again = if options.rerun_failed {
-        Some(failed(options)?)
+        Some(failed(options).map_err(Failure::Usage)?)
     } else {
         None
     };
+    let named = |glob: &WildMatch, case: &Case| glob.matches(&case.id());
+    let judges = |glob: &WildMatch, case: &Case| case.requirements.iter().any(|one| glob.matches(one.id));
     let fits = |case: &Case| {
-        let id = case.id();
-        (globs.is_empty() || globs.iter().any(|glob| glob.matches(&id)))
-            && (options.requirement.is_empty() || case.requirements.iter().any(|one| wanted.contains(one.id)))
-            && again.as_ref().is_none_or(|again| again.contains(&id))
+        (globs.is_empty() || globs.iter().any(|glob| named(glob, case)))
+            && (wanted.is_empty() || wanted.iter().any(|glob| judges(glob, case)))
+            && again.as_ref().is_none_or(|again| again.contains(&case.id()))
     };
-    Ok(cases::all().filter(fits).collect())
+    let selected: Vec<Case> = cases::all().filter(fits).collect();
+    for (glob, said) in globs.iter().zip(&options.case) {
+        if !selected.iter().any(|case| named(glob, case)) {
+            return Err(Failure::Nothing(format!("no case that was chosen fits --case {said}")));
+        }
+    }
+    for (glob, said) in wanted.iter().zip(&options.requirement) {
+        if !selected.iter().any(|case| judges(glob, case)) {
+            return Err(Failure::Nothing(format!(
+                "no case that was chosen names --requirement {said}; what every answer is judged by, none does"
+            )));
+        }
+    }
+    Ok(selected)
 }
 
 fn pattern(glob: &str) -> WildMatch {
@@ -33,20 +49,6 @@ fn pattern(glob: &str) -> WildMatch {
     } else {
         WildMatch::new(&format!("*{glob}*"))
     }
-}
-
-fn requirements(globs: &[String]) -> Result<BTreeSet<&'static str>, String> {
-    let mut wanted = BTreeSet::new();
-    for glob in globs {
-        let pattern = WildMatch::new(glob);
-        let all = chat_spec::REQUIREMENTS.iter().map(|requirement| requirement.id);
-        let before = wanted.len();
-        wanted.extend(all.filter(|id| pattern.matches(id)));
-        if wanted.len() == before {
-            return Err(format!("there is no requirement {glob}"));
-        }
-    }
-    Ok(wanted)
 }
 
 /// What did not pass in the last run.

@@ -1,11 +1,17 @@
 //! Brings up what is judged.
 
-use std::ffi::OsString;
+use std::time::Duration;
 
-use super::config::Config;
-use super::options::{Cli, Server, Which};
-use crate::engine::Target;
+use tokio::time::timeout;
+
+use super::choice::Choice;
+use super::config::{Commands, Config};
+use super::options::Server;
+use crate::engine::{Limits, Target};
 use crate::launch::{Databases, Kind, Launched, Launcher, Recipe, Stack};
+
+/// How long it may take to hand out a log.
+const LOG_WITHIN: Duration = Duration::from_secs(10);
 
 /// What is judged, and what must live as long.
 pub(super) struct Up {
@@ -18,61 +24,27 @@ pub(super) struct Up {
 }
 
 impl Up {
-    /// What every server that we started has written.
-    pub(super) async fn logs(&self) -> Vec<String> {
+    /// What every server that we started has written, without secrets.
+    pub(super) async fn logs(&self) -> Result<Vec<String>, String> {
+        let secrets = self.target.all_secrets()?;
         let mut logs = Vec::with_capacity(self.launched.len());
         for server in &self.launched {
-            logs.push(server.log().await);
+            let log = timeout(LOG_WITHIN, server.log()).await.unwrap_or_default();
+            logs.push(secrets.text(&log));
         }
-        logs
+        Ok(logs)
     }
 }
 
-pub(super) async fn bring_up(cli: &Cli, config: &Config) -> Result<Up, String> {
-    match &cli.target {
-        Some(Which::Url { urls }) => running(urls),
-        Some(Which::Exec { server, command }) => {
-            foreign(
-                Kind::Exec {
-                    command: command.clone(),
-                },
-                server,
-                config,
-            )
-            .await
-        }
-        Some(Which::Image { server, name }) => foreign(Kind::Image { name: name.clone() }, server, config).await,
-        _ => match &config.server {
-            Some(server) => {
-                let kind = match &server.image {
-                    Some(name) => Kind::Image { name: name.clone() },
-                    None => Kind::Exec {
-                        command: server.command.iter().map(OsString::from).collect(),
-                    },
-                };
-                foreign(kind, &Server::default(), config).await
-            }
-            None if !config.urls.is_empty() => running(&config.urls),
-            None => reference(cli).await,
-        },
+pub(super) async fn bring_up(choice: &Choice, config: &Config) -> Result<Up, String> {
+    match choice {
+        Choice::Running(urls) => running(urls, config),
+        Choice::Started { kind, server } => started(kind.clone(), server, config.limits.given()).await,
+        Choice::Reference(stack) => reference(*stack).await,
     }
 }
 
-/// How many nodes [`bring_up`] will have.
-pub(super) fn nodes(cli: &Cli, config: &Config) -> usize {
-    let of_file = config.server.as_ref().map(|server| server.nodes.unwrap_or(1));
-    match &cli.target {
-        Some(Which::Url { urls }) => urls.len(),
-        Some(Which::Exec { server, .. } | Which::Image { server, .. }) => server.nodes.or(of_file).unwrap_or(1),
-        _ => match of_file {
-            Some(nodes) => nodes,
-            None if !config.urls.is_empty() => config.urls.len(),
-            None => cli.options.stack.unwrap_or(Stack::Sqlite).nodes(),
-        },
-    }
-}
-
-fn running(urls: &[url::Url]) -> Result<Up, String> {
+fn running(urls: &[url::Url], config: &Config) -> Result<Up, String> {
     if urls
         .iter()
         .any(|url| !url.username().is_empty() || url.password().is_some())
@@ -82,7 +54,8 @@ fn running(urls: &[url::Url]) -> Result<Up, String> {
         );
     }
     let nodes: Vec<&str> = urls.iter().map(url::Url::as_str).collect();
-    let target = Target::of_nodes(&nodes, None)?;
+    let commands = config.commands.as_ref().map(Commands::given);
+    let target = Target::with(&nodes, None, commands, config.limits.given())?;
     Ok(Up {
         name: target.nodes.join(", "),
         target,
@@ -91,45 +64,33 @@ fn running(urls: &[url::Url]) -> Result<Up, String> {
     })
 }
 
-async fn reference(cli: &Cli) -> Result<Up, String> {
-    let stack = cli.options.stack.unwrap_or(Stack::Sqlite);
+async fn reference(stack: Stack) -> Result<Up, String> {
     let databases = stack.databases().await.map_err(|error| error.to_string())?;
     let kind = Kind::reference().map_err(|error| error.to_string())?;
     let launcher = Launcher::of(Recipe::new(kind, databases));
     let launched = start(&launcher, stack.nodes()).await?;
-    up(launcher, launched, format!("the reference server ({})", stack.name()))
+    let name = format!("the reference server ({})", stack.name());
+    up(launcher, launched, name, Limits::default())
 }
 
-/// What the command line says wins over the file.
-async fn foreign(kind: Kind, server: &Server, config: &Config) -> Result<Up, String> {
-    let file = config.server.as_ref();
-    let name = match &kind {
-        Kind::Image { name } => name.clone(),
-        Kind::Exec { command } => {
-            let words: Vec<_> = command.iter().map(|word| word.to_string_lossy()).collect();
-            words.join(" ")
-        }
-        Kind::Reference { .. } => "the reference server".to_owned(),
-    };
-    let databases = if server.no_databases || file.is_some_and(|file| !file.databases) {
-        Databases::default()
-    } else {
-        Databases::start()
+async fn started(kind: Kind, server: &Server, limits: Limits) -> Result<Up, String> {
+    let name = kind.name();
+    let databases = match server.no_databases {
+        true => Databases::default(),
+        false => Databases::start()
             .await
-            .map_err(|error| format!("{error}; --no-databases does without"))?
+            .map_err(|error| format!("{error}; --no-databases does without"))?,
     };
     let mut recipe = Recipe::new(kind, databases);
-    let of_file = file.into_iter().flat_map(|file| &file.variables);
-    for (name, value) in of_file.chain(server.env.iter().map(|(name, value)| (name, value))) {
+    for (name, value) in &server.env {
         recipe = recipe.with(name, value);
     }
-    if let Some(path) = server.ready.as_ref().or_else(|| file?.ready.as_ref()) {
+    if let Some(path) = &server.ready {
         recipe = recipe.ready_at(path);
     }
-    let nodes = server.nodes.or_else(|| file?.nodes).unwrap_or(1);
     let launcher = Launcher::of(recipe);
-    let launched = start(&launcher, nodes).await?;
-    up(launcher, launched, name)
+    let launched = start(&launcher, server.nodes.unwrap_or(1)).await?;
+    up(launcher, launched, name, limits)
 }
 
 async fn start(launcher: &Launcher, nodes: usize) -> Result<Vec<Launched>, String> {
@@ -140,7 +101,7 @@ async fn start(launcher: &Launcher, nodes: usize) -> Result<Vec<Launched>, Strin
     launched.map_err(|error| error.to_string())
 }
 
-fn up(launcher: Launcher, launched: Vec<Launched>, name: String) -> Result<Up, String> {
+fn up(launcher: Launcher, launched: Vec<Launched>, name: String, limits: Limits) -> Result<Up, String> {
     let nodes: Vec<&str> = launched.iter().map(|server| server.base.as_str()).collect();
     let slowest = launched
         .iter()
@@ -148,7 +109,7 @@ fn up(launcher: Launcher, launched: Vec<Launched>, name: String) -> Result<Up, S
         .max()
         .unwrap_or_default();
     Ok(Up {
-        target: Target::of_nodes(&nodes, Some(launcher))?,
+        target: Target::with(&nodes, Some(launcher), None, limits)?,
         said: format!("{name} was ready after {} ms", slowest.as_millis()),
         name,
         launched,

@@ -87,6 +87,11 @@ impl Case {
         }
     }
 
+    /// Whether it kills the server that it judges, which nobody else may be using then.
+    pub fn kills(&self) -> bool {
+        self.area == "durability"
+    }
+
     /// Starts it in this world.
     pub fn start(&self, world: World) -> Judging {
         match &self.body {

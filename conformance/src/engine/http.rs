@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use chat_spec::{Operation, req};
@@ -11,6 +11,7 @@ use reqwest::Method;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
 
+use super::pace::Counted;
 use super::transcript::{Party, Received, Sent, What};
 use super::{Stop, World};
 
@@ -36,6 +37,8 @@ pub struct Answer {
     /// Null when there is none, or it is not JSON.
     pub body: Value,
     pub text: String,
+    /// From the moment it was asked, after whatever it had to wait for.
+    pub took: Duration,
 }
 
 impl World {
@@ -107,6 +110,11 @@ impl Request {
         } = self;
         let server: Arc<str> = base.as_str().into();
         let operation = operation(&method, &path);
+        let of_target = world.target.nodes.contains(&base);
+        let counted = Counted::of(operation, headers.contains_key(AUTHORIZATION));
+        if path.starts_with("/api/") && of_target {
+            world.wait_for_limits(counted).await;
+        }
         let exchange = world.number();
         let body = body.map(Bytes::from);
         let sent = Sent {
@@ -145,14 +153,19 @@ impl Request {
             world.transcript.add(&party, &server, lost);
             Stop::Inconclusive(format!("{method} {path}: {why}"))
         })?;
-        if world.target.nodes.contains(&base) {
+        if of_target {
             world.target.pulse.answered(status);
+            if status == 401 && counted == Counted::User {
+                // By its address after all.
+                world.target.pace.spent(Counted::Guest, 1);
+            }
         }
         let answer = Answer {
             status,
             headers: got,
             body: serde_json::from_str(&text).unwrap_or(Value::Null),
             text,
+            took: began.elapsed(),
         };
         let received = Received {
             exchange,
@@ -162,7 +175,7 @@ impl Request {
             headers: answer.headers.clone(),
             text: answer.text.as_str().into(),
             body: answer.body.clone(),
-            took: began.elapsed(),
+            took: answer.took,
         };
         world.transcript.add(&party, &server, What::Response(received));
         if path.starts_with("/api/") && method != Method::OPTIONS {

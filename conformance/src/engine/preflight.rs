@@ -5,10 +5,19 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{PASSWORD, Target};
+use super::pace::{self, Counted};
+use super::{PASSWORD, Stop, Target, World};
 
-/// A case asks some hundred times, and many run at once.
-const QUOTA: u64 = 20_000;
+/// What a run asks of one address: registrations, logins and refreshes. Measured: 830.
+const AUTH_CALLS: u64 = 1_500;
+/// What a run asks of one address without a token. Measured: 460.
+const GUEST_CALLS: u64 = 1_000;
+/// What a case asks of one user at most. Measured: below 600.
+const CALLS: u64 = 600;
+/// What a case tells as one user within 10 s, but for floods. Measured: 200 to 400.
+const EVENTS: u64 = 400;
+/// With a margin for what comes back.
+const EVENTS_WITHIN: Duration = Duration::from_secs(30);
 /// Timestamps are compared within seconds.
 const SKEW: i64 = 30;
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -28,17 +37,29 @@ impl fmt::Display for Trouble {
     }
 }
 
-/// Looks at every node. `quota` is what the target is known to allow within a window, when its limits cannot be lifted.
-pub async fn preflight(target: &Target, quota: Option<u64>) -> Vec<Trouble> {
+/// Looks at every node, and, where limits cannot be lifted, whether a run of all cases can end within `deadline`; none when only
+/// some are run.
+pub async fn preflight(target: &Target, deadline: Option<Duration>) -> Vec<Trouble> {
     let mut troubles = Vec::new();
     for node in &target.nodes {
-        let look = Look {
+        let mut look = Look {
             target,
             node,
-            quota: quota.unwrap_or(QUOTA),
             troubles: &mut troubles,
         };
-        look.all().await;
+        if look.greet().await {
+            look.door().await;
+            look.events().await;
+            look.socket().await;
+        }
+    }
+    if let (Some(node), Some(deadline)) = (target.nodes.first(), deadline) {
+        let mut look = Look {
+            target,
+            node,
+            troubles: &mut troubles,
+        };
+        look.length(deadline);
     }
     troubles
 }
@@ -46,7 +67,6 @@ pub async fn preflight(target: &Target, quota: Option<u64>) -> Vec<Trouble> {
 struct Look<'a> {
     target: &'a Target,
     node: &'a str,
-    quota: u64,
     troubles: &'a mut Vec<Trouble>,
 }
 
@@ -57,13 +77,14 @@ impl Look<'_> {
         self.troubles.push(Trouble { fatal, node, text });
     }
 
-    async fn all(mut self) {
+    /// Whether there is a server at all.
+    async fn greet(&mut self) -> bool {
         let request = self.target.http.get(format!("{}/api/users/online", self.node));
         match request.timeout(PATIENCE).send().await {
             Err(error) => {
                 let why = super::http::because(&error);
                 self.found(true, format!("there is no server: {why}"));
-                return;
+                false
             }
             Ok(response) => {
                 let header = |name: &str| {
@@ -73,26 +94,122 @@ impl Look<'_> {
                         .unwrap_or_default()
                         .to_owned()
                 };
-                let (policy, date) = (header("ratelimit-policy"), header("date"));
-                self.quota_of(&policy);
+                let date = header("date");
+                self.quota_of(Counted::Guest, &header("ratelimit-policy"), &header("ratelimit"));
                 self.clock(&date);
+                true
             }
         }
-        self.door().await;
-        self.socket().await;
     }
 
-    fn quota_of(&mut self, policy: &str) {
-        if let Some(quota) = quota(policy).filter(|quota| *quota < self.quota) {
+    /// A limit must be known that is below what a run asks for; what of it is used up already counts.
+    fn quota_of(&mut self, counted: Counted, policy: &str, state: &str) {
+        let Some(quota) = parameter(policy, "q") else { return };
+        let limits = &self.target.limits;
+        let (known, needed, name) = match counted {
+            Counted::Auth => (limits.auth_requests, AUTH_CALLS, "auth-requests"),
+            Counted::Guest | Counted::User => (limits.requests, GUEST_CALLS.max(CALLS), "requests"),
+        };
+        let window = parameter(policy, "w");
+        let said = limits.window.as_secs();
+        if let Some(window) = window.filter(|window| known.is_some() && *window > said) {
+            self.found(
+                true,
+                format!("it counts within {window} s (RateLimit-Policy: {policy}), and [limits] says window-seconds = {said}"),
+            );
+        }
+        let left = parameter(state, "r").unwrap_or(quota);
+        self.target.pace.spent(counted, quota.saturating_sub(left));
+        if known.is_none() && quota >= needed && left < needed {
+            let over = parameter(state, "t").unwrap_or_default();
+            self.found(
+                true,
+                format!("of its {quota} requests (RateLimit-Policy: {policy}) {left} are left, and {needed} are needed: begin again in {over} s"),
+            );
+        }
+        let enough = known.unwrap_or(needed);
+        if quota < enough {
+            let window = window.map_or(String::new(), |window| format!(", window-seconds = {window}"));
+            let least = match counted {
+                Counted::Guest if quota < CALLS => format!(" (at least {CALLS}: so often do cases ask as one user)"),
+                _ => String::new(),
+            };
             self.found(
                 true,
                 format!(
-                    "its rate limit is too low: {quota} requests (RateLimit-Policy: {policy}). Set RATE_LIMIT_MAX_REQUESTS, \
-                     AUTH_RATE_LIMIT_MAX_REQUESTS and SOCKET_RATE_LIMIT_MAX_EVENTS to 0 for this run, or say in \
-                     conformance.toml what it allows: [limits] requests = {quota}"
+                    "its rate limit is too low: {quota} requests (RateLimit-Policy: {policy}), and {enough} are needed. Set \
+                     RATE_LIMIT_MAX_REQUESTS, AUTH_RATE_LIMIT_MAX_REQUESTS and SOCKET_RATE_LIMIT_MAX_EVENTS to 0 for this run, or \
+                     say in conformance.toml what it allows, and the run takes as long as that needs: [limits] {name} = \
+                     {quota}{least}{window}"
                 ),
             );
         }
+    }
+
+    /// Who waits for a limit still needs the token from before: more than once in a case.
+    fn tokens_last(&mut self, expires_in: &Value) {
+        let limits = self.target.limits.clone();
+        let waits = |limit: Option<u64>, needed| limit.is_some_and(|limit| pace::used(limit) < needed);
+        if !waits(limits.auth_requests, AUTH_CALLS) && !waits(limits.requests, GUEST_CALLS) {
+            return;
+        }
+        let least = limits.window.as_secs().saturating_mul(3);
+        if let Some(seconds) = expires_in.as_u64().filter(|seconds| *seconds < least) {
+            self.found(
+                true,
+                format!(
+                    "its access tokens live for {seconds} s, and cases that stay below [limits] wait for windows of {} s: let them \
+                     live for {least} s or more (JWT_EXPIRES_IN), or allow {} auth-requests, for which nobody has to wait",
+                    limits.window.as_secs(),
+                    AUTH_CALLS * 10 / 9
+                ),
+            );
+        }
+    }
+
+    /// How long a run must take that stays below the limits.
+    fn length(&mut self, deadline: Duration) {
+        let limits = self.target.limits.clone();
+        if let Some(requests) = limits.requests.filter(|requests| *requests < CALLS) {
+            self.found(
+                true,
+                format!("[limits] requests = {requests}: cases ask up to {CALLS} times as one user within a window"),
+            );
+        }
+        let mut longest = Duration::ZERO;
+        for (limit, needed) in [(limits.auth_requests, AUTH_CALLS), (limits.requests, GUEST_CALLS)] {
+            // What the first window allows goes at once.
+            let windows = limit.map_or(0, |limit| needed.div_ceil(pace::used(limit)).saturating_sub(1));
+            longest = longest.max(limits.window.saturating_mul(u32::try_from(windows).unwrap_or(u32::MAX)));
+        }
+        if longest >= deadline {
+            self.found(
+                true,
+                format!(
+                    "with these [limits] a whole run takes some {} minutes: --deadline {} or more, or higher limits",
+                    longest.as_secs().div_ceil(60),
+                    longest.as_secs().saturating_mul(2)
+                ),
+            );
+        }
+    }
+
+    /// Whether it limits the events of a socket.
+    async fn events(&mut self) {
+        let known = self.target.limits.events;
+        let told = tokio::time::timeout(EVENTS_WITHIN, tell(self.target, self.node, EVENTS)).await;
+        let Ok(Ok(Some(allowed))) = told else {
+            // Whatever else is wrong with sockets is said by who opens one, or by cases.
+            return;
+        };
+        self.found(
+            known.is_none_or(|known| allowed < known),
+            format!(
+                "its limit of socket events is too low: after {allowed} events of one user it answered RATE_LIMITED. Set \
+                 SOCKET_RATE_LIMIT_MAX_EVENTS to 0 for this run, or say in conformance.toml what it allows, and cases that tell more \
+                 cannot be judged: [limits] events = {allowed}"
+            ),
+        );
     }
 
     fn clock(&mut self, date: &str) {
@@ -120,17 +237,24 @@ impl Look<'_> {
             }
             Ok(response) => {
                 let status = response.status().as_u16();
-                let policy = response
-                    .headers()
-                    .get("ratelimit-policy")
-                    .and_then(|value| value.to_str().ok());
-                let policy = policy.unwrap_or_default().to_owned();
+                let header = |name: &str| {
+                    let value = response.headers().get(name).and_then(|value| value.to_str().ok());
+                    value.unwrap_or_default().to_owned()
+                };
+                let (policy, state) = (header("ratelimit-policy"), header("ratelimit"));
+                let after = header("retry-after");
                 let body: Value = response.json().await.unwrap_or_default();
                 match status {
-                    201 => self.quota_of(&policy),
+                    201 => {
+                        self.quota_of(Counted::Auth, &policy, &state);
+                        self.tokens_last(&body["tokens"]["expiresIn"]);
+                    }
                     429 => self.found(
                         true,
-                        "it limits registrations already: set AUTH_RATE_LIMIT_MAX_REQUESTS to 0 for this run",
+                        format!(
+                            "it limits registrations already: set AUTH_RATE_LIMIT_MAX_REQUESTS to 0 for this run, or begin it \
+                             again in {after} s"
+                        ),
                     ),
                     _ => {
                         let code = body["code"].as_str().unwrap_or("no code");
@@ -165,15 +289,28 @@ impl Look<'_> {
     }
 }
 
-/// The quota of a `RateLimit-Policy`.
-fn quota(policy: &str) -> Option<u64> {
-    let parameters = policy.split(',').next()?.split(';').skip(1);
-    parameters
-        .filter_map(|pair| pair.trim().split_once('='))
-        .find(|(name, _)| *name == "q")?
-        .1
-        .parse()
-        .ok()
+/// Tells so many events as one user; after how many a limit was met, if one was.
+async fn tell(target: &Target, node: &str, events: u64) -> Result<Option<u64>, Stop> {
+    let world = World::new(target.clone(), 0);
+    let device = world.user_at(node, "preflight").await?.device().await?;
+    // A chat that there is not: refused each time, and counted.
+    let payload = json!({"chatId": "preflight"});
+    let told: Vec<_> = (0..events)
+        .map(|_| device.ask_later("join_chat", payload.clone()))
+        .collect();
+    for (number, ack) in (0..).zip(told) {
+        let ack = device.answer(ack).await.unwrap_or_default();
+        if ack["error"]["code"] == "RATE_LIMITED" {
+            return Ok(Some(number));
+        }
+    }
+    Ok(None)
+}
+
+/// A parameter of the first item of `RateLimit` or `RateLimit-Policy`.
+fn parameter(header: &str, wanted: &str) -> Option<u64> {
+    let mut pairs = (header.split(',').next()?.split(';').skip(1)).filter_map(|pair| pair.trim().split_once('='));
+    pairs.find(|(name, _)| *name == wanted)?.1.parse().ok()
 }
 
 #[cfg(test)]
@@ -182,9 +319,10 @@ mod tests {
 
     #[test]
     fn a_quota_is_read_from_its_policy() {
-        assert_eq!(quota("\"default\";q=100;w=900"), Some(100));
-        assert_eq!(quota("\"default\"; w=900; q=7"), Some(7));
-        assert_eq!(quota("100;w=900"), None);
-        assert_eq!(quota(""), None);
+        assert_eq!(parameter("\"default\";q=100;w=900", "q"), Some(100));
+        assert_eq!(parameter("\"default\"; w=900; q=7", "w"), Some(900));
+        assert_eq!(parameter("\"default\";r=42;t=900", "r"), Some(42));
+        assert_eq!(parameter("100;w=900", "q"), None);
+        assert_eq!(parameter("", "q"), None);
     }
 }

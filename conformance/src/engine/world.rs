@@ -2,131 +2,31 @@
 
 use std::collections::HashMap;
 use std::fmt::Display;
+use std::future::Future;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chat_spec::{Requirement, req};
-use jsonschema::Validator;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use serde_json::Value;
+use tokio::time::timeout;
 
-use super::pulse::Pulse;
+use super::pace::Counted;
 use super::transcript::{Party, What};
-use super::{Answer, Device, Failure, Stop, Tally, Transcript};
+use super::{Answer, Device, Failure, Stop, Tally, Target, Transcript};
 use crate::launch::Launcher;
 
 /// How long an answer or an event may take before it counts as missing.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(8);
 
-/// How long a connection without requests is used again: below the 5 s after which the servers of some languages close it, for a
-/// request that meets the close gets no answer.
-const IDLE_AT_MOST: Duration = Duration::from_secs(2);
-
-/// The server that is judged: one node, or several that share what they keep.
-#[derive(Clone)]
-pub struct Target(Arc<TargetParts>);
-
-pub struct TargetParts {
-    /// The first node, without a slash at the end.
-    pub base: String,
-    /// Every node; the users of a case are spread over them.
-    pub nodes: Vec<String>,
-    /// For the nodes: connections are used again.
-    pub http: reqwest::Client,
-    /// For servers that cases start: each request has its own connection, for they are killed and started again, and one to
-    /// the killed server may look open for a while.
-    unpooled: reqwest::Client,
-    /// Starts further servers of the same kind, with other settings. `None`: the target is somebody else's.
-    pub launcher: Option<Launcher>,
-    pub(super) pulse: Pulse,
-    validators: Arc<HashMap<&'static str, Validator>>,
-}
-
-impl Target {
-    /// One node.
-    ///
-    /// # Errors
-    ///
-    /// When the schemas or the HTTP client cannot be made ready.
-    pub fn new(base: &str, launcher: Option<Launcher>) -> Result<Self, String> {
-        Self::of_nodes(&[base], launcher)
-    }
-
-    /// Several nodes of one deployment.
-    ///
-    /// # Errors
-    ///
-    /// As [`Target::new`]; and when there is no node.
-    pub fn of_nodes(nodes: &[&str], launcher: Option<Launcher>) -> Result<Self, String> {
-        let mut validators = HashMap::new();
-        for name in chat_spec::schema_names() {
-            let text = chat_spec::schema(name).unwrap_or("{}");
-            let schema: Value = serde_json::from_str(text).map_err(|error| format!("schema {name}: {error}"))?;
-            let validator = jsonschema::validator_for(&schema).map_err(|error| format!("schema {name}: {error}"))?;
-            validators.insert(name, validator);
-        }
-        let secure = nodes.iter().any(|base| base.starts_with("https"));
-        let nodes: Vec<String> = nodes.iter().map(|base| base.trim_end_matches('/').to_owned()).collect();
-        Ok(Self(Arc::new(TargetParts {
-            base: nodes.first().ok_or("a target without a node")?.clone(),
-            nodes,
-            http: http_client(secure, usize::MAX)?,
-            unpooled: http_client(secure, 0)?,
-            launcher,
-            pulse: Pulse::default(),
-            validators: Arc::new(validators),
-        })))
-    }
-
-    /// The same for servers elsewhere, at least one.
-    pub fn beside(&self, nodes: &[&str], launcher: Option<Launcher>) -> Self {
-        let nodes: Vec<String> = nodes.iter().map(|base| base.trim_end_matches('/').to_owned()).collect();
-        Self(Arc::new(TargetParts {
-            base: nodes.first().unwrap_or(&self.base).clone(),
-            nodes,
-            http: self.http.clone(),
-            unpooled: self.unpooled.clone(),
-            launcher,
-            pulse: Pulse::default(),
-            validators: self.validators.clone(),
-        }))
-    }
-
-    /// What to ask this server with.
-    pub(super) fn http_of(&self, base: &str) -> &reqwest::Client {
-        match self.nodes.iter().any(|node| node == base) {
-            true => &self.http,
-            false => &self.unpooled,
-        }
-    }
-}
-
-fn http_client(secure: bool, most_idle: usize) -> Result<reqwest::Client, String> {
-    let client = (reqwest::Client::builder().timeout(Duration::from_secs(20)).no_proxy())
-        .redirect(reqwest::redirect::Policy::none())
-        .pool_max_idle_per_host(most_idle)
-        .pool_idle_timeout(IDLE_AT_MOST);
-    // A small image has no certificates to read, and none are needed.
-    let client = match secure {
-        true => client,
-        false => client.tls_certs_only([]),
-    };
-    client.build().map_err(|error| {
-        let why = super::http::because(&error);
-        format!("the HTTP client: {why} (for an https target the machine needs its CA certificates: ca-certificates)")
-    })
-}
-
-impl Deref for Target {
-    type Target = TargetParts;
-
-    fn deref(&self) -> &TargetParts {
-        &self.0
-    }
-}
+/// Of the log of a server that a case started, for the report.
+const LOG_LINES: usize = 40;
+const LOG_LENGTH: usize = 2000;
+/// How long it may take to hand out the logs of a case.
+const LOGS_WITHIN: Duration = Duration::from_secs(10);
 
 /// One case's world. Cheap to clone.
 #[derive(Clone)]
@@ -135,12 +35,25 @@ pub struct World(Arc<WorldParts>);
 pub struct WorldParts {
     pub target: Target,
     pub transcript: Transcript,
+    /// Starts servers for this case alone.
+    launcher: Option<Launcher>,
     seed: u64,
     tally: Mutex<Tally>,
     /// Counts exchanges and devices.
     numbers: AtomicU64,
     users: AtomicUsize,
     people: Mutex<People>,
+    /// How long calls waited for limits of the target.
+    waited: Mutex<Duration>,
+}
+
+impl Drop for WorldParts {
+    /// A case that was ended had secrets too.
+    fn drop(&mut self) {
+        if !self.transcript.is_empty() {
+            self.target.learn(&self.transcript.take().secrets);
+        }
+    }
 }
 
 /// What users of the case are called, and how many devices they have had.
@@ -163,6 +76,7 @@ impl World {
     /// `seed` decides whatever the case leaves to chance.
     pub fn new(target: Target, seed: u64) -> Self {
         Self(Arc::new(WorldParts {
+            launcher: target.launcher.as_ref().map(Launcher::keeping),
             target,
             transcript: Transcript::default(),
             seed,
@@ -170,7 +84,38 @@ impl World {
             numbers: AtomicU64::new(1),
             users: AtomicUsize::new(0),
             people: Mutex::default(),
+            waited: Mutex::default(),
         }))
+    }
+
+    /// Waits until the target allows one more call.
+    pub(super) async fn wait_for_limits(&self, counted: Counted) {
+        let due = self.target.pace.take(counted);
+        let wait = due.saturating_duration_since(Instant::now());
+        if !wait.is_zero() {
+            *self.waited.lock().unwrap_or_else(PoisonError::into_inner) += wait;
+            tokio::time::sleep_until(due.into()).await;
+        }
+    }
+
+    /// Makes calls at the same time. A case of which some had to wait for a limit of the target is begun again: they met nobody.
+    pub async fn race<T>(
+        &self,
+        calls: impl Iterator<Item = impl Future<Output = Result<T, Stop>>>,
+    ) -> Result<Vec<T>, Stop> {
+        let waited = self.waited();
+        let answers = futures_util::future::try_join_all(calls).await?;
+        match self.waited() == waited {
+            true => Ok(answers),
+            false => Err(Stop::TooSlow(
+                "calls at the same time waited for a limit of the target".into(),
+            )),
+        }
+    }
+
+    /// How long calls of the case have waited for limits of the target, or are to.
+    pub fn waited(&self) -> Duration {
+        *self.waited.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Made of the seed of the run and the name of the case: the same case of the same run decides the same again.
@@ -440,7 +385,26 @@ impl World {
     /// Starts further servers, or ends the case: somebody else's server cannot be started anew.
     pub fn launcher(&self) -> Result<&Launcher, Stop> {
         let missing = || Stop::NotApplicable("needs a server with settings of its own".into());
-        self.target.launcher.as_ref().ok_or_else(missing)
+        self.launcher.as_ref().ok_or_else(missing)
+    }
+
+    /// Notes the end of what each server of this case wrote, where it wrote something.
+    pub(super) async fn note_logs(&self) {
+        let Some(launcher) = &self.launcher else { return };
+        let Ok(logs) = timeout(LOGS_WITHIN, launcher.logs()).await else {
+            return;
+        };
+        for (server, log) in logs {
+            let lines: Vec<&str> = log.lines().collect();
+            let mut end = lines[lines.len().saturating_sub(LOG_LINES)..].join("\n");
+            if let Some((begin, _)) = end.char_indices().rev().nth(LOG_LENGTH) {
+                end.drain(..begin);
+            }
+            if !end.is_empty() {
+                self.transcript
+                    .note(&format!("{server} wrote last:\n{}", launcher.masked(&end)));
+            }
+        }
     }
 
     pub(super) fn take_tally(&self) -> Tally {
@@ -449,50 +413,5 @@ impl World {
 
     fn tally(&self) -> MutexGuard<'_, Tally> {
         self.tally.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    use tokio::net::{TcpListener, TcpStream};
-
-    use super::*;
-
-    /// Answers the first request of every connection and ends without an answer at the second, as a killed server seems to.
-    async fn once_each(mut connection: TcpStream) {
-        let mut request = [0; 4096];
-        if connection.read(&mut request).await.is_ok_and(|length| length > 0) {
-            let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";
-            connection.write_all(answer).await.unwrap();
-            let _ = connection.read(&mut request).await; // The client may have gone.
-        }
-    }
-
-    #[tokio::test]
-    async fn what_is_asked_of_a_server_of_a_case_goes_over_no_connection_of_before() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let base = format!("http://{}", listener.local_addr().unwrap());
-        tokio::spawn(async move {
-            while let Ok((connection, _)) = listener.accept().await {
-                tokio::spawn(once_each(connection));
-            }
-        });
-        let target = Target::new("http://127.0.0.1:1", None).unwrap();
-        let world = World::new(target, 1);
-        for _ in 0..5 {
-            let answer = world.request_to(&base, "GET", "/health").send().await.unwrap();
-            assert_eq!(answer.status, 200);
-        }
-        let judged = World::new(Target::new(&base, None).unwrap(), 1);
-        judged
-            .request("GET", "/health")
-            .send()
-            .await
-            .unwrap()
-            .succeeded()
-            .unwrap();
-        let again = judged.request("GET", "/health").send().await;
-        assert!(again.is_err(), "connections of the target are used again: {again:?}");
     }
 }

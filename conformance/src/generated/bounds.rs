@@ -1,6 +1,6 @@
 //! Values at every bound and one step beyond it.
 
-use chat_spec::{Operation, Requirement, req};
+use chat_spec::{ClientEvent, Operation, Requirement, req};
 use serde_json::{Value, json};
 
 use super::fixture::{Fixture, with_body};
@@ -18,6 +18,7 @@ cases!("bounds":
         SEARCH_QUERY_LENGTH, SEND_CONTENT_LENGTH, SEND_IDEMPOTENT_FORMAT, SEND_MISSING_FIELDS, SEND_TYPE_KNOWN,
         USERS_SEARCH_QUERY_LENGTH,
     ],
+    every_length_of_every_payload [EVENTS_PAYLOAD_MALFORMED, LENGTHS_UNIT_UNICODE_SCALARS, SEND_IDEMPOTENT_FORMAT],
     content_counts_scalars_by_event [LENGTHS_UNIT_UNICODE_SCALARS],
     every_page_size [LISTS_CURSOR_LAST_PAGE_NULL, LISTS_LIMIT_RANGE],
     every_size_of_a_body [PRECEDENCE_SIZE_LIMIT],
@@ -73,6 +74,33 @@ async fn every_length_of_every_body(w: World) -> Outcome {
                     expected,
                     got,
                 );
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What is still good; one step beyond is among what breaks a keyword.
+async fn every_length_of_every_payload(w: World) -> Outcome {
+    let f = Fixture::new(&w).await?;
+    let device = f.ann.device().await?;
+    for event in ClientEvent::ALL.iter().copied() {
+        for property in properties(event.schema()) {
+            for bound in property.bounds().into_iter().filter(|bound| bound.within) {
+                let requirement: &'static Requirement = match property.name.as_str() {
+                    "content" => &req::LENGTHS_UNIT_UNICODE_SCALARS,
+                    "clientMessageId" => &req::SEND_IDEMPOTENT_FORMAT,
+                    _ => &req::EVENTS_PAYLOAD_MALFORMED,
+                };
+                let mut payload = f.payload(event);
+                payload[&property.name] = bound.value;
+                let ack = device.ask(event.name(), payload).await?;
+                // It may be refused for what it says, such as a token that nobody gave out.
+                let taken = match event {
+                    ClientEvent::SendMessage => ack["ok"] == true,
+                    _ => ack["ok"].is_boolean() && ack["error"]["code"] != "VALIDATION_ERROR",
+                };
+                w.check(requirement, taken, format!("{event}: {} taken", bound.what), &ack);
             }
         }
     }

@@ -21,21 +21,28 @@ pub(crate) use fixture::escaped;
 
 use crate::engine::Case;
 
+const FAMILIES: [&[Case]; 12] = [
+    credentials::CASES,
+    limits::CASES,
+    events::CASES,
+    keywords::CASES,
+    bounds::CASES,
+    bodies::CASES,
+    unknown_fields::CASES,
+    order::CASES,
+    methods::CASES,
+    strangers::CASES,
+    hostile::CASES,
+    unicode::CASES,
+];
+
 /// Every generated case.
 pub fn all() -> impl Iterator<Item = Case> {
-    let families = [
-        credentials::CASES,
-        limits::CASES,
-        events::CASES,
-        keywords::CASES,
-        bounds::CASES,
-        bodies::CASES,
-        unknown_fields::CASES,
-        order::CASES,
-        methods::CASES,
-        strangers::CASES,
-        hostile::CASES,
-        unicode::CASES,
-    ];
-    families.into_iter().flatten().cloned()
+    FAMILIES.into_iter().flatten().cloned()
+}
+
+/// Whether a case is one of them.
+pub fn has(case: &Case) -> bool {
+    let mut all = FAMILIES.into_iter().flatten();
+    all.any(|one| (one.area, &one.name) == (case.area, &case.name))
 }

@@ -279,13 +279,11 @@ async fn hostile_ids_are_ids_of_nothing(w: World) -> Outcome {
     let long = "9".repeat(1000);
     let huge = "a".repeat(10_000);
     for id in ids.into_iter().chain([long.as_str(), huge.as_str()]) {
-        for operation in [
-            Operation::GetUser,
-            Operation::GetUserStatus,
-            Operation::GetConversation,
-            Operation::EditMessage,
-            Operation::DeleteMessage,
-        ] {
+        for operation in Operation::ALL
+            .iter()
+            .copied()
+            .filter(|operation| operation.path().contains('{'))
+        {
             let mut request = f.ann.request(operation.method(), &path_to(operation, id));
             if operation == Operation::EditMessage {
                 request = request.json(&json!({"content": "x"}));
@@ -314,4 +312,61 @@ async fn hostile_ids_are_ids_of_nothing(w: World) -> Outcome {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use chat_spec::ClientEvent;
+
+    use super::super::schema::{properties, query};
+    use super::*;
+
+    /// Ids that a stranger must not be able to use: what [`every_id_of_somebody_else_is_an_id_of_nothing`] tries.
+    const PRIVATE: [&str; 9] = [
+        "deleteMessage id",
+        "editMessage id",
+        "join_chat chatId",
+        "markRead chatId",
+        "markRead messageIds",
+        "read_receipt chatId",
+        "read_receipt messageId",
+        "sendMessage chatId",
+        "send_message chatId",
+    ];
+    /// Ids of users, whom everybody may name; what is behind them [`nothing_of_others_is_listed`] looks for.
+    const PUBLIC: [&str; 7] = [
+        "getConversation userId",
+        "getUser id",
+        "getUserStatus id",
+        "searchMessages userId",
+        "sendMessage to",
+        "send_message to",
+        "typing to",
+    ];
+    /// Whoever adds a call or an event that takes an id decides here whose it is.
+    #[test]
+    fn every_place_that_takes_an_id_is_tried_or_public() {
+        let mut places = BTreeSet::new();
+        for operation in Operation::ALL.iter().copied() {
+            let parts = operation.path().split('/');
+            let in_path = parts.filter_map(|part| Some(part.strip_prefix('{')?.strip_suffix('}')?.to_owned()));
+            let body = properties(operation.request_schema().unwrap_or_default());
+            let ids = body
+                .into_iter()
+                .chain(query(operation))
+                .filter(|property| property.is_id);
+            for name in in_path.chain(ids.map(|property| property.name)) {
+                places.insert(format!("{operation} {name}"));
+            }
+        }
+        for event in ClientEvent::ALL.iter().copied() {
+            for property in properties(event.schema()).iter().filter(|property| property.is_id) {
+                places.insert(format!("{event} {}", property.name));
+            }
+        }
+        let known: BTreeSet<String> = PRIVATE.iter().chain(&PUBLIC).map(|place| (*place).to_owned()).collect();
+        assert_eq!(places, known);
+    }
 }

@@ -1,12 +1,14 @@
 //! Starts servers: the reference, or any other by a command or an image, as one node or several.
 
+mod commands;
 mod recipe;
+mod shown;
 mod stack;
 
 use std::io;
 use std::path::Path;
 use std::process::Stdio;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use chat_testcontainers::Node;
@@ -14,6 +16,7 @@ use tokio::process::Command;
 
 use crate::mutants::proxy::{Proxy, Tamper};
 
+pub use self::commands::{Commands, Mortal};
 pub use self::recipe::{Kind, Recipe};
 pub use self::stack::{Databases, Stack};
 
@@ -30,6 +33,8 @@ pub struct Launcher {
     recipe: Arc<Recipe>,
     /// Has a hand in what those servers say.
     tamper: Option<Arc<dyn Tamper>>,
+    /// Where those servers are kept, for what they write.
+    kept: Option<Arc<Mutex<Vec<Arc<Node>>>>>,
 }
 
 /// A running server; killed when it is dropped, and its data are removed.
@@ -37,7 +42,7 @@ pub struct Launched {
     pub base: String,
     /// From the start of the process to its being ready.
     pub ready_after: Duration,
-    node: Node,
+    node: Arc<Node>,
     /// What stands before the server, when somebody has a hand in what it says.
     _proxy: Option<Proxy>,
     recipe: Arc<Recipe>,
@@ -50,7 +55,7 @@ pub enum LaunchError {
     Start(#[from] io::Error),
     #[error("{0}")]
     Node(#[from] chat_testcontainers::Error),
-    #[error("the command failed: {0}")]
+    #[error("{0}")]
     Ended(String),
     /// The kind of server that is judged has no such thing.
     #[error("{0}")]
@@ -72,7 +77,31 @@ impl Launcher {
         Self {
             recipe: Arc::new(recipe),
             tamper: None,
+            kept: None,
         }
+    }
+
+    /// The same, which keeps the servers that it starts until it is dropped: what they wrote can be read when whoever started
+    /// them is done.
+    #[must_use]
+    pub fn keeping(&self) -> Self {
+        Self {
+            kept: Some(Arc::default()),
+            ..self.clone()
+        }
+    }
+
+    /// What each server that was kept has written, by its address.
+    pub async fn logs(&self) -> Vec<(String, String)> {
+        let kept: Vec<Arc<Node>> = match &self.kept {
+            Some(kept) => kept.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            None => Vec::new(),
+        };
+        let mut logs = Vec::with_capacity(kept.len());
+        for node in kept {
+            logs.push((node.url().to_owned(), node.logs().await.unwrap_or_default()));
+        }
+        logs
     }
 
     /// What it starts; empty for an image.
@@ -82,6 +111,16 @@ impl Launcher {
             Kind::Exec { command } => command.first().map_or(Path::new(""), Path::new),
             Kind::Image { .. } => Path::new(""),
         }
+    }
+
+    /// What its servers are given and no log should show.
+    pub fn secrets(&self) -> Vec<String> {
+        self.recipe.secrets()
+    }
+
+    /// A text, such as the end of a log, without them.
+    pub fn masked(&self, text: &str) -> String {
+        self.recipe.masked(text)
     }
 
     /// The same, with a setting for every server that it starts.
@@ -150,8 +189,12 @@ impl Launcher {
     ) -> Result<Launched, LaunchError> {
         let began = Instant::now();
         let program = self.recipe.program(settings, database.as_deref(), most_kib)?;
-        let node = Node::start(program).await?;
+        let node = Node::start(program).await.map_err(|error| self.recipe.failed(&error))?;
+        let node = Arc::new(node);
         let ready_after = began.elapsed();
+        if let Some(kept) = &self.kept {
+            kept.lock().unwrap_or_else(PoisonError::into_inner).push(node.clone());
+        }
         let proxy = match &self.tamper {
             Some(tamper) => Some(Proxy::start(node.url(), tamper.clone()).await?),
             None => None,
@@ -176,7 +219,7 @@ impl Launched {
     pub async fn crash_and_restart(self) -> Result<Self, LaunchError> {
         self.node.kill().await?;
         let began = Instant::now();
-        self.node.restart().await?;
+        self.node.restart().await.map_err(|error| self.recipe.failed(&error))?;
         Ok(Self {
             ready_after: began.elapsed(),
             ..self
@@ -254,7 +297,7 @@ impl Launched {
             Ok(())
         } else {
             let said = String::from_utf8_lossy(&done.stderr).trim().to_owned();
-            Err(LaunchError::Ended(said))
+            Err(LaunchError::Ended(format!("the command failed: {said}")))
         }
     }
 

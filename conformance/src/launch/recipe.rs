@@ -6,7 +6,9 @@ use std::path::PathBuf;
 
 use chat_testcontainers::{Program, Ready, unique_name};
 
-use super::{BY_DEFAULT, Databases, LaunchError, SERVE};
+use super::stack::SECRETS;
+use super::{BY_DEFAULT, Databases, LaunchError, SERVE, shown};
+use crate::engine::transcript::AllSecrets;
 
 /// What is started.
 #[derive(Debug, Clone)]
@@ -66,6 +68,15 @@ impl Kind {
             program: std::env::current_exe()?,
         })
     }
+
+    /// For reports, without secrets.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Reference { .. } => "the reference server".to_owned(),
+            Self::Exec { command } => shown::command(command),
+            Self::Image { name } => name.clone(),
+        }
+    }
 }
 
 impl Recipe {
@@ -90,6 +101,30 @@ impl Recipe {
     pub fn ready_at(mut self, path: impl Into<String>) -> Self {
         self.ready = Some(path.into());
         self
+    }
+
+    /// What its servers are given and no log should show.
+    pub(super) fn secrets(&self) -> Vec<String> {
+        let given = self
+            .always
+            .iter()
+            .filter_map(|(name, value)| match shown::is_secret(name) {
+                true => Some(value.clone()),
+                false => shown::login(value).map(str::to_owned),
+            });
+        let ours = SECRETS.map(|(_, value)| value.to_owned());
+        given.chain(ours).collect()
+    }
+
+    /// A text, such as the end of a log, without them.
+    pub(super) fn masked(&self, text: &str) -> String {
+        let secrets = AllSecrets::of(std::iter::empty(), &self.secrets());
+        secrets.map(|secrets| secrets.text(text)).unwrap_or_default()
+    }
+
+    /// Why one of its servers did not become ready. What it wrote last stands in the error.
+    pub(super) fn failed(&self, error: &chat_testcontainers::Error) -> LaunchError {
+        LaunchError::Ended(self.masked(&error.to_string()))
     }
 
     /// Whether it is the reference on its embedded store.
@@ -167,6 +202,10 @@ impl Recipe {
 
     fn by_variables(&self, program: Program, settings: &[(&str, &str)]) -> Result<Program, LaunchError> {
         let mut program = program.variable("PORT", "{port}").variable("HOST", "127.0.0.1");
+        // Most servers do not start without, whatever they keep their data in.
+        for (name, value) in SECRETS {
+            program = program.variable(name, value);
+        }
         for (flag, value) in settings {
             let name = flag.trim_start_matches('-').replace('-', "_").to_uppercase();
             if !VARIABLES.contains(&name.as_str()) {

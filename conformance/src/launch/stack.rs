@@ -21,8 +21,8 @@ pub struct Databases {
     pub(super) redis: Option<std::sync::Arc<Redis>>,
 }
 
-/// What nodes sign tokens with; nobody else ever sees these servers.
-const SECRETS: [(&str, &str); 2] = [
+/// What servers sign tokens with; nobody else ever sees these servers.
+pub(super) const SECRETS: [(&str, &str); 2] = [
     ("JWT_SECRET", "access tokens of servers that live as long as a run"),
     (
         "JWT_REFRESH_SECRET",

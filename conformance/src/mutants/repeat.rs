@@ -15,7 +15,7 @@ use super::hunt::reported;
 use super::lawful::Lawful;
 use super::run::ProofError;
 use crate::cases;
-use crate::engine::{Case, CaseResult, Finding, Plan, Run, Terms};
+use crate::engine::{Case, CaseResult, Finding, Plan, Run, Target, Terms};
 use crate::launch::{Launched, Stack};
 use crate::report::{Judged, files};
 
@@ -98,7 +98,7 @@ pub async fn repeat(repetition: &Repetition, said: &(dyn Fn(&str) + Sync)) -> Re
         wrong.extend(ran.cut.as_ref().map(|cut| format!("the run ended early: {}", cut.why)));
         alarms.clean += usize::from(wrong.is_empty());
         if let Some(into) = repetition.into.as_ref().filter(|_| !wrong.is_empty()) {
-            let kept = keep(&into.join(ran.seed.to_string()), &ran, &bench).await;
+            let kept = keep(&into.join(ran.seed.to_string()), &ran, &bench, &target).await;
             kept.map_err(ProofError::Kept)?;
         }
         said(&format!(
@@ -116,13 +116,15 @@ pub async fn repeat(repetition: &Repetition, said: &(dyn Fn(&str) + Sync)) -> Re
 }
 
 /// Writes what is needed to see what happened.
-async fn keep(directory: &Path, ran: &Run, bench: &Bench) -> Result<(), String> {
+async fn keep(directory: &Path, ran: &Run, bench: &Bench, target: &Target) -> Result<(), String> {
     let terms = Terms {
         claims: Profile::ALL.iter().copied().collect(),
         ..Terms::default()
     };
     let judged = Judged::new(ran, &terms, "the reference server", true);
+    let secrets = target.all_secrets()?;
     let logs = futures_util::future::join_all(bench.nodes.iter().map(Launched::log)).await;
+    let logs: Vec<String> = logs.iter().map(|log| secrets.text(log)).collect();
     files::write(directory, &judged, ran, &logs)
 }
 

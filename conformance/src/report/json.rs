@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::{Judged, State, reason};
 use crate::engine::{CaseResult, Run, Verdict};
+use crate::generated;
 
 /// JSON Schema of what [`render`] makes.
 pub const SCHEMA: &str = include_str!("../../report.schema.json");
@@ -63,7 +64,7 @@ fn case(judged: &Judged, result: &CaseResult, verdict: Verdict) -> Value {
         .collect();
     json!({
         "id": id, "area": result.case.area, "name": result.case.name, "verdict": verdict.name(), "why": reason(result),
-        "profiles": profiles, "requirements": declared, "milliseconds": millis(result.took),
+        "generated": generated::has(&result.case), "profiles": profiles, "requirements": declared, "milliseconds": millis(result.took),
         "held": result.tally.passed, "failures": failures(judged, result),
         "firstFailures": result.first.as_deref().map(|first| failures(judged, first)),
     })

@@ -2,9 +2,14 @@
 
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestRerun, TestSuite};
 
-use super::{Judged, State, reason};
+use super::{Conclusion, Judged, State, reason};
 use crate::engine::{CaseResult, Run, Verdict};
 
+/// What is said of the run as a whole stands beside the areas.
+const RUN: &str = "the run";
+
+/// Red whenever the program's exit code is not 0: CI systems that read this file alone come to the same conclusion.
+///
 /// # Errors
 ///
 /// When the XML cannot be written.
@@ -21,7 +26,52 @@ pub fn render(judged: &Judged, run: &Run) -> Result<String, String> {
         }
         report.add_test_suite(suite);
     }
+    report.add_test_suite(whole(judged, run));
     report.to_string().map_err(|error| format!("junit.xml: {error}"))
+}
+
+/// Of a run that never began, and why.
+///
+/// # Errors
+///
+/// As [`render`].
+pub fn not_run(why: &str) -> Result<String, String> {
+    let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
+    status.set_message(why);
+    let mut case = TestCase::new("the run began", status);
+    case.set_classname(RUN);
+    let mut suite = TestSuite::new(RUN);
+    suite.add_test_case(case);
+    let mut report = Report::new("chat-conformance");
+    report.add_test_suite(suite);
+    report.to_string().map_err(|error| format!("junit.xml: {error}"))
+}
+
+/// What fails a run and is of no case: entries of known failures that nobody needs any more, an early end, and the conclusion.
+fn whole(judged: &Judged, run: &Run) -> TestSuite {
+    let mut suite = TestSuite::new(RUN);
+    let mut add = |name: &str, trouble: Option<String>| {
+        let status = match trouble {
+            None => TestCaseStatus::success(),
+            Some(why) => {
+                let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
+                status.set_message(why);
+                status
+            }
+        };
+        let mut case = TestCase::new(name, status);
+        case.set_classname(RUN);
+        suite.add_test_case(case);
+    };
+    let listed = |entries: &[String]| (!entries.is_empty()).then(|| entries.join(", "));
+    add("no known failure is over", listed(&judged.expired));
+    add("every known failure still fails", listed(&judged.stale));
+    let cut = run.cut.as_ref().map(|cut| cut.why.clone());
+    let gone = || (!judged.survived).then(|| "the server no longer answered when the run was over".to_owned());
+    add("the run came to its end", cut.or_else(gone));
+    let bad = judged.conclusion != Conclusion::Conformant;
+    add("the conclusion", bad.then(|| judged.sentence()));
+    suite
 }
 
 fn status(judged: &Judged, result: &CaseResult, verdict: Verdict) -> TestCaseStatus {
@@ -38,19 +88,31 @@ fn status(judged: &Judged, result: &CaseResult, verdict: Verdict) -> TestCaseSta
             status.set_message(if why.is_empty() { "a known failure" } else { why });
             status
         }
-        Verdict::Flaky => {
-            let mut status = TestCaseStatus::success();
-            if let (Some(first), TestCaseStatus::Success { flaky_runs, .. }) = (&result.first, &mut status) {
-                let mut rerun = TestRerun::new(NonSuccessKind::Failure);
-                rerun.set_message("failed, and not when it was run again");
-                rerun.set_description(failures(judged, first));
-                flaky_runs.push(rerun);
-            }
-            status
-        }
+        Verdict::Flaky => flaky(judged, result),
         Verdict::Fail | Verdict::UnexpectedPass => told(TestCaseStatus::non_success(NonSuccessKind::Failure)),
         Verdict::Inconclusive | Verdict::Harness => told(TestCaseStatus::non_success(NonSuccessKind::Error)),
     }
+}
+
+/// A failure, unless the run lets what failed and then passed be.
+fn flaky(judged: &Judged, result: &CaseResult) -> TestCaseStatus {
+    const WHY: &str = "failed, and not when it was run again";
+    let first = result.first.as_deref().unwrap_or(result);
+    let what = reason(first).map_or_else(|| failures(judged, first), str::to_owned);
+    if judged.flaky_is_failure {
+        let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
+        status.set_message(WHY);
+        status.set_description(what);
+        return status;
+    }
+    let mut status = TestCaseStatus::success();
+    if let TestCaseStatus::Success { flaky_runs, .. } = &mut status {
+        let mut rerun = TestRerun::new(NonSuccessKind::Failure);
+        rerun.set_message(WHY);
+        rerun.set_description(what);
+        flaky_runs.push(rerun);
+    }
+    status
 }
 
 /// The failures in words.

@@ -18,8 +18,8 @@ pub fn render(judged: &Judged, run: &Run) -> String {
     // Writing to a String cannot fail.
     let _ = writeln!(
         text,
-        "{} cases made {} judgements in {:.1} s (seed {}): {} requirements hold, {} failed, {} noted, {} not judged.\n",
-        run.results.len(),
+        "{} made {} judgements in {:.1} s (seed {}): {} requirements hold, {} failed, {} noted, {} not judged.\n",
+        Judged::counted(run),
         judged.judgements,
         run.took.as_secs_f64(),
         run.seed,
@@ -35,6 +35,9 @@ pub fn render(judged: &Judged, run: &Run) -> String {
             cut.at.as_secs_f64(),
             cell(&cut.why)
         );
+    }
+    for warning in &judged.warnings {
+        let _ = writeln!(text, "**Before the run:** {}\n", cell(warning));
     }
     for (title, subjects) in [
         ("Known failures that do not fail any more", &judged.stale),
@@ -61,6 +64,11 @@ pub fn render(judged: &Judged, run: &Run) -> String {
     }
     failures(&mut text, judged, run);
     text
+}
+
+/// Of a run that never began, and why.
+pub fn not_run(why: &str) -> String {
+    format!("## ⚠️ Nothing was judged\n\n{}\n", cell(why))
 }
 
 fn failures(text: &mut String, judged: &Judged, run: &Run) {

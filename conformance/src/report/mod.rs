@@ -17,6 +17,7 @@ use jiff::tz::Offset;
 
 use crate::coverage::Matrix;
 use crate::engine::{CaseResult, Failure, Finding, Run, Terms, Verdict};
+use crate::generated;
 
 /// What is said of the target in the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -156,6 +157,13 @@ impl Judged {
     /// How many requirements are in this state.
     pub fn count(&self, state: State) -> usize {
         self.states.values().filter(|known| **known == state).count()
+    }
+
+    /// How many cases there are, in words: written by hand, and made from the contract's documents.
+    pub fn counted(run: &Run) -> String {
+        let made = run.results.iter().filter(|result| generated::has(&result.case)).count();
+        let all = run.results.len();
+        format!("{all} cases ({} written, {made} made from the contract)", all - made)
     }
 
     /// How many cases have this verdict.

@@ -40,8 +40,8 @@ pub fn render(judged: &Judged, run: &Run) -> String {
     }
     let _ = writeln!(
         text,
-        "\n{} cases, {} judgements in {:.1} s, seed {}: {} requirements hold, {} failed, {} known, {} noted, {} not judged.\nVerdict: {}.",
-        run.results.len(),
+        "\n{}, {} judgements in {:.1} s, seed {}: {} requirements hold, {} failed, {} known, {} noted, {} not judged.\nVerdict: {}.",
+        Judged::counted(run),
         judged.judgements,
         run.took.as_secs_f64(),
         run.seed,

@@ -9,6 +9,7 @@ use crate::engine::{Outcome, Stop, World};
 
 cases!("transport upgrade":
     a_session_moves_to_a_websocket for Transport [TRANSPORT_UPGRADE_MOVES, TRANSPORT_UPGRADE_PROBE],
+    a_session_has_one_websocket for Transport [TRANSPORT_UPGRADE_ONCE],
     nothing_is_lost_on_the_way for Transport [TRANSPORT_UPGRADE_NOTHING_LOST, TRANSPORT_UPGRADE_PROBE],
 );
 
@@ -18,23 +19,33 @@ async fn probe(w: &World, polling: &Polling) -> Result<Wire, Stop> {
     Wire::ask(w, &query).await.ok_or_else(none)
 }
 
-async fn a_session_moves_to_a_websocket(w: World) -> Outcome {
-    let ann = w.user("ann").await?;
-    let polling = Polling::of(&w, &ann).await?;
-    let mut wire = probe(&w, &polling).await?;
-    let requirement = &req::TRANSPORT_UPGRADE_PROBE;
+/// A WebSocket that has been probed, and what became of the poll that waited.
+async fn probed(w: &World, polling: &Polling) -> Result<(Wire, (u16, String)), Stop> {
+    let mut wire = probe(w, polling).await?;
     let probing = async {
         wire.send("2probe").await;
         wire.next().await
     };
-    let (poll, probed) = tokio::join!(polling.get(), probing);
+    let (poll, answer) = tokio::join!(polling.get(), probing);
     w.need(
-        requirement,
-        probed.as_deref() == Some("3probe"),
+        &req::TRANSPORT_UPGRADE_PROBE,
+        answer.as_deref() == Some("3probe"),
         "3probe",
-        probed.unwrap_or_default(),
+        answer.unwrap_or_default(),
     )?;
-    w.check(requirement, poll.0 == 200, "a poll that is let go", poll.0);
+    Ok((wire, poll))
+}
+
+async fn a_session_moves_to_a_websocket(w: World) -> Outcome {
+    let ann = w.user("ann").await?;
+    let polling = Polling::of(&w, &ann).await?;
+    let (mut wire, poll) = probed(&w, &polling).await?;
+    w.check(
+        &req::TRANSPORT_UPGRADE_PROBE,
+        poll.0 == 200,
+        "a poll that is let go",
+        poll.0,
+    );
     wire.send("5").await;
     wire.send(r#"423["no_such_event",{}]"#).await;
     let ack = wire.answer().await.unwrap_or_default();
@@ -48,6 +59,44 @@ async fn a_session_moves_to_a_websocket(w: World) -> Outcome {
     );
     let (status, _) = polling.get().await;
     w.check(requirement, status == 400, "an end of polling", status);
+    Ok(())
+}
+
+async fn a_session_has_one_websocket(w: World) -> Outcome {
+    let ann = w.user("ann").await?;
+    let polling = Polling::of(&w, &ann).await?;
+    let (mut wire, _) = probed(&w, &polling).await?;
+    wire.send("5").await;
+    // The session has moved when it answers here.
+    wire.send(r#"423["no_such_event",{}]"#).await;
+    if wire.answer().await.is_none() {
+        return Err(Stop::Inconclusive("the session did not move to the WebSocket".into()));
+    }
+    let requirement = &req::TRANSPORT_UPGRADE_ONCE;
+    let query = format!("EIO=4&transport=websocket&sid={}", polling.sid);
+    let second = async {
+        let Some(mut second) = Wire::ask(&w, &query).await else {
+            return (None, true);
+        };
+        second.send("2probe").await;
+        second.send("5").await;
+        let heard = second.next().await;
+        let closed = second.closed().await;
+        (heard, closed)
+    };
+    let (heard, closed) = tokio::select! {
+        ended = second => ended,
+        () = wire.stays() => (None, false),
+    };
+    // It may say whatever it likes before it is closed, but not that it is a session of its own.
+    let is_session = heard.as_ref().is_some_and(|packet| packet.starts_with('0'));
+    w.check(
+        requirement,
+        closed && !is_session,
+        "no second WebSocket, or one that is closed",
+        heard.unwrap_or_else(|| "an open one".into()),
+    );
+    wire.goes_on(&w, requirement).await;
     Ok(())
 }
 
@@ -73,18 +122,7 @@ async fn nothing_is_lost_on_the_way(w: World) -> Outcome {
         packets.push(packet);
     }
     // … some between …
-    let mut wire = probe(&w, &polling).await?;
-    let probing = async {
-        wire.send("2probe").await;
-        wire.next().await
-    };
-    let (poll, probed) = tokio::join!(polling.get(), probing);
-    w.need(
-        &req::TRANSPORT_UPGRADE_PROBE,
-        probed.as_deref() == Some("3probe"),
-        "3probe",
-        probed.unwrap_or_default(),
-    )?;
+    let (mut wire, poll) = probed(&w, &polling).await?;
     packets.extend(polling.taken());
     packets.extend(poll.1.split(SEPARATOR).map(str::to_owned));
     wire.send("5").await;

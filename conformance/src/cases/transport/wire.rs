@@ -110,6 +110,18 @@ impl Wire {
         }
     }
 
+    /// Answers pings for as long as it is asked to.
+    pub(super) async fn stays(&mut self) {
+        loop {
+            match self.next_within(Duration::MAX).await.as_deref() {
+                Some("2") => self.send("3").await,
+                Some(_) => {}
+                // What comes of it shows itself later.
+                None => std::future::pending().await,
+            }
+        }
+    }
+
     /// Whether the server ends the connection, whatever it sends before.
     pub(super) async fn closed_within(&mut self, patience: Duration) -> bool {
         let read = async {
@@ -192,7 +204,11 @@ impl Polling {
     }
 
     pub(super) async fn get(&self) -> (u16, String) {
-        answered(self.http.get(&self.url).timeout(PATIENCE)).await
+        self.get_within(PATIENCE).await
+    }
+
+    pub(super) async fn get_within(&self, patience: Duration) -> (u16, String) {
+        answered(self.http.get(&self.url).timeout(patience)).await
     }
 
     pub(super) async fn post(&self, body: &str) -> (u16, String) {

@@ -3,8 +3,9 @@
 //! A token that the server gave is shown as the name of a variable, so that a reader sees whose it is and may send the request
 //! again with a token of their own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use aho_corasick::{AhoCorasick, MatchKind};
 use reqwest::header::HeaderMap;
 use serde_json::Value;
 
@@ -24,6 +25,8 @@ const HEADERS: [&str; 3] = ["cookie", "set-cookie", "proxy-authorization"];
 const MASK: &str = "•••";
 /// What is longer may be part of a real token; what is shorter, such as `garbage`, was made up by the case.
 const HARMLESS: usize = 16;
+/// How tokens begin whose header is JSON.
+const JWT: &str = "eyJ";
 /// Shorter ones are not looked for inside of other texts.
 const FINDABLE: usize = 8;
 
@@ -170,6 +173,40 @@ impl Secrets {
     }
 }
 
+/// The secrets of many cases, for texts that may have any of them.
+pub struct AllSecrets(AhoCorasick);
+
+impl AllSecrets {
+    /// `more` are secrets that no case has seen.
+    ///
+    /// # Errors
+    ///
+    /// When there are too many.
+    pub fn of<'a>(cases: impl Iterator<Item = &'a Secrets>, more: &'a [String]) -> Result<Self, String> {
+        let known = cases.flat_map(|secrets| secrets.known.keys()).chain(more);
+        // Most tokens are masked by how they look.
+        let patterns: BTreeSet<&str> = (known.map(String::as_str))
+            .filter(|secret| secret.len() >= FINDABLE && without_jwt(secret) != MASK)
+            .chain([PASSWORD])
+            .collect();
+        let automaton = AhoCorasick::builder()
+            .match_kind(MatchKind::LeftmostLongest)
+            .build(patterns);
+        automaton.map(Self).map_err(|error| error.to_string())
+    }
+
+    /// A text of many lines without secrets.
+    pub fn text(&self, text: &str) -> String {
+        let mut shown = String::with_capacity(text.len());
+        self.0.replace_all_with(text, &mut shown, |_, _, shown| {
+            shown.push_str(MASK);
+            true
+        });
+        let lines = shown.split_inclusive('\n');
+        lines.map(|line| without_parameter(&without_jwt(line))).collect()
+    }
+}
+
 /// `ann` of `ann_0123456789`.
 fn role(username: &str) -> &str {
     username.split_once('_').map_or(username, |(role, _)| role)
@@ -179,7 +216,7 @@ fn role(username: &str) -> &str {
 fn without_jwt(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut rest = text;
-    while let Some(start) = rest.find("eyJ") {
+    while let Some(start) = rest.find(JWT) {
         let token = &rest[start..];
         let end = token
             .find(|c: char| !c.is_ascii_alphanumeric() && !"._-+/=".contains(c))
@@ -203,6 +240,7 @@ fn without_parameter(text: &str) -> String {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use std::sync::Arc;
 
@@ -259,6 +297,18 @@ mod tests {
         assert_eq!(secrets.text("/x?token=secret&b=1"), "/x?token=•••&b=1");
         assert_eq!(secrets.text("/x?a=1"), "/x?a=1");
         assert_eq!(secrets.header("Set-Cookie", "sid=1"), "•••");
+    }
+
+    #[test]
+    fn a_log_shows_no_secret_of_any_case() {
+        let cases = [
+            secrets_of(json!({"tokens": {"refreshToken": "opaque-0123456789"}})),
+            Secrets::default(),
+        ];
+        let all = AllSecrets::of(cases.iter(), &["of-the-start".to_owned()]).unwrap();
+        let log =
+            "got opaque-0123456789\nsigned with of-the-start\n?token=abc&x=1 eyJhbGciOiJIUzI1NiJ9.e30.x\nnothing\n";
+        assert_eq!(all.text(log), "got •••\nsigned with •••\n?token=•••&x=1 •••\nnothing\n");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Every event: lost, doubled, late, out of order, at sockets that it is not for. Every ack lost.
+//! Every event: lost, doubled, late, out of order, at sockets that it is not for. Every ack: lost, doubled, late, with another id.
 
 use std::time::Duration;
 
@@ -57,12 +57,17 @@ pub(super) fn mutants() -> Vec<Mutant> {
                 },
             ),
         ] {
-            all.push(Mutant {
-                name: format!("ack/{what} {name}/Lose"),
-                breaks: about.clone(),
-                at,
-                how: How::Lose,
-            });
+            for how in [How::Lose, How::Double, How::OtherId, How::Late(LATE)] {
+                all.push(Mutant {
+                    name: format!("ack/{what} {name}/{}", how.title()),
+                    breaks: match how {
+                        How::Double | How::OtherId => vec!["transport.ack.id"],
+                        _ => about.clone(),
+                    },
+                    at: at.clone(),
+                    how,
+                });
+            }
         }
     }
     all

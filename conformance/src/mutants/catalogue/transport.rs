@@ -113,6 +113,12 @@ pub(super) fn mutants() -> Vec<Mutant> {
             transport("GET", true, true),
             How::Status(200),
         ),
+        about(
+            "transport.upgrade.once",
+            Class::NoWebSocket { begun: true },
+            How::Succeed,
+        ),
+        about("transport.upgrade.once", unknown(), How::OtherId),
         about("transport.upgrade.nothing-lost", message(), How::Lose),
         about("transport.upgrade.nothing-lost", message(), How::Double),
         about("transport.close.by-client", Class::End, How::Lose),

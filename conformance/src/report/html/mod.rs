@@ -97,7 +97,7 @@ fn head(judged: &Judged, run: &Run, tone: &str) -> Markup {
             dl class="facts" {
                 (fact("Claims", claims.join(", ")))
                 (fact("Requirements", format!("{} hold, {} failed, {} known, {} noted, {} not judged", judged.count(State::Holds), judged.count(State::Failed), judged.count(State::Known), judged.count(State::Noted), judged.count(State::NotJudged))))
-                (fact("Cases", format!("{}, with {} judgements", run.results.len(), judged.judgements)))
+                (fact("Cases", format!("{}, with {} judgements", Judged::counted(run), judged.judgements)))
                 (fact("Took", format!("{:.1} s", run.took.as_secs_f64())))
                 (fact("Seed", run.seed.to_string()))
             }

@@ -18,9 +18,19 @@ function sources() {
 }
 const ending = /_[0-9a-f]{10}(?![0-9a-f])/g;
 
+/** One variable for each server of the case, in the order of their coming. */
+const base = number => number ? 'BASE_' + (number + 1) : 'BASE';
+/** Those beside the first, and what the case did that is not in the report: remarks for whoever sends it again. */
+const remarks = exchange => [
+  ...(exchange.servers.length > 1 ? ['Servers of this case: ' + exchange.servers.map((_, number) => base(number)).join(', ') + ' (other nodes, or with settings of their own).'] : []),
+  ...(exchange.before ? ['Not here: the first ' + exchange.before + ' entries of the case. What they made must be there already.'] : []),
+  ...(exchange.after ? ['Not here: the last ' + exchange.after + ' entries of the case.'] : []),
+];
+
 function asCurl(exchange) {
   const known = sources();
-  const lines = ['#!/usr/bin/env bash', '# Needs curl and jq. Sockets are not replayed here: see the JavaScript.', 'BASE=${BASE:-http://127.0.0.1:3000}', "PASSWORD='a password of many words'", 'RUN=$(printf %010x $((RANDOM * RANDOM * RANDOM)))', ''];
+  const lines = ['#!/usr/bin/env bash', '# Needs curl and jq. Sockets are not replayed here: see the JavaScript.', 'BASE=${BASE:-http://127.0.0.1:3000}',
+    ...exchange.servers.slice(1).map((_, number) => base(number + 1) + '=${' + base(number + 1) + ':-$BASE}'), ...remarks(exchange).map(text => '# ' + text), "PASSWORD='a password of many words'", 'RUN=$(printf %010x $((RANDOM * RANDOM * RANDOM)))', ''];
   const quoted = text => "'" + text.replace(/'/g, "'\\''") + "'";
   /* Single quotes around everything but what is filled in. */
   const filled = text => {
@@ -38,7 +48,7 @@ function asCurl(exchange) {
   for (const entry of exchange.entries) {
     if (entry.k !== 'request') continue;
     const answer = answers.get(entry.x), name = 'R' + entry.x;
-    const words = [name + '=$(curl -sS -X ' + entry.method + ' "$BASE"' + filled(entry.path)];
+    const words = [name + '=$(curl -sS -X ' + entry.method + ' "$' + base(entry.s) + '"' + filled(entry.path)];
     for (const [header, value] of entry.headers) words.push('-H ' + filled(header + ': ' + value));
     if (entry.body !== null) words.push('--data-binary ' + filled(entry.body.$text !== undefined ? entry.body.$text : JSON.stringify(entry.body)));
     lines.push('# ' + entry.p + (answer ? ': answered ' + answer.status : ': was not answered'), words.join(' \\\n  ') + ')', 'echo "$' + name + '"');
@@ -51,11 +61,12 @@ function asScript(exchange) {
   const known = sources();
   const lines = [
     '// npm install socket.io-client; node replay.mjs', "import { io } from 'socket.io-client';",
-    "const BASE = process.env.BASE || 'http://127.0.0.1:3000';", "const PASSWORD = 'a password of many words';",
+    ...remarks(exchange).map(text => '// ' + text), "const BASE = process.env.BASE || 'http://127.0.0.1:3000';",
+    ...exchange.servers.slice(1).map((_, number) => 'const ' + base(number + 1) + ' = process.env.' + base(number + 1) + ' || BASE;'), "const PASSWORD = 'a password of many words';",
     "const RUN = '_' + Math.floor(Math.random() * 2 ** 40).toString(16).padStart(10, '0');",
-    'const call = async (method, path, headers, body) => {', '  const response = await fetch(BASE + path, { method, headers, body });', '  const text = await response.text();',
+    'const call = async (base, method, path, headers, body) => {', '  const response = await fetch(base + path, { method, headers, body });', '  const text = await response.text();',
     "  console.log(method, path, response.status, text);", '  try { return JSON.parse(text); } catch { return null; }', '};',
-    'const open = (name, auth) => {', "  const socket = io(BASE, { auth, forceNew: true, reconnection: false, transports: ['websocket'] });",
+    'const open = (base, name, auth) => {', "  const socket = io(base, { auth, forceNew: true, reconnection: false, transports: ['websocket'] });",
     "  socket.onAny((event, ...args) => console.log(name, event, JSON.stringify(args)));", "  socket.on('connect_error', error => console.log(name, 'connect_error', error.message));", '  return socket;', '};', '',
   ];
   const access = path => path.map(key => /^\d+$/.test(key) ? '[' + key + ']' : '?.' + key).join('').replace(/\?\.\[/g, '?.[').replace(/^\[/, '?.[');
@@ -79,11 +90,11 @@ function asScript(exchange) {
   for (const entry of exchange.entries) {
     if (entry.k === 'request') {
       const headers = Object.fromEntries(entry.headers), body = entry.body === null ? 'undefined' : entry.body.$text !== undefined ? literal(entry.body.$text) : 'JSON.stringify(' + value(entry.body) + ')';
-      lines.push('// ' + entry.p, 'const r' + entry.x + ' = await call(' + [JSON.stringify(entry.method), literal(entry.path), value(headers), body].join(', ') + ');');
+      lines.push('// ' + entry.p, 'const r' + entry.x + ' = await call(' + [base(entry.s), JSON.stringify(entry.method), literal(entry.path), value(headers), body].join(', ') + ');');
       const answer = answers.get(entry.x);
       if (answer) known.learn('r' + entry.x, answer.body);
     } else if (entry.k === 'connect') {
-      lines.push('const ' + variable(entry.p) + ' = open(' + JSON.stringify(entry.p) + ', ' + (entry.body === null ? '{}' : value(entry.body)) + ');',
+      lines.push('const ' + variable(entry.p) + ' = open(' + base(entry.s) + ', ' + JSON.stringify(entry.p) + ', ' + (entry.body === null ? '{}' : value(entry.body)) + ');',
         "await new Promise(done => { " + variable(entry.p) + ".once('connect', done); " + variable(entry.p) + ".once('connect_error', done); });");
     } else if (entry.k === 'emit' && !entry.binary) {
       const args = [JSON.stringify(entry.event), ...entry.args.map(value)].join(', ');

@@ -1,6 +1,9 @@
 //! The program as a CI job uses it: exit codes and reports, against real servers, good and bad.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod example;
+mod targets;
+
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::process::{Command, Output};
@@ -204,6 +207,12 @@ fn known_failures_are_accepted_until_they_are_stale_or_over() {
     let (output, dir) = run(&["--known", &over]);
     assert_eq!(code(&output), Some(1));
     assert!(!report(&dir)["knownExpired"].as_array().unwrap().is_empty());
+    // Whoever reads the XML alone sees it too.
+    let junit = std::fs::read_to_string(dir.path().join("junit.xml")).unwrap();
+    assert!(
+        junit.contains("no known failure is over") && junit.contains("failures=\"2\""),
+        "{junit}"
+    );
 
     // The path that is nowhere is answered as it should be.
     let stale = path("stale.toml");
@@ -246,6 +255,20 @@ fn a_target_that_dies_is_one_clear_word() {
         (&report["cut"]["byTarget"], &report["survived"]),
         (&true.into(), &false.into())
     );
+}
+
+#[test]
+fn a_storm_of_failures_is_one_clear_word() {
+    let base = parrot("500 Internal Server Error", "{}");
+    let (output, dir) = program(&["url", &base, "--no-preflight", "--jobs", "4"]);
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(code(&output), Some(1), "{said}");
+    assert!(
+        said.contains("THE TARGET FAILED") && said.contains("a storm of failures"),
+        "{said}"
+    );
+    assert!(said.lines().count() < 120, "a wall of text: {said}");
+    assert_eq!(report(&dir)["cut"]["byTarget"], true);
 }
 
 #[test]
@@ -358,7 +381,9 @@ fn cases_are_chosen_by_name_requirement_and_profile() {
         by_requirement.contains("typing::typing_times_out") && by_requirement.lines().count() < 20,
         "{by_requirement}"
     );
-    assert_eq!(code(&program(&["--requirement", "no.such.*"]).0), Some(2));
+    assert_eq!(code(&program(&["--requirement", "no.such.*"]).0), Some(4));
+    // Nothing that was asked for is left out in silence.
+    assert_eq!(code(&program(&["--only", "typing::", "--only", "tyqing::"]).0), Some(4));
     let of_edits = list(&["--profile", "edits"]);
     assert!(
         of_edits.lines().count() > 2 && of_edits.lines().all(|line| line.contains("edits")),
@@ -376,7 +401,23 @@ fn usage_harness_and_emptiness_have_codes_of_their_own() {
     assert_eq!(code(&program(&["--no-such-flag"]).0), Some(2));
     assert_eq!(code(&program(&["--claim", "everything"]).0), Some(2));
     assert_eq!(code(&program(&["url", "not a url"]).0), Some(2));
+    assert_eq!(
+        code(&program(&["--stack", "mongo", "url", "http://127.0.0.1:1"]).0),
+        Some(2)
+    );
     assert_eq!(code(&program(&["url", "http://127.0.0.1:1"]).0), Some(3));
+    let mut nowhere = Command::new(env!("CARGO_BIN_EXE_chat-conformance"));
+    let output = nowhere
+        .args(["--report", "/proc/nowhere", "--only", "typing::"])
+        .output();
+    assert_eq!(code(&output.unwrap()), Some(3));
+    // Who reads the reports alone is not left with those of an earlier run.
+    let (_, dir) = program(&["url", "http://127.0.0.1:1"]);
+    let junit = std::fs::read_to_string(dir.path().join("junit.xml")).unwrap();
+    assert!(
+        junit.contains("errors=\"1\"") && junit.contains("there is no server"),
+        "{junit}"
+    );
     assert_eq!(code(&program(&["url", "http://me:secret@127.0.0.1:1"]).0), Some(3));
     assert_eq!(code(&program(&["--only", "no such case"]).0), Some(4));
     // A case that needs a server of its own says nothing about somebody else's.

@@ -1,0 +1,73 @@
+//! The worked example of `docs/conformance.md`: a server that is not ours. It needs npm, which `CHAT_INTEROP=required` makes a
+//! duty; without it, the test says so and judges nothing.
+#![allow(clippy::print_stderr, reason = "says what it could not do")]
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use tempfile::TempDir;
+
+use super::{code, report};
+
+#[test]
+fn a_server_that_is_not_ours_is_what_the_documentation_says() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/other-server");
+    let dir = TempDir::new().unwrap();
+    for entry in std::fs::read_dir(source).unwrap().map(Result::unwrap) {
+        if entry.file_type().unwrap().is_file() {
+            std::fs::copy(entry.path(), dir.path().join(entry.file_name())).unwrap();
+        }
+    }
+    let npm = Command::new("npm")
+        .args(["ci", "--no-audit", "--no-fund", "--loglevel=error"])
+        .current_dir(dir.path())
+        .stdin(Stdio::null())
+        .output();
+    let Ok(installed) = npm else {
+        let required = std::env::var_os("CHAT_INTEROP").is_some_and(|value| value == "required");
+        assert!(!required, "there is no npm for the server of the example");
+        eprintln!("NOT judged: there is no npm for the server of the example");
+        return;
+    };
+    assert!(
+        installed.status.success(),
+        "npm ci: {}",
+        String::from_utf8_lossy(&installed.stderr)
+    );
+    let judge = |into: &TempDir, more: &[&str]| {
+        Command::new(env!("CARGO_BIN_EXE_chat-conformance"))
+            .arg("--report")
+            .arg(into.path())
+            .args(more)
+            .current_dir(dir.path())
+            .output()
+            .unwrap()
+    };
+
+    let reports = TempDir::new().unwrap();
+    let output = judge(&reports, &["--case", "auth::*"]);
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(
+        code(&output),
+        Some(0),
+        "{said}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let conclusion = report(&reports);
+    let counted = |verdict: &str| {
+        let cases = conclusion["cases"].as_array().unwrap().iter();
+        cases.filter(|case| case["verdict"] == verdict).count()
+    };
+    assert!(counted("known") > 0 && counted("pass") > 0, "{said}");
+
+    // Without its known failures it does not conform, and it is told why.
+    std::fs::write(
+        dir.path().join("strict.toml"),
+        "claims = [\"core\"]\n[server]\ncommand = [\"node\", \"server.mjs\"]\ndatabases = false\n",
+    )
+    .unwrap();
+    let output = judge(&reports, &["--config", "strict.toml", "--case", "auth::*"]);
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(code(&output), Some(1), "{said}");
+    assert!(said.contains("register.race.one-wins"), "{said}");
+}
