@@ -37,7 +37,7 @@ pub struct Launcher {
     kept: Option<Arc<Mutex<Vec<Arc<Node>>>>>,
 }
 
-/// A running server; killed when it is dropped, and its data are removed.
+/// A running server; killed when it is dropped, and its data are removed, unless a launcher keeps it a while longer.
 pub struct Launched {
     pub base: String,
     /// From the start of the process to its being ready.
