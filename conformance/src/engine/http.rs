@@ -186,6 +186,12 @@ impl Request {
     }
 }
 
+/// The value of a header; empty when there is none.
+pub(super) fn header<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
+    let value = headers.get(name).and_then(|value| value.to_str().ok());
+    value.unwrap_or_default()
+}
+
 /// The innermost reason, without the address: that is the target's.
 pub(super) fn because(error: &reqwest::Error) -> String {
     let mut reason: &dyn std::error::Error = error;
@@ -370,10 +376,7 @@ impl Answer {
 
     /// Empty when it is not there.
     pub fn header(&self, name: &str) -> &str {
-        self.headers
-            .get(name)
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default()
+        header(&self.headers, name)
     }
 
     /// The error code; empty on success.

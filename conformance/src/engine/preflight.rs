@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::http::header;
 use super::pace::{self, Counted};
 use super::{PASSWORD, Stop, Target, World};
 
@@ -87,16 +88,9 @@ impl Look<'_> {
                 false
             }
             Ok(response) => {
-                let header = |name: &str| {
-                    let value = response.headers().get(name);
-                    value
-                        .and_then(|value| value.to_str().ok())
-                        .unwrap_or_default()
-                        .to_owned()
-                };
-                let date = header("date");
-                self.quota_of(Counted::Guest, &header("ratelimit-policy"), &header("ratelimit"));
-                self.clock(&date);
+                let header = |name| header(response.headers(), name);
+                self.quota_of(Counted::Guest, header("ratelimit-policy"), header("ratelimit"));
+                self.clock(header("date"));
                 true
             }
         }
@@ -237,23 +231,20 @@ impl Look<'_> {
             }
             Ok(response) => {
                 let status = response.status().as_u16();
-                let header = |name: &str| {
-                    let value = response.headers().get(name).and_then(|value| value.to_str().ok());
-                    value.unwrap_or_default().to_owned()
-                };
-                let (policy, state) = (header("ratelimit-policy"), header("ratelimit"));
-                let after = header("retry-after");
+                let headers = response.headers().clone();
+                let header = |name| header(&headers, name);
                 let body: Value = response.json().await.unwrap_or_default();
                 match status {
                     201 => {
-                        self.quota_of(Counted::Auth, &policy, &state);
+                        self.quota_of(Counted::Auth, header("ratelimit-policy"), header("ratelimit"));
                         self.tokens_last(&body["tokens"]["expiresIn"]);
                     }
                     429 => self.found(
                         true,
                         format!(
                             "it limits registrations already: set AUTH_RATE_LIMIT_MAX_REQUESTS to 0 for this run, or begin it \
-                             again in {after} s"
+                             again in {} s",
+                            header("retry-after")
                         ),
                     ),
                     _ => {

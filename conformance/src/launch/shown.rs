@@ -2,7 +2,8 @@
 
 use std::ffi::OsString;
 
-const MASK: &str = "•••";
+use crate::engine::transcript::MASK;
+
 /// Whose name has one of these is a secret.
 const SECRET: [&str; 6] = ["secret", "pass", "pwd", "token", "key", "credential"];
 

@@ -5,7 +5,7 @@ use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestRerun, T
 use super::{Conclusion, Judged, State, reason};
 use crate::engine::{CaseResult, Run, Verdict};
 
-/// What is said of the run as a whole stands beside the areas.
+/// Stands beside the areas.
 const RUN: &str = "the run";
 
 /// Red whenever the program's exit code is not 0: CI systems that read this file alone come to the same conclusion.
@@ -36,12 +36,8 @@ pub fn render(judged: &Judged, run: &Run) -> Result<String, String> {
 ///
 /// As [`render`].
 pub fn not_run(why: &str) -> Result<String, String> {
-    let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
-    status.set_message(why);
-    let mut case = TestCase::new("the run began", status);
-    case.set_classname(RUN);
     let mut suite = TestSuite::new(RUN);
-    suite.add_test_case(case);
+    suite.add_test_case(of_run("the run began", bad(NonSuccessKind::Error, why)));
     let mut report = Report::new("chat-conformance");
     report.add_test_suite(suite);
     report.to_string().map_err(|error| format!("junit.xml: {error}"))
@@ -51,17 +47,8 @@ pub fn not_run(why: &str) -> Result<String, String> {
 fn whole(judged: &Judged, run: &Run) -> TestSuite {
     let mut suite = TestSuite::new(RUN);
     let mut add = |name: &str, trouble: Option<String>| {
-        let status = match trouble {
-            None => TestCaseStatus::success(),
-            Some(why) => {
-                let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
-                status.set_message(why);
-                status
-            }
-        };
-        let mut case = TestCase::new(name, status);
-        case.set_classname(RUN);
-        suite.add_test_case(case);
+        let failed = |why: String| bad(NonSuccessKind::Failure, &why);
+        suite.add_test_case(of_run(name, trouble.map_or_else(TestCaseStatus::success, failed)));
     };
     let listed = |entries: &[String]| (!entries.is_empty()).then(|| entries.join(", "));
     add("no known failure is over", listed(&judged.expired));
@@ -69,9 +56,22 @@ fn whole(judged: &Judged, run: &Run) -> TestSuite {
     let cut = run.cut.as_ref().map(|cut| cut.why.clone());
     let gone = || (!judged.survived).then(|| "the server no longer answered when the run was over".to_owned());
     add("the run came to its end", cut.or_else(gone));
-    let bad = judged.conclusion != Conclusion::Conformant;
-    add("the conclusion", bad.then(|| judged.sentence()));
+    let conforms = judged.conclusion == Conclusion::Conformant;
+    add("the conclusion", (!conforms).then(|| judged.sentence()));
     suite
+}
+
+/// What is said of the run as a whole.
+fn of_run(name: &str, status: TestCaseStatus) -> TestCase {
+    let mut case = TestCase::new(name, status);
+    case.set_classname(RUN);
+    case
+}
+
+fn bad(kind: NonSuccessKind, why: &str) -> TestCaseStatus {
+    let mut status = TestCaseStatus::non_success(kind);
+    status.set_message(why);
+    status
 }
 
 fn status(judged: &Judged, result: &CaseResult, verdict: Verdict) -> TestCaseStatus {
@@ -100,8 +100,7 @@ fn flaky(judged: &Judged, result: &CaseResult) -> TestCaseStatus {
     let first = result.first.as_deref().unwrap_or(result);
     let what = reason(first).map_or_else(|| failures(judged, first), str::to_owned);
     if judged.flaky_is_failure {
-        let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
-        status.set_message(WHY);
+        let mut status = bad(NonSuccessKind::Failure, WHY);
         status.set_description(what);
         return status;
     }

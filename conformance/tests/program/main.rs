@@ -26,6 +26,16 @@ fn code(output: &Output) -> Option<i32> {
     output.status.code()
 }
 
+/// Ends the test unless the program ended so, and shows all that it said; returns what it said on its standard output.
+fn must_end(output: &Output, expected: i32) -> String {
+    let (said, complained) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    assert_eq!(code(output), Some(expected), "{said}{complained}");
+    said.into_owned()
+}
+
 fn report(dir: &TempDir) -> Value {
     serde_json::from_str(&std::fs::read_to_string(dir.path().join("report.json")).unwrap()).unwrap()
 }
@@ -303,13 +313,7 @@ fn a_server_is_started_by_its_command() {
         "-c",
         &script,
     ]);
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert_eq!(
-        code(&output),
-        Some(0),
-        "{said}{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    must_end(&output, 0);
     let report = report(&dir);
     let verdicts: Vec<&Value> = report["cases"]
         .as_array()

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use super::{code, program, report};
+use super::{code, must_end, program, report};
 
 const THIS: &str = env!("CARGO_BIN_EXE_chat-conformance");
 
@@ -99,13 +99,7 @@ fn a_server_that_runs_already_is_killed_and_started_by_its_commands() {
         std::thread::yield_now();
     }
     let (output, dir) = program(&["--config", &config, "--case", "durability::*", "--case", "typing::*"]);
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert_eq!(
-        code(&output),
-        Some(0),
-        "{said}{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    let said = must_end(&output, 0);
     assert_eq!(verdicts(&dir, "durability"), ["pass", "pass"], "{said}");
     assert!(
         verdicts(&dir, "typing").iter().all(|verdict| verdict == "pass"),
@@ -118,8 +112,7 @@ fn a_server_that_runs_already_is_killed_and_started_by_its_commands() {
     std::fs::write(&config, text.replace("kill.sh", "nothing.sh")).unwrap();
     std::fs::write(service.script("nothing.sh"), "true\n").unwrap();
     let (output, dir) = program(&["--config", &config, "--case", "durability::every*"]);
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert_eq!(code(&output), Some(3), "{said}");
+    let said = must_end(&output, 3);
     assert_eq!(verdicts(&dir, "durability"), ["inconclusive"], "{said}");
     assert!(said.contains("nodes live"), "{said}");
 }
@@ -165,13 +158,7 @@ fn what_is_asked_stays_below_limits_that_cannot_be_lifted() {
     let limits = "[limits]\nauth-requests = 10\nwindow-seconds = 5\n";
     // More users than one window allows.
     let (output, dir) = limited(few, limits, &["--only", "delivery::"]);
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert_eq!(
-        code(&output),
-        Some(0),
-        "{said}{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    let said = must_end(&output, 0);
     let page = std::fs::read_to_string(dir.path().join("report.html")).unwrap();
     assert!(!page.contains("\"status\":429"), "the suite met the limit");
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use chat_spec::req;
 use serde_json::Value;
 
-use super::wire::{Polling, SEPARATOR, Wire};
+use super::wire::{Polling, Wire};
 use crate::cases;
 use crate::engine::{Outcome, Stop, World};
 
@@ -84,17 +84,11 @@ async fn pings_come(w: World) -> Outcome {
 async fn polled_ping(w: &World, patience: Duration) -> Result<bool, Stop> {
     let mut polling = Polling::open(w).await?;
     let opened = Instant::now();
-    let is_ping = |packet: &String| packet == "2";
-    if polling.taken().iter().any(is_ping) {
-        return Ok(true);
-    }
-    while opened.elapsed() < patience {
-        let (status, body) = polling.get_within(patience - opened.elapsed().min(patience)).await;
-        if body.split(SEPARATOR).any(|packet| packet == "2") {
-            return Ok(true);
-        }
-        if status != 200 {
-            break;
+    while let Some(left) = patience.checked_sub(opened.elapsed()) {
+        match polling.next_within(left).await.as_deref() {
+            Some("2") => return Ok(true),
+            Some(_) => {}
+            None => break,
         }
     }
     Ok(false)

@@ -13,15 +13,15 @@ cases!("transport upgrade":
     nothing_is_lost_on_the_way for Transport [TRANSPORT_UPGRADE_NOTHING_LOST, TRANSPORT_UPGRADE_PROBE],
 );
 
-async fn probe(w: &World, polling: &Polling) -> Result<Wire, Stop> {
-    let query = format!("EIO=4&transport=websocket&sid={}", polling.sid);
-    let none = || Stop::Inconclusive("no WebSocket for a polling session".into());
-    Wire::ask(w, &query).await.ok_or_else(none)
+/// A WebSocket under the id of a polling session, if there is one.
+async fn under(w: &World, polling: &Polling) -> Option<Wire> {
+    Wire::ask(w, &format!("EIO=4&transport=websocket&sid={}", polling.sid)).await
 }
 
 /// A WebSocket that has been probed, and what became of the poll that waited.
 async fn probed(w: &World, polling: &Polling) -> Result<(Wire, (u16, String)), Stop> {
-    let mut wire = probe(w, polling).await?;
+    let none = || Stop::Inconclusive("no WebSocket for a polling session".into());
+    let mut wire = under(w, polling).await.ok_or_else(none)?;
     let probing = async {
         wire.send("2probe").await;
         wire.next().await
@@ -73,9 +73,8 @@ async fn a_session_has_one_websocket(w: World) -> Outcome {
         return Err(Stop::Inconclusive("the session did not move to the WebSocket".into()));
     }
     let requirement = &req::TRANSPORT_UPGRADE_ONCE;
-    let query = format!("EIO=4&transport=websocket&sid={}", polling.sid);
     let second = async {
-        let Some(mut second) = Wire::ask(&w, &query).await else {
+        let Some(mut second) = under(&w, &polling).await else {
             return (None, true);
         };
         second.send("2probe").await;

@@ -207,7 +207,7 @@ impl Polling {
         self.get_within(PATIENCE).await
     }
 
-    pub(super) async fn get_within(&self, patience: Duration) -> (u16, String) {
+    async fn get_within(&self, patience: Duration) -> (u16, String) {
         answered(self.http.get(&self.url).timeout(patience)).await
     }
 
@@ -223,8 +223,12 @@ impl Polling {
 
     /// The next packet; none when the session is over, or nothing comes.
     pub(super) async fn next(&mut self) -> Option<String> {
+        self.next_within(PATIENCE).await
+    }
+
+    pub(super) async fn next_within(&mut self, patience: Duration) -> Option<String> {
         if self.waiting.is_empty() {
-            let (status, body) = self.get().await;
+            let (status, body) = self.get_within(patience).await;
             if status != 200 {
                 return None;
             }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 pub use self::entry::{Entry, Party, Received, Sent, Side, What};
-pub use self::secrets::{AllSecrets, Secrets};
+pub use self::secrets::{AllSecrets, MASK, Secrets};
 
 /// More entries of a case are counted only.
 const MOST: usize = 60_000;

@@ -22,7 +22,8 @@ const TOKENS: [(&str, &str); 3] = [
 ];
 /// Headers that are secrets.
 const HEADERS: [&str; 3] = ["cookie", "set-cookie", "proxy-authorization"];
-const MASK: &str = "•••";
+/// Stands where a secret was.
+pub const MASK: &str = "•••";
 /// What is longer may be part of a real token; what is shorter, such as `garbage`, was made up by the case.
 const HARMLESS: usize = 16;
 /// How tokens begin whose header is JSON.
