@@ -54,7 +54,7 @@ enum Task {
         /// Only on this one: sqlite, mongo or cluster.
         #[arg(long)]
         stack: Option<String>,
-        /// On a machine of a quarter of the speed.
+        /// With a quarter of the processors' time, which needs root.
         #[arg(long)]
         slow: bool,
     },

@@ -1,96 +1,107 @@
-//! A machine of a quarter of the speed: a command and all that it starts, servers and databases too, but for those in Docker, are
-//! stopped three quarters of the time.
+//! A machine of a quarter of the speed: a command and all that it starts, servers and databases too, but for those in Docker, get a
+//! quarter of the processors' time, by a control group of the kernel's.
 
-use std::collections::HashMap;
-use std::fs;
-use std::os::unix::process::CommandExt as _;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::{fs, thread};
 
-use rustix::process::{Pid, Signal, kill_process};
+use crate::steps::{Outcome, finish};
 
-use crate::steps::Outcome;
-
-/// Short enough for every time-out of the contract, long enough to be more than what switching costs.
-const RUNS: Duration = Duration::from_millis(10);
-const STOPS: Duration = Duration::from_millis(30);
+/// In microseconds. Short enough for every time-out of the contract.
+const PERIOD: usize = 100_000;
 
 /// Runs a command that speaks for itself, slowly.
-pub fn finish(command: &mut Command) -> Outcome {
-    // Of a group of its own: should we be killed while it is stopped, the kernel lets it go on.
-    let mut child = match command.process_group(0).spawn() {
-        Ok(child) => child,
+pub fn run(command: &Command) -> Outcome {
+    let group = match Group::new(Path::new("/sys/fs/cgroup")) {
+        Ok(group) => group,
         Err(error) => {
-            eprintln!("cannot run {}: {error}", command.get_program().display());
+            eprintln!("--slow needs root, and control groups (/sys/fs/cgroup) that limit the processor: {error}");
             return Outcome::Failed;
         }
     };
-    loop {
-        match child.try_wait() {
-            Ok(Some(status)) if status.success() => return Outcome::Passed,
-            Ok(Some(_)) | Err(_) => return Outcome::Failed,
-            Ok(None) => {}
+    finish(&mut group.enclose(command))
+}
+
+/// Removed when it is dropped, as far as nothing runs in it any more.
+struct Group(PathBuf);
+
+impl Group {
+    fn new(root: &Path) -> io::Result<Self> {
+        let cores = thread::available_parallelism()?.get();
+        let quota = (PERIOD * cores).div_ceil(4);
+        let name = format!("chat-slow-{}", std::process::id());
+        // Of the second version where it has the processor, else of the first.
+        let controllers = fs::read_to_string(root.join("cgroup.controllers")).unwrap_or_default();
+        if controllers.split_whitespace().any(|controller| controller == "cpu") {
+            fs::write(root.join("cgroup.subtree_control"), "+cpu")?;
+            let group = Self::made(root.join(name))?;
+            fs::write(group.0.join("cpu.max"), format!("{quota} {PERIOD}"))?;
+            return Ok(group);
         }
-        let running = Instant::now();
-        let family = family(child.id());
-        std::thread::sleep(RUNS.saturating_sub(running.elapsed()));
-        signal(&family, Signal::STOP);
-        std::thread::sleep(STOPS);
-        signal(&family, Signal::CONT);
+        let group = Self::made(root.join("cpu").join(name))?;
+        fs::write(group.0.join("cpu.cfs_period_us"), PERIOD.to_string())?;
+        fs::write(group.0.join("cpu.cfs_quota_us"), quota.to_string())?;
+        Ok(group)
+    }
+
+    fn made(directory: PathBuf) -> io::Result<Self> {
+        fs::create_dir(&directory)?;
+        Ok(Self(directory))
+    }
+
+    /// The same command, which joins the group before it becomes what it is.
+    fn enclose(&self, command: &Command) -> Command {
+        let mut enclosed = Command::new("sh");
+        enclosed
+            .args(["-euc", r#"echo $$ >"$0"; exec "$@""#])
+            .arg(self.0.join("cgroup.procs"))
+            .arg(command.get_program())
+            .args(command.get_args());
+        for (name, value) in command.get_envs() {
+            match value {
+                Some(value) => enclosed.env(name, value),
+                None => enclosed.env_remove(name),
+            };
+        }
+        if let Some(directory) = command.get_current_dir() {
+            enclosed.current_dir(directory);
+        }
+        enclosed
     }
 }
 
-fn signal(family: &[u32], signal: Signal) {
-    for pid in family {
-        if let Some(pid) = i32::try_from(*pid).ok().and_then(Pid::from_raw) {
-            // Fails when it has just ended.
-            let _ = kill_process(pid, signal);
-        }
+impl Drop for Group {
+    fn drop(&mut self) {
+        // What was started may still be ending; an empty group costs nothing.
+        let _ = fs::remove_dir(&self.0);
     }
-}
-
-/// A process and all that descend from it, whatever groups they have made of their own; parents come before their children.
-fn family(eldest: u32) -> Vec<u32> {
-    let mut children: HashMap<u32, Vec<u32>> = HashMap::new();
-    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let pid = entry.file_name().to_str().and_then(|name| name.parse().ok());
-        let stat = fs::read_to_string(entry.path().join("stat"));
-        if let (Some(pid), Some(parent)) = (pid, stat.ok().as_deref().and_then(parent)) {
-            children.entry(parent).or_default().push(pid);
-        }
-    }
-    let mut family = vec![eldest];
-    let mut next = 0;
-    while let Some(pid) = family.get(next) {
-        family.extend(children.remove(pid).unwrap_or_default());
-        next += 1;
-    }
-    family
-}
-
-/// Of a line of `/proc/PID/stat`: the name in front may hold anything.
-fn parent(stat: &str) -> Option<u32> {
-    let (_, behind) = stat.rsplit_once(')')?;
-    behind.split_whitespace().nth(1)?.parse().ok()
 }
 
 #[cfg(test)]
 mod tests {
-    use std::process::Stdio;
-
     use super::*;
 
     #[test]
-    fn a_family_holds_who_is_in_a_group_of_its_own() {
-        assert_eq!(parent("7 (a) b) S 3 7 7"), Some(3));
-        let mut child = Command::new("sh");
-        let child = child.args(["-c", "echo; exec cat"]).process_group(0);
-        let mut child = child.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
-        let found = family(std::process::id());
-        assert!(found.contains(&child.id()), "{found:?}");
-        assert!(!found.contains(&1), "{found:?}");
-        drop(child.stdin.take());
-        child.wait().unwrap();
-        assert!(!family(std::process::id()).contains(&child.id()));
+    fn a_quarter_is_given_to_the_command_in_either_version() {
+        let cores = thread::available_parallelism().unwrap().get();
+        let quota = (PERIOD * cores).div_ceil(4);
+        let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        fs::create_dir(first.path().join("cpu")).unwrap();
+        let group = Group::new(first.path()).unwrap();
+        let read = |group: &Group, file| fs::read_to_string(group.0.join(file)).unwrap();
+        assert_eq!(read(&group, "cpu.cfs_quota_us"), quota.to_string());
+
+        fs::write(second.path().join("cgroup.controllers"), "cpuset cpu io\n").unwrap();
+        let group = Group::new(second.path()).unwrap();
+        assert_eq!(read(&group, "cpu.max"), format!("{quota} {PERIOD}"));
+
+        // It joins, and is then what it was.
+        let mut command = Command::new("sh");
+        command.args(["-c", r#"test "$A" = b && echo $$ >self"#]).env("A", "b");
+        let ran = group.enclose(command.current_dir(second.path())).status().unwrap();
+        assert!(ran.success());
+        let joined = read(&group, "cgroup.procs");
+        assert_eq!(joined, fs::read_to_string(second.path().join("self")).unwrap());
     }
 }
