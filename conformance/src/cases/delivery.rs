@@ -1,10 +1,16 @@
 //! Who gets what of a message.
 
+use std::time::{Duration, Instant};
+
 use chat_spec::req;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::cases;
-use crate::engine::{Outcome, Transport, World};
+use crate::engine::{Device, Outcome, PATIENCE, Stop, Transport, World};
+
+/// How long the last of typing may take, which is over by itself after 6 s.
+const TYPING_PATIENCE: Duration = Duration::from_secs(3);
+const TYPING_LASTS: Duration = Duration::from_millis(5500);
 
 cases!("delivery":
     a_message_by_event_goes_to_every_device [
@@ -16,6 +22,7 @@ cases!("delivery":
     delivery_over_polling [SOCKET_TRANSPORT_POLLING],
     every_event_over_polling [SOCKET_TRANSPORT_POLLING],
     what_one_device_sends_keeps_its_order [EVENTS_ORDER_ONE_DEVICE],
+    what_a_device_told_last_is_heard_last [EVENTS_ORDER_ONE_DEVICE],
     senders_at_once_leave_no_gap [PROMISES_SEQ_GAPLESS, PROMISES_SEQ_ORDER_OF_SENDERS, PROMISES_SEQ_VISIBLE_BEFORE],
     sends_are_refused_by_event [
         SEND_CHAT_MISMATCH, SEND_CONTENT_BLANK, SEND_CONTENT_LENGTH, SEND_CONTENT_NUL, SEND_IDEMPOTENT_REUSED,
@@ -226,6 +233,73 @@ async fn what_one_device_sends_keeps_its_order(w: World) -> Outcome {
         last = seq;
     }
     Ok(())
+}
+
+async fn what_a_device_told_last_is_heard_last(w: World) -> Outcome {
+    let (ann, bob) = (w.user("ann").await?, w.user("bob").await?);
+    ann.must_send(&bob.id, "hello").await?;
+    let (a1, a2, b1) = (ann.device().await?, ann.device().await?, bob.device().await?);
+    for status in ["away", "online", "away", "online", "away", "busy"] {
+        a1.emit("update_status", json!({"status": status}));
+    }
+    let of_ann = |p: &Value| p["userId"] == ann.id.as_str();
+    for device in [&b1, &a2] {
+        let heard = last_heard(
+            device,
+            "user_status_changed",
+            of_ann,
+            |p| p["status"] == "busy",
+            PATIENCE,
+        )
+        .await;
+        w.equal(&req::EVENTS_ORDER_ONE_DEVICE, "status", "busy", heard["status"].clone());
+    }
+    for is_typing in [true, false, false, true] {
+        a1.emit("typing", json!({"to": bob.id, "isTyping": is_typing}));
+    }
+    let told = Instant::now();
+    let from_ann = |p: &Value| p["from"] == ann.id.as_str();
+    let heard = last_heard(
+        &b1,
+        "typing_status",
+        from_ann,
+        |p| p["isTyping"] == true,
+        TYPING_PATIENCE,
+    )
+    .await;
+    if told.elapsed() > TYPING_LASTS {
+        return Err(Stop::TooSlow("the typing may have been over by itself".into()));
+    }
+    w.equal(
+        &req::EVENTS_ORDER_ONE_DEVICE,
+        "isTyping",
+        true,
+        heard["isTyping"].clone(),
+    );
+    Ok(())
+}
+
+/// What a device hears last of something: where it is not what was told last, so long as that may still come, and some time
+/// longer for whatever was overtaken.
+async fn last_heard(
+    device: &Device,
+    event: &str,
+    about: impl Fn(&Value) -> bool,
+    told_last: impl Fn(&Value) -> bool,
+    patience: Duration,
+) -> Value {
+    let mut heard = Value::Null;
+    let began = Instant::now();
+    loop {
+        let left = match told_last(&heard) {
+            true => super::STRAGGLERS,
+            false => patience.saturating_sub(began.elapsed()),
+        };
+        match device.take_within(left, event, &about).await {
+            Some(payload) => heard = payload,
+            None => return heard,
+        }
+    }
 }
 
 async fn senders_at_once_leave_no_gap(w: World) -> Outcome {

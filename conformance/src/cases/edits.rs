@@ -8,6 +8,7 @@ use crate::engine::{Outcome, World};
 
 cases!("edits":
     an_edit_keeps_its_place [EDIT_EVENT_BOTH_SIDES, EDIT_SUCCESS_KEEPS, EDIT_SUCCESS_MESSAGE, MESSAGE_NEW_NOBODY_ELSE],
+    the_last_edit_is_heard_last [EDIT_EVENT_ORDER],
     edits_have_rights [
         EDIT_MISSING_NOT_FOUND, EDIT_RIGHTS_RECEIVER, EDIT_RIGHTS_STRANGER, IDS_MALFORMED_SAME_AS_UNKNOWN,
     ],
@@ -76,6 +77,36 @@ async fn an_edit_keeps_its_place(w: World) -> Outcome {
         |name, p| name.starts_with("message_") && p.to_string().contains("after"),
     )
     .await
+}
+
+async fn the_last_edit_is_heard_last(w: World) -> Outcome {
+    let (ann, bob) = (w.user("ann").await?, w.user("bob").await?);
+    let message = ann.must_send(&bob.id, "0").await?;
+    let theirs = bob.device().await?;
+    for number in 1..=6 {
+        let edit = json!({"content": number.to_string()});
+        ann.put(&path(&message), &edit).await?.succeeded()?;
+    }
+    let last = |p: &serde_json::Value| p["message"]["content"] == "6";
+    // An earlier one may come twice, but not behind it.
+    loop {
+        let event = w
+            .arrives(&req::EDIT_EVENT_ORDER, &theirs, "message_edited", |_| true)
+            .await?;
+        if last(&event) {
+            break;
+        }
+    }
+    let late = theirs
+        .take_within(super::STRAGGLERS, "message_edited", |p| !last(p))
+        .await;
+    w.check(
+        &req::EDIT_EVENT_ORDER,
+        late.is_none(),
+        "nothing of an earlier edit behind the last one",
+        late.unwrap_or_default(),
+    );
+    Ok(())
 }
 
 async fn edits_have_rights(w: World) -> Outcome {

@@ -86,6 +86,8 @@ pub(crate) async fn mortal(w: &World) -> Result<Mortal, Stop> {
     }
 }
 
+/// How long what was overtaken is waited for, when the order of events is judged.
+const STRAGGLERS: Duration = Duration::from_secs(1);
 /// How long other nodes may take until they know of a status.
 const NEWS_PATIENCE: Duration = Duration::from_secs(5);
 

@@ -25,4 +25,5 @@ pub use target::Target;
 pub use transcript::{Record, Transcript};
 pub use user::{PASSWORD, User};
 pub use verdict::{Terms, Verdict};
+pub(crate) use world::PATIENCE;
 pub use world::World;

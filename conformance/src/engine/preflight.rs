@@ -1,13 +1,13 @@
 //! What would make hundreds of cases fail for one reason, found before they run.
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use super::http::header;
 use super::pace::{self, Counted};
-use super::{PASSWORD, Stop, Target, World};
+use super::{Answer, Stop, Target, User, World};
 
 /// What a run asks of one address: registrations, logins and refreshes. Measured: 830.
 const AUTH_CALLS: u64 = 1_500;
@@ -43,24 +43,16 @@ impl fmt::Display for Trouble {
 pub async fn preflight(target: &Target, deadline: Option<Duration>) -> Vec<Trouble> {
     let mut troubles = Vec::new();
     for node in &target.nodes {
-        let mut look = Look {
-            target,
-            node,
-            troubles: &mut troubles,
-        };
+        let mut look = Look::at(node, target, &mut troubles);
         if look.greet().await {
-            look.door().await;
-            look.events().await;
+            if let Some(guest) = look.door().await {
+                look.events(&guest).await;
+            }
             look.socket().await;
         }
     }
     if let (Some(node), Some(deadline)) = (target.nodes.first(), deadline) {
-        let mut look = Look {
-            target,
-            node,
-            troubles: &mut troubles,
-        };
-        look.length(deadline);
+        Look::at(node, target, &mut troubles).length(deadline);
     }
     troubles
 }
@@ -68,10 +60,21 @@ pub async fn preflight(target: &Target, deadline: Option<Duration>) -> Vec<Troub
 struct Look<'a> {
     target: &'a Target,
     node: &'a str,
+    /// What is told here no log shows either.
+    world: World,
     troubles: &'a mut Vec<Trouble>,
 }
 
-impl Look<'_> {
+impl<'a> Look<'a> {
+    fn at(node: &'a str, target: &'a Target, troubles: &'a mut Vec<Trouble>) -> Self {
+        Self {
+            target,
+            node,
+            world: World::new(target.clone(), 0),
+            troubles,
+        }
+    }
+
     fn found(&mut self, fatal: bool, text: impl Into<String>) {
         let node = self.node.to_owned();
         let text = text.into();
@@ -189,9 +192,9 @@ impl Look<'_> {
     }
 
     /// Whether it limits the events of a socket.
-    async fn events(&mut self) {
+    async fn events(&mut self, guest: &User) {
         let known = self.target.limits.events;
-        let told = tokio::time::timeout(EVENTS_WITHIN, tell(self.target, self.node, EVENTS)).await;
+        let told = tokio::time::timeout(EVENTS_WITHIN, tell(guest, EVENTS)).await;
         let Ok(Ok(Some(allowed))) = told else {
             // Whatever else is wrong with sockets is said by who opens one, or by cases.
             return;
@@ -219,44 +222,44 @@ impl Look<'_> {
         }
     }
 
-    /// Whether somebody can register at all.
-    async fn door(&mut self) {
-        let username = format!("preflight_{:010x}", rand::random::<u64>() & 0xff_ffff_ffff);
-        let body = json!({"username": username, "email": format!("{username}@example.org"), "password": PASSWORD, "confirmPassword": PASSWORD});
-        let url = format!("{}/api/auth/register", self.node);
-        match self.target.http.post(url).json(&body).timeout(PATIENCE).send().await {
-            Err(error) => {
-                let why = super::http::because(&error);
-                self.found(true, format!("register was not answered: {why}"));
+    /// Somebody who has registered, if one can.
+    async fn door(&mut self) -> Option<User> {
+        let answer = match tokio::time::timeout(PATIENCE, register(&self.world, self.node)).await {
+            Ok(Ok(answer)) => answer,
+            unanswered => {
+                let why = match unanswered {
+                    Ok(Err(Stop::Inconclusive(why))) => why,
+                    _ => format!("nothing within {} s", PATIENCE.as_secs()),
+                };
+                self.found(true, format!("it answers no registration: {why}"));
+                return None;
             }
-            Ok(response) => {
-                let status = response.status().as_u16();
-                let headers = response.headers().clone();
-                let header = |name| header(&headers, name);
-                let body: Value = response.json().await.unwrap_or_default();
-                match status {
-                    201 => {
-                        self.quota_of(Counted::Auth, header("ratelimit-policy"), header("ratelimit"));
-                        self.tokens_last(&body["tokens"]["expiresIn"]);
-                    }
-                    429 => self.found(
-                        true,
-                        format!(
-                            "it limits registrations already: set AUTH_RATE_LIMIT_MAX_REQUESTS to 0 for this run, or begin it \
-                             again in {} s",
-                            header("retry-after")
-                        ),
-                    ),
-                    _ => {
-                        let code = body["code"].as_str().unwrap_or("no code");
-                        self.found(
-                            false,
-                            format!("register answered {status} ({code}): nearly every case needs a user"),
-                        );
-                    }
+        };
+        match answer.status {
+            201 => {
+                if answer.header("ratelimit").is_empty() {
+                    self.target.pace.spent(Counted::Auth, 1);
                 }
+                self.quota_of(Counted::Auth, answer.header("ratelimit-policy"), answer.header("ratelimit"));
+                self.tokens_last(&answer.body["tokens"]["expiresIn"]);
+                return Some(User::of(&self.world, self.node, &answer));
+            }
+            429 => self.found(
+                true,
+                format!(
+                    "it limits registrations already: set AUTH_RATE_LIMIT_MAX_REQUESTS to 0 for this run, or begin it again in {} s",
+                    answer.header("retry-after")
+                ),
+            ),
+            status => {
+                let code = answer.body["code"].as_str().unwrap_or("no code");
+                self.found(
+                    false,
+                    format!("register answered {status} ({code}): nearly every case needs a user"),
+                );
             }
         }
+        None
     }
 
     async fn socket(&mut self) {
@@ -280,10 +283,23 @@ impl Look<'_> {
     }
 }
 
+/// Hashing passwords is slow on purpose: a busy server may say so.
+async fn register(world: &World, node: &str) -> Result<Answer, Stop> {
+    let body = world.registration("preflight");
+    let began = Instant::now();
+    loop {
+        let request = world.request_to(node, "POST", "/api/auth/register").json(&body);
+        let answer = request.at_once().send().await?;
+        if answer.status != 503 || began.elapsed() > PATIENCE / 2 {
+            return Ok(answer);
+        }
+        tokio::time::sleep(Duration::from_millis(150)).await;
+    }
+}
+
 /// Tells so many events as one user; after how many a limit was met, if one was.
-async fn tell(target: &Target, node: &str, events: u64) -> Result<Option<u64>, Stop> {
-    let world = World::new(target.clone(), 0);
-    let device = world.user_at(node, "preflight").await?.device().await?;
+async fn tell(guest: &User, events: u64) -> Result<Option<u64>, Stop> {
+    let device = guest.device().await?;
     // A chat that there is not: refused each time, and counted.
     let payload = json!({"chatId": "preflight"});
     let told: Vec<_> = (0..events)

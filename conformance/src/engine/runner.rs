@@ -357,8 +357,7 @@ impl Course {
         if !tally.failures.is_empty() || matches!(finding, Finding::Inconclusive(_)) {
             world.note_logs().await;
         }
-        let transcript = world.transcript.take();
-        world.target.learn(&transcript.secrets);
+        let transcript = world.take_transcript();
         for judgement in ambient::judge(&transcript, &|schema, value| world.wrong_shape(schema, value)) {
             tally.add(judgement, transcript.entries.len());
         }

@@ -15,7 +15,7 @@ use serde_json::Value;
 use tokio::time::timeout;
 
 use super::pace::Counted;
-use super::transcript::{Party, What};
+use super::transcript::{Party, Record, What};
 use super::{Answer, Device, Failure, Stop, Tally, Target, Transcript};
 use crate::launch::Launcher;
 
@@ -51,8 +51,17 @@ impl Drop for WorldParts {
     /// A case that was ended had secrets too.
     fn drop(&mut self) {
         if !self.transcript.is_empty() {
-            self.target.learn(&self.transcript.take().secrets);
+            self.take_transcript();
         }
+    }
+}
+
+impl WorldParts {
+    /// All that has happened, once; its secrets are remembered for whoever shows logs.
+    pub(super) fn take_transcript(&self) -> Record {
+        let transcript = self.transcript.take();
+        self.target.learn(&transcript.secrets);
+        transcript
     }
 }
 

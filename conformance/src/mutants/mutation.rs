@@ -1,5 +1,6 @@
 //! A mutant at work: the hand in the wire that breaks what the mutant breaks.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -20,6 +21,8 @@ pub(super) struct Mutation {
     /// Only the one with this number, counted from 0.
     only: Option<usize>,
     seen: AtomicUsize,
+    /// How many of them each socket was told.
+    told: Mutex<HashMap<u64, usize>>,
     /// What the first answer had.
     frozen: Mutex<Option<Frozen>>,
 }
@@ -31,12 +34,21 @@ impl Mutation {
             how: mutant.how.clone(),
             only,
             seen: AtomicUsize::new(0),
+            told: Mutex::default(),
             frozen: Mutex::default(),
         }
     }
 
     fn loses(&self, class: &Class) -> bool {
         self.at.fits(class) && self.how == How::Lose && self.turn().is_some()
+    }
+
+    /// How many were told to this socket before.
+    fn told_before(&self, place: u64) -> usize {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = told.entry(place).or_default();
+        *count += 1;
+        *count - 1
     }
 
     fn turn(&self) -> Option<usize> {
@@ -84,8 +96,8 @@ impl Tamper for Mutation {
             None => vec![Told::now(packet)],
             Some(changed) => match self.turn() {
                 None => vec![Told::now(packet)],
-                // Every second one is held back, so that it comes behind the next.
-                Some(number) if self.how == How::Swap && number % 2 == 1 => vec![Told::now(packet)],
+                // Of those to one socket every second one is held back, so that it comes behind the next.
+                Some(_) if self.how == How::Swap && self.told_before(to.number) % 2 == 1 => vec![Told::now(packet)],
                 Some(_) => changed,
             },
         }

@@ -1,6 +1,7 @@
 //! The program as a CI job uses it: exit codes and reports, against real servers, good and bad.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod action;
 mod example;
 mod targets;
 

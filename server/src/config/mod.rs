@@ -44,7 +44,8 @@ pub struct Config {
     pub auth_limit: LimitConfig,
     /// `SOCKET_RATE_LIMIT_MAX_EVENTS` per 10 s.
     pub socket_limit: LimitConfig,
-    /// `SOCKET_AUTHENTICATE_WITHIN`: how long a socket may stay without authenticating.
+    /// `SOCKET_AUTHENTICATE_WITHIN`: how long a socket may stay without authenticating; a connection without a socket,
+    /// 5 s longer.
     pub authenticate_within: Duration,
     /// `TRUSTED_PROXIES`.
     pub trusted_proxies: Vec<IpNet>,

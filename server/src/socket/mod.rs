@@ -14,6 +14,7 @@ mod receipts;
 
 use std::future::ready;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use chat_protocol::ErrorCode;
 use serde_json::Value;
@@ -35,6 +36,9 @@ const QUEUE: usize = 1024;
 const SEND_BUFFER: usize = 4096;
 /// A payload of 1 MB must not end the socket: it and its frame must fit.
 const MAX_FRAME: usize = 1_100_000;
+
+/// How long the look at a handshake's token may take: no longer than the store is given.
+const CONNECT_TAKES: Duration = Duration::from_secs(5);
 
 /// What the middlewares leave for the worker.
 #[derive(Clone)]
@@ -71,6 +75,8 @@ pub fn layer(app: &App) -> (SocketIoLayer, Sockets) {
         .ws_max_message_size(MAX_FRAME)
         .ws_max_frame_size(MAX_FRAME)
         .ws_read_buffer_size(4096)
+        // Whoever does not even CONNECT has hardly more time than a guest to say who they are; what counts is the answer.
+        .connect_timeout(app.config.authenticate_within + CONNECT_TAKES)
         .transports([TransportType::Polling, TransportType::Websocket])
         .build_layer();
     let (connecting, registering, authenticating) = (app.clone(), app.clone(), app.clone());

@@ -18,6 +18,11 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(8);
 /// Between packets of one body.
 pub(super) const SEPARATOR: &str = "\u{1e}";
 
+/// The packet that connects and says who it is. Without it a session may be closed before anything else is due.
+pub(super) fn connect(user: &User) -> String {
+    format!("40{}", json!({"token": user.access}))
+}
+
 /// An Engine.IO session over WebSocket.
 pub(super) struct Wire {
     stream: WebSocketStream<MaybeTlsStream<TcpStream>>,
@@ -26,7 +31,11 @@ pub(super) struct Wire {
 impl Wire {
     /// A WebSocket with this query, if there is one.
     pub(super) async fn ask(w: &World, query: &str) -> Option<Self> {
-        let base = w.target.base.replacen("http", "ws", 1);
+        Self::ask_at(&w.target.base, query).await
+    }
+
+    async fn ask_at(base: &str, query: &str) -> Option<Self> {
+        let base = base.replacen("http", "ws", 1);
         let asked = connect_async(format!("{base}/socket.io/?{query}"));
         let (stream, _) = timeout(PATIENCE, asked).await.ok()?.ok()?;
         Some(Self { stream })
@@ -34,8 +43,14 @@ impl Wire {
 
     /// An open session, and what its OPEN packet says.
     pub(super) async fn open(w: &World) -> Result<(Self, Value), Stop> {
+        Self::open_at(&w.target.base).await
+    }
+
+    /// As [`Self::open`], with this very server.
+    pub(super) async fn open_at(base: &str) -> Result<(Self, Value), Stop> {
         let none = || Stop::Inconclusive("no Engine.IO session over WebSocket".into());
-        let mut wire = Self::ask(w, "EIO=4&transport=websocket").await.ok_or_else(none)?;
+        let asked = Self::ask_at(base, "EIO=4&transport=websocket");
+        let mut wire = asked.await.ok_or_else(none)?;
         let open = wire.next().await.ok_or_else(none)?;
         let open = open.strip_prefix('0').and_then(|open| serde_json::from_str(open).ok());
         Ok((wire, open.ok_or_else(none)?))
@@ -51,7 +66,7 @@ impl Wire {
     /// A session of an authenticated user.
     pub(super) async fn of(w: &World, user: &User) -> Result<Self, Stop> {
         let (mut wire, _) = Self::open(w).await?;
-        wire.send(&format!("40{}", json!({"token": user.access}))).await;
+        wire.send(&connect(user)).await;
         for _ in 0..2 {
             // The answer to CONNECT, and `authenticated`.
             if wire.message().await.is_none() {
@@ -86,6 +101,20 @@ impl Wire {
             }
         };
         timeout(patience, read).await.ok().flatten()
+    }
+
+    /// Whether a PING comes, behind whatever else.
+    pub(super) async fn pinged_within(&mut self, patience: Duration) -> bool {
+        let read = async {
+            loop {
+                match self.next_within(Duration::MAX).await.as_deref() {
+                    Some("2") => return true,
+                    Some(_) => {}
+                    None => return false,
+                }
+            }
+        };
+        timeout(patience, read).await.unwrap_or(false)
     }
 
     /// The next packet that is a message; pings on the way are answered.
@@ -134,6 +163,18 @@ impl Wire {
         timeout(patience, read).await.is_ok()
     }
 
+    /// Whether the server ends the connection although every PING is answered.
+    pub(super) async fn closed_although_alive(&mut self, patience: Duration) -> bool {
+        let answering = async {
+            while let Some(packet) = self.next_within(Duration::MAX).await {
+                if packet == "2" {
+                    self.send("3").await;
+                }
+            }
+        };
+        timeout(patience, answering).await.is_ok()
+    }
+
     pub(super) async fn closed(&mut self) -> bool {
         self.closed_within(PATIENCE).await
     }
@@ -150,8 +191,12 @@ pub(super) struct Polling {
 
 /// A request to the transport; status 0 when there is no answer.
 pub(super) async fn request(w: &World, method: &str, query: &str, body: &str) -> (u16, String) {
+    request_at(w, &w.target.base, method, query, body).await
+}
+
+async fn request_at(w: &World, base: &str, method: &str, query: &str, body: &str) -> (u16, String) {
     let method = method.parse().unwrap_or(reqwest::Method::GET);
-    let url = format!("{}/socket.io/?{query}", w.target.base);
+    let url = format!("{base}/socket.io/?{query}");
     let request = w
         .target
         .http
@@ -170,8 +215,13 @@ async fn answered(request: reqwest::RequestBuilder) -> (u16, String) {
 
 impl Polling {
     pub(super) async fn open(w: &World) -> Result<Self, Stop> {
+        Self::open_at(w, &w.target.base).await
+    }
+
+    /// As [`Self::open`], with this very server.
+    pub(super) async fn open_at(w: &World, base: &str) -> Result<Self, Stop> {
         let query = "EIO=4&transport=polling";
-        let (status, body) = request(w, "GET", query, "").await;
+        let (status, body) = request_at(w, base, "GET", query, "").await;
         let packet = body.split(SEPARATOR).next().unwrap_or_default();
         let open: Option<Value> = packet
             .strip_prefix('0')
@@ -184,7 +234,7 @@ impl Polling {
         };
         Ok(Self {
             http: w.target.http.clone(),
-            url: format!("{}/socket.io/?{query}&sid={sid}", w.target.base),
+            url: format!("{base}/socket.io/?{query}&sid={sid}"),
             sid,
             open,
             waiting: body.split(SEPARATOR).skip(1).map(str::to_owned).collect(),
@@ -194,7 +244,7 @@ impl Polling {
     /// A session of an authenticated user.
     pub(super) async fn of(w: &World, user: &User) -> Result<Self, Stop> {
         let mut polling = Self::open(w).await?;
-        polling.post(&format!("40{}", json!({"token": user.access}))).await;
+        polling.post(&connect(user)).await;
         for _ in 0..2 {
             if polling.message().await.is_none() {
                 return Err(Stop::Inconclusive("a raw polling session was not authenticated".into()));
@@ -235,6 +285,19 @@ impl Polling {
             self.waiting.extend(body.split(SEPARATOR).map(str::to_owned));
         }
         self.waiting.pop_front()
+    }
+
+    /// Whether the server ends the session although every PING is answered.
+    pub(super) async fn closed_although_alive(&mut self, patience: Duration) -> bool {
+        let answering = async {
+            // A poll that is cut short is no end.
+            while let Some(packet) = self.next_within(patience * 2).await {
+                if packet == "2" {
+                    drop(self.post("3").await);
+                }
+            }
+        };
+        timeout(patience, answering).await.is_ok()
     }
 
     /// The next packet that is a message; pings on the way are answered.

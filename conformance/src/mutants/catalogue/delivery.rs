@@ -11,6 +11,15 @@ use super::requirements;
 /// Longer than whatever the contract gives an event.
 const LATE: Duration = Duration::from_secs(30);
 
+/// Whoever heard the last of them first would take for true what is past.
+const IN_ORDER: [ServerEvent; 5] = [
+    ServerEvent::NewMessage,
+    ServerEvent::MessageSent,
+    ServerEvent::MessageEdited,
+    ServerEvent::TypingStatus,
+    ServerEvent::UserStatusChanged,
+];
+
 pub(super) fn mutants() -> Vec<Mutant> {
     let mut all = Vec::new();
     for event in ServerEvent::ALL.iter().copied() {
@@ -22,7 +31,10 @@ pub(super) fn mutants() -> Vec<Mutant> {
                 name: format!("event/{name}/{}", how.title()),
                 breaks: match how {
                     How::Stray(Whom::Strangers) => vec!["socket.authenticate.no-early-event"],
-                    How::Swap => vec!["events.order.one-device", "promises.seq.order-of-senders"],
+                    How::Swap => match event {
+                        ServerEvent::MessageEdited => vec!["edit.event.order"],
+                        _ => vec!["events.order.one-device", "promises.seq.order-of-senders"],
+                    },
                     _ => about.clone(),
                 },
                 at: at.clone(),
@@ -40,7 +52,7 @@ pub(super) fn mutants() -> Vec<Mutant> {
         if !matches!(event, ServerEvent::Error | ServerEvent::Authenticated) {
             push(How::Late(LATE));
         }
-        if matches!(event, ServerEvent::NewMessage | ServerEvent::MessageSent) {
+        if IN_ORDER.contains(&event) {
             push(How::Swap);
         }
     }

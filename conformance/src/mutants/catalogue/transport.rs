@@ -134,6 +134,7 @@ pub(super) fn mutants() -> Vec<Mutant> {
             Class::Frame(Frame::Message),
             How::Text("44{}"),
         ),
+        about("transport.connect.awaited", Class::End, How::Lose),
         about("transport.connect.first", Class::End, How::Lose),
         about("transport.disconnect.namespace", Class::Leave, How::Lose),
         about("transport.ack.id", unknown(), How::OtherId),
