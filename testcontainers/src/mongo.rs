@@ -74,7 +74,7 @@ impl Mongo {
 
     /// As [`Mongo::start_on`], with its data on a disk: for measuring what durable writes cost. Natively others have them in
     /// memory where there is room, and in Docker they are always on a disk. The directory is among the temporary files. Its cache
-    /// may take what MongoDB takes by default, half of the memory, and its oplog 1 GiB, where others have 256 MiB and 64 MiB; and
+    /// may take what MongoDB takes by default, half of the memory above 1 GiB, and its oplog 1 GiB, where others have 256 MiB and 64 MiB; and
     /// it keeps no history of documents for reads of the past.
     ///
     /// # Errors
@@ -140,7 +140,7 @@ impl Service for Mongod {
     /// Options that make a throw-away server start quickly and stay small; one that is measured has room as in production.
     fn arguments(port: u16, life: Life) -> Vec<String> {
         let port = port.to_string();
-        // What is measured has the cache that MongoDB takes by default, and is set up as we tell operators to.
+        // What is measured has the cache that MongoDB takes by default, and no history, as in deploy/.
         let (oplog_mib, memory): (_, [&str; 2]) = match life {
             Life::OnDisk => ("1024", ["--setParameter", "minSnapshotHistoryWindowInSeconds=0"]),
             Life::Owned | Life::FailPoints | Life::Shared => ("64", ["--wiredTigerCacheSizeGB", "0.25"]),

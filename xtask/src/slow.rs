@@ -16,7 +16,9 @@ pub fn run(command: &Command) -> Outcome {
     let group = match Group::new(Path::new("/sys/fs/cgroup")) {
         Ok(group) => group,
         Err(error) => {
-            eprintln!("--slow needs root, and control groups (/sys/fs/cgroup) that limit the processor: {error}");
+            eprintln!(
+                "--slow needs root outside of containers, and control groups (/sys/fs/cgroup) that limit the processor: {error}"
+            );
             return Outcome::Failed;
         }
     };

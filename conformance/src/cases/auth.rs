@@ -6,7 +6,7 @@ use chat_spec::{Requirement, req};
 use serde_json::{Value, json};
 
 use crate::cases;
-use crate::engine::{Outcome, PASSWORD, Stop, User, World};
+use crate::engine::{Answer, BUSY, Outcome, PASSWORD, Stop, User, World};
 
 cases!("auth":
     register_answers_with_the_user_and_tokens [
@@ -50,14 +50,11 @@ cases!("auth":
     ],
 );
 
-async fn register(w: &World, body: &Value) -> Result<crate::engine::Answer, crate::engine::Stop> {
-    loop {
-        let answer = w.request("POST", "/api/auth/register").json(body).send().await?;
-        if answer.status != 503 {
-            return Ok(answer);
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(150)).await;
-    }
+async fn register(w: &World, body: &Value) -> Result<Answer, Stop> {
+    w.request("POST", "/api/auth/register")
+        .json(body)
+        .send_patiently(BUSY)
+        .await
 }
 
 async fn register_answers_with_the_user_and_tokens(w: World) -> Outcome {
@@ -249,14 +246,11 @@ async fn passwords_count_to_the_last_character(w: World) -> Outcome {
     )
 }
 
-async fn login(w: &World, body: &Value) -> Result<crate::engine::Answer, crate::engine::Stop> {
-    loop {
-        let answer = w.request("POST", "/api/auth/login").json(body).send().await?;
-        if answer.status != 503 {
-            return Ok(answer);
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(150)).await;
-    }
+async fn login(w: &World, body: &Value) -> Result<Answer, Stop> {
+    w.request("POST", "/api/auth/login")
+        .json(body)
+        .send_patiently(BUSY)
+        .await
 }
 
 async fn login_by_name_and_email(w: World) -> Outcome {
@@ -329,7 +323,7 @@ async fn wrong_credentials_look_alike(w: World) -> Outcome {
         &json!({"identifier": "nobody_of_this_name", "password": "not the password"}),
     )
     .await?;
-    let bare = |answer: &crate::engine::Answer| {
+    let bare = |answer: &Answer| {
         let mut body = answer.body.clone();
         body["requestId"] = Value::Null;
         (answer.status, body)

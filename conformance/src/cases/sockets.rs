@@ -5,23 +5,13 @@ use std::time::Duration;
 
 use crate::cases;
 use crate::engine::{Connection, Outcome, Stop, Transport, World};
-use crate::launch::Launched;
 
 cases!("sockets":
     an_idle_guest_is_shown_out [SOCKET_AUTHENTICATE_TIME_OUT],
 );
 
-/// Ours may be less patient than the contract allows, so that nobody has to wait for it. None: the target as it is.
-pub(super) async fn impatient(w: &World) -> Result<Option<Launched>, Stop> {
-    match super::launch(w, &[("--socket-authenticate-within", "1s")]).await {
-        Ok(server) => Ok(Some(server)),
-        Err(Stop::NotApplicable(_)) => Ok(None),
-        Err(other) => Err(other),
-    }
-}
-
 async fn an_idle_guest_is_shown_out(w: World) -> Outcome {
-    let own = impatient(&w).await?;
+    let own = super::impatient(&w).await?;
     let base = own.as_ref().map_or(&*w.target.base, |server| &*server.base);
     let ann = w.user_at(base, "ann").await?;
     let Connection::Open(device) = ann.connect(Transport::Websocket, None).await? else {

@@ -15,8 +15,14 @@ use super::pace::Counted;
 use super::transcript::{Party, Received, Sent, What};
 use super::{Stop, World};
 
+/// For how long a case asks a busy server again.
+pub const BUSY: Duration = Duration::from_secs(30);
+/// Before each time.
+const PAUSE: Duration = Duration::from_millis(150);
+
 /// A request that is being put together; `send` sends it.
 #[must_use = "it is sent by `send`"]
+#[derive(Clone)]
 pub struct Request {
     world: World,
     party: Party,
@@ -99,10 +105,23 @@ impl Request {
         self
     }
 
-    /// Does not wait for a limit of the target; who sends it says itself what it used up.
+    /// Does not wait for a limit of the target, but is counted.
     pub(super) fn at_once(mut self) -> Self {
         self.at_once = true;
         self
+    }
+
+    /// Sends it again and again while the answer is 503, for so long: hashing passwords is slow on purpose, and a busy server may
+    /// say so.
+    pub async fn send_patiently(self, patience: Duration) -> Result<Answer, Stop> {
+        let began = Instant::now();
+        loop {
+            let answer = self.clone().send().await?;
+            if answer.status != 503 || began.elapsed() > patience {
+                return Ok(answer);
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
     }
 
     pub async fn send(self) -> Result<Answer, Stop> {
@@ -121,8 +140,11 @@ impl Request {
         let operation = operation(&method, &path);
         let of_target = world.target.nodes.contains(&base);
         let counted = Counted::of(operation, headers.contains_key(AUTHORIZATION));
-        if path.starts_with("/api/") && of_target && !at_once {
-            world.wait_for_limits(counted).await;
+        if path.starts_with("/api/") && of_target {
+            match at_once {
+                true => world.target.pace.spent(counted, 1),
+                false => world.wait_for_limits(counted).await,
+            }
         }
         let exchange = world.number();
         let body = body.map(Bytes::from);

@@ -20,6 +20,16 @@ pub enum Stop {
     NotApplicable(String),
 }
 
+impl Stop {
+    /// Why the case was ended; empty where a judgement says it.
+    pub fn reason(&self) -> &str {
+        match self {
+            Self::Judged => "",
+            Self::Inconclusive(why) | Self::TooSlow(why) | Self::NotApplicable(why) => why,
+        }
+    }
+}
+
 pub type Outcome = Result<(), Stop>;
 
 /// A requirement that was not met.

@@ -1,13 +1,13 @@
 //! What would make hundreds of cases fail for one reason, found before they run.
 
 use std::fmt;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::http::header;
 use super::pace::{self, Counted};
-use super::{Answer, Stop, Target, User, World};
+use super::{Stop, Target, User, World};
 
 /// What a run asks of one address: registrations, logins and refreshes. Measured: 830.
 const AUTH_CALLS: u64 = 1_500;
@@ -224,22 +224,17 @@ impl<'a> Look<'a> {
 
     /// Somebody who has registered, if one can.
     async fn door(&mut self) -> Option<User> {
-        let answer = match tokio::time::timeout(PATIENCE, register(&self.world, self.node)).await {
-            Ok(Ok(answer)) => answer,
-            unanswered => {
-                let why = match unanswered {
-                    Ok(Err(Stop::Inconclusive(why))) => why,
-                    _ => format!("nothing within {} s", PATIENCE.as_secs()),
-                };
-                self.found(true, format!("it answers no registration: {why}"));
+        let register = self.world.request_to(self.node, "POST", "/api/auth/register");
+        let register = register.json(&self.world.registration("preflight")).at_once();
+        let answer = match register.send_patiently(PATIENCE / 2).await {
+            Ok(answer) => answer,
+            Err(stop) => {
+                self.found(true, format!("it answers no registration: {}", stop.reason()));
                 return None;
             }
         };
         match answer.status {
             201 => {
-                if answer.header("ratelimit").is_empty() {
-                    self.target.pace.spent(Counted::Auth, 1);
-                }
                 self.quota_of(Counted::Auth, answer.header("ratelimit-policy"), answer.header("ratelimit"));
                 self.tokens_last(&answer.body["tokens"]["expiresIn"]);
                 return Some(User::of(&self.world, self.node, &answer));
@@ -280,20 +275,6 @@ impl<'a> Look<'a> {
                 self.found(false, format!("/socket.io/ was not answered: {why}"));
             }
         }
-    }
-}
-
-/// Hashing passwords is slow on purpose: a busy server may say so.
-async fn register(world: &World, node: &str) -> Result<Answer, Stop> {
-    let body = world.registration("preflight");
-    let began = Instant::now();
-    loop {
-        let request = world.request_to(node, "POST", "/api/auth/register").json(&body);
-        let answer = request.at_once().send().await?;
-        if answer.status != 503 || began.elapsed() > PATIENCE / 2 {
-            return Ok(answer);
-        }
-        tokio::time::sleep(Duration::from_millis(150)).await;
     }
 }
 

@@ -180,7 +180,7 @@ impl Target {
     }
 
     /// What to ask this server with.
-    pub(super) fn http_of(&self, base: &str) -> &reqwest::Client {
+    pub(crate) fn http_of(&self, base: &str) -> &reqwest::Client {
         let lives = !self.killed.load(Ordering::Relaxed);
         match lives && self.nodes.iter().any(|node| node == base) {
             true => &self.http,

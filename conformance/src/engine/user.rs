@@ -1,16 +1,12 @@
 //! A user of a case: registered for it alone.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
 use super::transcript::Party;
-use super::{Answer, Connection, Device, Request, Stop, Transport, World};
+use super::{Answer, BUSY, Connection, Device, Request, Stop, Transport, World};
 
 /// Every user has this one unless the case changes it.
 pub const PASSWORD: &str = "a password of many words";
-/// How often a full server is asked again.
-const ATTEMPTS: u32 = 40;
 
 /// A registered user with the tokens of one session.
 #[derive(Clone)]
@@ -47,28 +43,21 @@ impl World {
             user: None,
             ..self.party(body["username"].as_str().unwrap_or_default(), "")
         };
-        for _ in 0..ATTEMPTS {
-            let answer = self
-                .request_to(base, "POST", "/api/auth/register")
-                .by(newcomer.clone())
-                .json(&body)
-                .send()
-                .await?;
-            match answer.status {
-                201 => return Ok(User::of(self, base, &answer)),
-                // Hashing passwords is slow on purpose: a busy server may say so.
-                503 => tokio::time::sleep(Duration::from_millis(150)).await,
-                _ => {
-                    return Err(Stop::Inconclusive(format!(
-                        "register answered {} {}",
-                        answer.status,
-                        answer.code()
-                    )));
-                }
-            }
+        let answer = self
+            .request_to(base, "POST", "/api/auth/register")
+            .by(newcomer)
+            .json(&body)
+            .send_patiently(BUSY)
+            .await?;
+        match answer.status {
+            201 => Ok(User::of(self, base, &answer)),
+            _ => Err(refused("register", &answer)),
         }
-        Err(Stop::Inconclusive("register stayed unavailable".into()))
     }
+}
+
+fn refused(what: &str, answer: &Answer) -> Stop {
+    Stop::Inconclusive(format!("{what} answered {} {}", answer.status, answer.code()))
 }
 
 impl User {
@@ -108,21 +97,12 @@ impl User {
     /// A new session of the same user.
     pub async fn login(&self) -> Result<Self, Stop> {
         let body = json!({"identifier": self.username, "password": PASSWORD});
-        for _ in 0..ATTEMPTS {
-            let answer = self.anonymous("POST", "/api/auth/login").json(&body).send().await?;
-            match answer.status {
-                200 => return Ok(Self::of(&self.world, &self.base, &answer)),
-                503 => tokio::time::sleep(Duration::from_millis(150)).await,
-                _ => {
-                    return Err(Stop::Inconclusive(format!(
-                        "login answered {} {}",
-                        answer.status,
-                        answer.code()
-                    )));
-                }
-            }
+        let login = self.anonymous("POST", "/api/auth/login").json(&body);
+        let answer = login.send_patiently(BUSY).await?;
+        match answer.status {
+            200 => Ok(Self::of(&self.world, &self.base, &answer)),
+            _ => Err(refused("login", &answer)),
         }
-        Err(Stop::Inconclusive("login stayed unavailable".into()))
     }
 
     pub fn anonymous(&self, method: &str, path: &str) -> Request {

@@ -212,7 +212,7 @@ pub const VARIABLES: &[Variable] = &[
     Variable {
         name: "SOCKET_AUTHENTICATE_WITHIN",
         initial: Initial::Value("10s"),
-        help: "How long a socket may be unauthenticated, 10s by contract; unconnected, 5s more",
+        help: "How long a socket may stay unauthenticated (10s by contract); without CONNECT, 5s more",
         takes: "a duration from 1s to 10s",
         secret: false,
         read: |draft, text| set(&mut draft.authenticate_within, parse::authenticate_within(text)),

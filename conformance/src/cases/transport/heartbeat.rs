@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use chat_spec::req;
 use serde_json::Value;
 
-use super::super::sockets;
 use super::wire::{Polling, Wire, connect};
 use crate::cases;
+use crate::cases::impatient;
 use crate::engine::{Outcome, Stop, User, World};
 
 cases!("transport heartbeat":
@@ -63,7 +63,7 @@ async fn who_does_not_answer_is_closed(w: World) -> Outcome {
 }
 
 async fn who_never_connects_is_shown_out(w: World) -> Outcome {
-    let own = sockets::impatient(&w).await?;
+    let own = impatient(&w).await?;
     let base = own.as_ref().map_or(&*w.target.base, |server| &*server.base);
     let (mut wire, _) = Wire::open_at(base).await?;
     let mut polling = Polling::open_at(&w, base).await?;

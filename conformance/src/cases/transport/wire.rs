@@ -15,6 +15,8 @@ use crate::engine::{Stop, User, World};
 
 /// How long a packet may take.
 pub(super) const PATIENCE: Duration = Duration::from_secs(8);
+/// Before a poll that was not answered is tried again.
+const PAUSE: Duration = Duration::from_millis(200);
 /// Between packets of one body.
 pub(super) const SEPARATOR: &str = "\u{1e}";
 
@@ -139,16 +141,20 @@ impl Wire {
         }
     }
 
-    /// Answers pings for as long as it is asked to.
-    pub(super) async fn stays(&mut self) {
-        loop {
-            match self.next_within(Duration::MAX).await.as_deref() {
-                Some("2") => self.send("3").await,
-                Some(_) => {}
-                // What comes of it shows itself later.
-                None => std::future::pending().await,
+    /// Answers pings for as long as the connection lives.
+    async fn live(&mut self) {
+        while let Some(packet) = self.next_within(Duration::MAX).await {
+            if packet == "2" {
+                self.send("3").await;
             }
         }
+    }
+
+    /// Answers pings for as long as it is asked to.
+    pub(super) async fn stays(&mut self) {
+        self.live().await;
+        // What comes of an end shows itself later.
+        std::future::pending().await
     }
 
     /// Whether the server ends the connection, whatever it sends before.
@@ -165,14 +171,7 @@ impl Wire {
 
     /// Whether the server ends the connection although every PING is answered.
     pub(super) async fn closed_although_alive(&mut self, patience: Duration) -> bool {
-        let answering = async {
-            while let Some(packet) = self.next_within(Duration::MAX).await {
-                if packet == "2" {
-                    self.send("3").await;
-                }
-            }
-        };
-        timeout(patience, answering).await.is_ok()
+        timeout(patience, self.live()).await.is_ok()
     }
 
     pub(super) async fn closed(&mut self) -> bool {
@@ -199,7 +198,7 @@ async fn request_at(w: &World, base: &str, method: &str, query: &str, body: &str
     let url = format!("{base}/socket.io/?{query}");
     let request = w
         .target
-        .http
+        .http_of(base)
         .request(method, url)
         .timeout(PATIENCE)
         .body(body.to_owned());
@@ -233,7 +232,7 @@ impl Polling {
             )));
         };
         Ok(Self {
-            http: w.target.http.clone(),
+            http: w.target.http_of(base).clone(),
             url: format!("{base}/socket.io/?{query}&sid={sid}"),
             sid,
             open,
@@ -289,15 +288,19 @@ impl Polling {
 
     /// Whether the server ends the session although every PING is answered.
     pub(super) async fn closed_although_alive(&mut self, patience: Duration) -> bool {
-        let answering = async {
-            // A poll that is cut short is no end.
-            while let Some(packet) = self.next_within(patience * 2).await {
-                if packet == "2" {
-                    drop(self.post("3").await);
+        let over = async {
+            loop {
+                // A poll that is cut short, or has no answer, is no end.
+                let (status, body) = self.get_within(patience).await;
+                match status {
+                    400 => break,
+                    200 if body.split(SEPARATOR).any(|packet| packet == "2") => drop(self.post("3").await),
+                    200 => {}
+                    _ => tokio::time::sleep(PAUSE).await,
                 }
             }
         };
-        timeout(patience, answering).await.is_ok()
+        timeout(patience, over).await.is_ok()
     }
 
     /// The next packet that is a message; pings on the way are answered.

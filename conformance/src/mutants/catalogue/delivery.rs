@@ -33,7 +33,10 @@ pub(super) fn mutants() -> Vec<Mutant> {
                     How::Stray(Whom::Strangers) => vec!["socket.authenticate.no-early-event"],
                     How::Swap => match event {
                         ServerEvent::MessageEdited => vec!["edit.event.order"],
-                        _ => vec!["events.order.one-device", "promises.seq.order-of-senders"],
+                        ServerEvent::NewMessage | ServerEvent::MessageSent => {
+                            vec!["events.order.one-device", "promises.seq.order-of-senders"]
+                        }
+                        _ => vec!["events.order.one-device"],
                     },
                     _ => about.clone(),
                 },
