@@ -8,11 +8,13 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 
 use crate::error::{Doing as _, Error, ErrorKind};
 use crate::reaper::{self, Reaper, Target};
 
+/// How long a process may take to stand still after SIGSTOP.
+const PAUSED_WITHIN: Duration = Duration::from_secs(10);
 /// How long a process may take to be gone after SIGKILL.
 const KILLED_WITHIN: Duration = Duration::from_secs(10);
 
@@ -120,16 +122,34 @@ impl Process {
         self.end(KILLED_WITHIN).await.map(drop)
     }
 
+    /// SIGSTOP, also to all that it started; returns when it stands still. Until the signal has reached one of its threads, which
+    /// may have to wait for a processor, the others go on.
+    pub(crate) async fn pause(&self) -> Result<(), Error> {
+        self.signal_all(Signal::STOP)?;
+        self.until("stop", PAUSED_WITHIN, |process| process.state().stopped())
+            .await
+    }
+
     /// Waits until it has ended.
     pub(crate) async fn end(&self, within: Duration) -> Result<ExitStatus, Error> {
+        self.until("end", within, Self::ended).await
+    }
+
+    /// Looks again and again.
+    async fn until<T>(
+        &self,
+        what: &str,
+        within: Duration,
+        look: impl Fn(&Self) -> Result<Option<T>, Error>,
+    ) -> Result<T, Error> {
         let deadline = Instant::now() + within;
         loop {
-            if let Some(status) = self.ended()? {
-                return Ok(status);
+            if let Some(found) = look(self)? {
+                return Ok(found);
             }
             if Instant::now() > deadline {
                 let program = self.run.program.display();
-                let message = format!("{program} did not end within {} s", within.as_secs());
+                let message = format!("{program} did not {what} within {} s", within.as_secs());
                 return Err(Error::new(ErrorKind::Late, message));
             }
             tokio::time::sleep(Duration::from_millis(2)).await;
@@ -160,6 +180,15 @@ impl State {
         let id = self.child.as_ref().and_then(|child| i32::try_from(child.id()).ok());
         id.and_then(Pid::from_raw)
             .ok_or_else(|| Error::new(ErrorKind::NotRunning, "it does not run now"))
+    }
+
+    /// Whether all of its threads stand still. It stays so for whoever asks next.
+    fn stopped(&mut self) -> Result<Option<()>, Error> {
+        self.ended()?;
+        let options = WaitIdOptions::STOPPED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        let stopped = rustix::process::waitid(WaitId::Pid(self.pid()?), options);
+        let stopped = stopped.doing(|| "cannot wait for the process to stop".into())?;
+        Ok(stopped.map(drop))
     }
 
     /// Takes note of its end. The reaper forgets the group in the same breath: the system may give its number to others.

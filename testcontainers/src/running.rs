@@ -23,7 +23,7 @@ const SHOWN: usize = 2000;
 impl Running {
     pub(crate) async fn pause(&self) -> Result<(), Error> {
         match self {
-            Self::Process(process) => process.signal_all(Signal::STOP),
+            Self::Process(process) => process.pause().await,
             Self::Container(container) => container.runs().await?.pause().await,
         }
     }
