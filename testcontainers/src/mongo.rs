@@ -74,8 +74,8 @@ impl Mongo {
 
     /// As [`Mongo::start_on`], with its data on a disk: for measuring what durable writes cost. Natively others have them in
     /// memory where there is room, and in Docker they are always on a disk. The directory is among the temporary files. Its cache
-    /// may take what MongoDB takes by default, half of the memory above 1 GiB, and its oplog 1 GiB, where others have 256 MiB and 64 MiB; and
-    /// it keeps no history of documents for reads of the past.
+    /// may take what MongoDB takes by default, half of the memory above 1 GiB, and its oplog 1 GiB, where others have 256 MiB and
+    /// 64 MiB; and it keeps no history of documents for reads of the past.
     ///
     /// # Errors
     ///

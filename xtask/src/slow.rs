@@ -13,7 +13,8 @@ const PERIOD: usize = 100_000;
 
 /// Runs a command that speaks for itself, slowly.
 pub fn run(command: &Command) -> Outcome {
-    let group = match Group::new(Path::new("/sys/fs/cgroup")) {
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let group = match Group::new(Path::new("/sys/fs/cgroup"), cores) {
         Ok(group) => group,
         Err(error) => {
             eprintln!(
@@ -29,8 +30,7 @@ pub fn run(command: &Command) -> Outcome {
 struct Group(PathBuf);
 
 impl Group {
-    fn new(root: &Path) -> io::Result<Self> {
-        let cores = thread::available_parallelism()?.get();
+    fn new(root: &Path, cores: usize) -> io::Result<Self> {
         let quota = (PERIOD * cores).div_ceil(4);
         let name = format!("chat-slow-{}", std::process::id());
         // Of the second version where it has the processor, else of the first.
@@ -86,17 +86,16 @@ mod tests {
 
     #[test]
     fn a_quarter_is_given_to_the_command_in_either_version() {
-        let cores = thread::available_parallelism().unwrap().get();
-        let quota = (PERIOD * cores).div_ceil(4);
         let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         fs::create_dir(first.path().join("cpu")).unwrap();
-        let group = Group::new(first.path()).unwrap();
+        let group = Group::new(first.path(), 2).unwrap();
         let read = |group: &Group, file| fs::read_to_string(group.0.join(file)).unwrap();
-        assert_eq!(read(&group, "cpu.cfs_quota_us"), quota.to_string());
+        assert_eq!(read(&group, "cpu.cfs_quota_us"), "50000");
+        assert_eq!(read(&group, "cpu.cfs_period_us"), "100000");
 
         fs::write(second.path().join("cgroup.controllers"), "cpuset cpu io\n").unwrap();
-        let group = Group::new(second.path()).unwrap();
-        assert_eq!(read(&group, "cpu.max"), format!("{quota} {PERIOD}"));
+        let group = Group::new(second.path(), 8).unwrap();
+        assert_eq!(read(&group, "cpu.max"), "200000 100000");
 
         // It joins, and is then what it was.
         let mut command = Command::new("sh");

@@ -6,7 +6,7 @@ use chat_spec::{Requirement, req};
 use serde_json::{Value, json};
 
 use crate::cases;
-use crate::engine::{Answer, BUSY, Outcome, PASSWORD, Stop, User, World};
+use crate::engine::{Answer, Outcome, PASSWORD, Stop, User, World};
 
 cases!("auth":
     register_answers_with_the_user_and_tokens [
@@ -53,7 +53,7 @@ cases!("auth":
 async fn register(w: &World, body: &Value) -> Result<Answer, Stop> {
     w.request("POST", "/api/auth/register")
         .json(body)
-        .send_patiently(BUSY)
+        .send_when_free()
         .await
 }
 
@@ -247,10 +247,7 @@ async fn passwords_count_to_the_last_character(w: World) -> Outcome {
 }
 
 async fn login(w: &World, body: &Value) -> Result<Answer, Stop> {
-    w.request("POST", "/api/auth/login")
-        .json(body)
-        .send_patiently(BUSY)
-        .await
+    w.request("POST", "/api/auth/login").json(body).send_when_free().await
 }
 
 async fn login_by_name_and_email(w: World) -> Outcome {

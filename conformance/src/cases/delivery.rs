@@ -242,66 +242,52 @@ async fn what_a_device_told_last_is_heard_last(w: World) -> Outcome {
     for status in ["away", "online", "away", "online", "away", "busy"] {
         a1.emit("update_status", json!({"status": status}));
     }
+    let busy = ("status", json!("busy"));
     let of_ann = |p: &Value| p["userId"] == ann.id.as_str();
     for device in [&b1, &a2] {
-        let heard = heard(
-            device,
-            "user_status_changed",
-            of_ann,
-            |heard| ends_with(heard, "status", "busy"),
-            PATIENCE,
-        );
-        let heard = heard.await;
-        let expected = "busy as the last status";
-        w.check(
-            requirement,
-            ends_with(&heard, "status", "busy"),
-            expected,
-            shown(device, &heard),
-        );
+        let heard = heard(device, "user_status_changed", of_ann, &busy, PATIENCE).await;
+        let got = shown(device, &heard);
+        w.check(requirement, ends_with(&heard, &busy), "busy as the last status", got);
     }
     let told = Instant::now();
     for is_typing in [true, false, false, true] {
         a1.emit("typing", json!({"to": bob.id, "isTyping": is_typing}));
     }
+    let typing = ("isTyping", json!(true));
     let from_ann = |p: &Value| p["from"] == ann.id.as_str();
     let patience = TYPING_LASTS.saturating_sub(super::STRAGGLERS);
-    let heard = heard(
-        &b1,
-        "typing_status",
-        from_ann,
-        |heard| ends_with(heard, "isTyping", true),
-        patience,
-    )
-    .await;
+    let heard = heard(&b1, "typing_status", from_ann, &typing, patience).await;
+    let ends = ends_with(&heard, &typing);
     let told_true = heard.iter().filter(|p| p["isTyping"] == true).count();
     // The second may still come; and after a while typing is over by itself.
-    if told_true < 2 && !ends_with(&heard, "isTyping", true) || told.elapsed() > TYPING_LASTS {
+    if told_true < 2 && !ends || told.elapsed() > TYPING_LASTS {
         return Err(Stop::TooSlow("whether it is typing was not heard in time".into()));
     }
-    let expected = "isTyping true as the last of typing";
     w.check(
         requirement,
-        ends_with(&heard, "isTyping", true),
-        expected,
+        ends,
+        "isTyping true as the last of typing",
         shown(&b1, &heard),
     );
     Ok(())
 }
 
-/// What a device hears of something: so long as the last of it may still come, and when that is there, some time longer for
+/// A member of a payload and what it is.
+type Told<'a> = (&'a str, Value);
+
+/// What a device hears of something: so long as what was told last may still come, and when that is there, some time longer for
 /// whatever was overtaken.
 async fn heard(
     device: &Device,
     event: &str,
     about: impl Fn(&Value) -> bool,
-    is_all: impl Fn(&[Value]) -> bool,
+    last: &Told<'_>,
     patience: Duration,
 ) -> Vec<Value> {
     let mut heard = Vec::new();
     let began = Instant::now();
     loop {
-        let left = match is_all(&heard) {
+        let left = match ends_with(&heard, last) {
             true => super::STRAGGLERS,
             false => patience.saturating_sub(began.elapsed()),
         };
@@ -312,8 +298,8 @@ async fn heard(
     }
 }
 
-fn ends_with(heard: &[Value], member: &str, value: impl Into<Value>) -> bool {
-    heard.last().is_some_and(|last| last[member] == value.into())
+fn ends_with(heard: &[Value], (member, told): &Told<'_>) -> bool {
+    heard.last().is_some_and(|last| last[member] == *told)
 }
 
 fn shown(device: &Device, heard: &[Value]) -> String {

@@ -86,11 +86,12 @@ pub(crate) async fn mortal(w: &World) -> Result<Mortal, Stop> {
     }
 }
 
-/// Ours may be less patient than the contract allows, so that nobody has to wait for it. None: the target as it is.
-async fn impatient(w: &World) -> Result<Option<Launched>, Stop> {
+/// Where to see a connection end that says nothing, and what must be kept until then. A server of ours may be less patient than the
+/// contract allows, so that nobody has to wait for it; else it is the target as it is.
+async fn impatient(w: &World) -> Result<(String, Option<Launched>), Stop> {
     match launch(w, &[("--socket-authenticate-within", "1s")]).await {
-        Ok(server) => Ok(Some(server)),
-        Err(Stop::NotApplicable(_)) => Ok(None),
+        Ok(server) => Ok((server.base.clone(), Some(server))),
+        Err(Stop::NotApplicable(_)) => Ok((w.target.base.clone(), None)),
         Err(other) => Err(other),
     }
 }

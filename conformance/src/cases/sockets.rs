@@ -11,9 +11,8 @@ cases!("sockets":
 );
 
 async fn an_idle_guest_is_shown_out(w: World) -> Outcome {
-    let own = super::impatient(&w).await?;
-    let base = own.as_ref().map_or(&*w.target.base, |server| &*server.base);
-    let ann = w.user_at(base, "ann").await?;
+    let (base, _own) = super::impatient(&w).await?;
+    let ann = w.user_at(&base, "ann").await?;
     let Connection::Open(device) = ann.connect(Transport::Websocket, None).await? else {
         return Err(Stop::Inconclusive("a socket without a token was refused".into()));
     };

@@ -16,7 +16,7 @@ use super::transcript::{Party, Received, Sent, What};
 use super::{Stop, World};
 
 /// For how long a case asks a busy server again.
-pub const BUSY: Duration = Duration::from_secs(30);
+const BUSY: Duration = Duration::from_secs(30);
 /// Before each time.
 const PAUSE: Duration = Duration::from_millis(150);
 
@@ -111,13 +111,24 @@ impl Request {
         self
     }
 
-    /// Sends it again and again while the answer is 503, for so long: hashing passwords is slow on purpose, and a busy server may
-    /// say so.
-    pub async fn send_patiently(self, patience: Duration) -> Result<Answer, Stop> {
-        let began = Instant::now();
+    /// Sends it again while the server is busy: hashing passwords is slow on purpose, and a 503 says so. One that stays busy says
+    /// nothing about the call.
+    pub async fn send_when_free(self) -> Result<Answer, Stop> {
+        let what = format!("{} {}", self.method, self.path);
+        let answer = self.send_patiently(BUSY).await?;
+        match answer.status {
+            503 => Err(Stop::Inconclusive(format!("{what} stayed unavailable"))),
+            _ => Ok(answer),
+        }
+    }
+
+    /// Sends it again for so long while the answer is 503; the last answer. Waiting for a limit of the target does not count.
+    pub(super) async fn send_patiently(self, patience: Duration) -> Result<Answer, Stop> {
+        let (began, waited) = (Instant::now(), self.world.waited());
         loop {
             let answer = self.clone().send().await?;
-            if answer.status != 503 || began.elapsed() > patience {
+            let waited = self.world.waited().saturating_sub(waited);
+            if answer.status != 503 || began.elapsed() > patience + waited {
                 return Ok(answer);
             }
             tokio::time::sleep(PAUSE).await;

@@ -16,7 +16,7 @@ mod verdict;
 mod world;
 
 pub use case::{Body, Case, Judging};
-pub use http::{Answer, BUSY, Request, operation};
+pub use http::{Answer, Request, operation};
 pub use judgement::{Failure, Outcome, Stop, Tally};
 pub use pace::Limits;
 pub use runner::{CaseResult, Cut, Finding, Plan, Run, THREADS, TRIES, run, run_one, try_one};

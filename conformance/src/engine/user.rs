@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::transcript::Party;
-use super::{Answer, BUSY, Connection, Device, Request, Stop, Transport, World};
+use super::{Answer, Connection, Device, Request, Stop, Transport, World};
 
 /// Every user has this one unless the case changes it.
 pub const PASSWORD: &str = "a password of many words";
@@ -47,7 +47,7 @@ impl World {
             .request_to(base, "POST", "/api/auth/register")
             .by(newcomer)
             .json(&body)
-            .send_patiently(BUSY)
+            .send_when_free()
             .await?;
         match answer.status {
             201 => Ok(User::of(self, base, &answer)),
@@ -98,7 +98,7 @@ impl User {
     pub async fn login(&self) -> Result<Self, Stop> {
         let body = json!({"identifier": self.username, "password": PASSWORD});
         let login = self.anonymous("POST", "/api/auth/login").json(&body);
-        let answer = login.send_patiently(BUSY).await?;
+        let answer = login.send_when_free().await?;
         match answer.status {
             200 => Ok(Self::of(&self.world, &self.base, &answer)),
             _ => Err(refused("login", &answer)),

@@ -289,14 +289,20 @@ impl Polling {
     /// Whether the server ends the session although every PING is answered.
     pub(super) async fn closed_although_alive(&mut self, patience: Duration) -> bool {
         let over = async {
+            let mut packets = self.taken();
             loop {
+                if packets.iter().any(|packet| packet == "2") {
+                    self.post("3").await;
+                }
                 // A poll that is cut short, or has no answer, is no end.
                 let (status, body) = self.get_within(patience).await;
                 match status {
                     400 => break,
-                    200 if body.split(SEPARATOR).any(|packet| packet == "2") => drop(self.post("3").await),
-                    200 => {}
-                    _ => tokio::time::sleep(PAUSE).await,
+                    200 => packets = body.split(SEPARATOR).map(str::to_owned).collect(),
+                    _ => {
+                        packets.clear();
+                        tokio::time::sleep(PAUSE).await;
+                    }
                 }
             }
         };
