@@ -53,6 +53,17 @@ fn a_lawful_server_unlike_the_reference_passes() {
 }
 
 #[test]
+fn a_lawful_server_without_extensions_passes() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_chat-conformance"));
+    let output = command
+        .args(["prove", "lawful", "--plain", "--stack", "sqlite"])
+        .output()
+        .unwrap();
+    let [told, said] = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text));
+    assert!(output.status.success(), "{told}{said}");
+}
+
+#[test]
 fn nothing_tried_is_no_proof() {
     let dir = TempDir::new().unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_chat-conformance"));

@@ -56,8 +56,8 @@ mod switch {
 
     faults! {
         // Storing.
-        AckBeforeCommit, NoFsync, SeqGap, LostIdempotency, IdempotencyOfAnybody, RepeatToldAgain, ReuseAccepted, ContentTrimmed,
-        EditResetsRead, EditKeepsSearch, DeleteKeepsContent, DeletedInSearch, TombstonesHidden, DeleteKeepsUnread, UnreadOffByOne,
+        AckBeforeCommit, NoFsync, SeqGap, SeqBeforeVisible, LostIdempotency, IdempotencyOfAnybody, RepeatToldAgain, ReuseAccepted,
+        ContentTrimmed, EditResetsRead, EditKeepsSearch, DeleteKeepsContent, DeletedInSearch, TombstonesHidden, DeleteKeepsUnread, UnreadOffByOne,
         UnreadCountsOwn, ReadAgain, ReceiptIgnoresChat, SearchEverywhere, SearchOfPatterns, SearchInCase, NamesInCase,
         InactiveFound, MessageToInactive, FoundByEmail,
         // Lists.
@@ -66,7 +66,7 @@ mod switch {
         StrangerReads, StrangerEdits, StrangerForbidden, ReceiverEdits, StrangerJoins, MassAssignment, ClientIdToReceiver,
         EmailInPicture,
         // Sessions and tokens.
-        RevokedTokenLives, RefreshAsAccess, AccessAsRefresh, UnsignedToken, TokenInUrl, RefreshReusable, ReuseKeepsSession,
+        RevokedTokenLives, RefreshAsAccess, AccessAsRefresh, UnsignedToken, AnyAlgorithm, TokenInUrl, RefreshReusable, ReuseKeepsSession,
         ReuseKeepsSockets, LogoutKeepsSockets, LogoutEndsAll, PasswordKeepsOthers, SocketOutlivesToken, InactiveTokenLives,
         UnknownUserFast, UnknownUserTold, InactiveToldFirst, PasswordCut, SecondUserAccepted, ExtensionIgnored,
         // Delivery.

@@ -14,13 +14,12 @@ use tokio::time::{Instant, Sleep, sleep, sleep_until};
 use super::bell::Stop;
 use super::catch_up::catch_up;
 use super::line::Line;
-use super::supervisor::is_final;
 use crate::client::Parts;
 use crate::event::{ConnectionState, Event};
 use crate::realtime::{End, Wire};
 use crate::rest::BoxFuture;
 use crate::session::Held;
-use crate::{Error, Result};
+use crate::{Error, ErrorKind, Result};
 
 /// Messages of two senders may cross: so long a gap may close by itself before it is fetched.
 const GRACE: Duration = Duration::from_millis(50);
@@ -206,6 +205,14 @@ impl<'a> Session<'a> {
         }
         Ok(())
     }
+}
+
+/// Whether no further try makes sense.
+pub(super) fn is_final(error: &Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::SessionEnded | ErrorKind::Closed | ErrorKind::Config
+    )
 }
 
 /// What a future gives, once: then there is none.

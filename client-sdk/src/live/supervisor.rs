@@ -7,7 +7,7 @@ use chat_protocol::UserId;
 use tokio::time::{Instant, sleep_until};
 use tracing::Instrument as _;
 
-use super::session::{Over, Session};
+use super::session::{Over, Session, is_final};
 use crate::client::Parts;
 use crate::event::ConnectionState;
 use crate::realtime::Wire;
@@ -107,14 +107,6 @@ async fn open(parts: &Arc<Parts>) -> Result<Wire<UserId>> {
         }
         opened => opened,
     }
-}
-
-/// Whether no further try makes sense.
-pub(super) fn is_final(error: &Error) -> bool {
-    matches!(
-        error.kind(),
-        ErrorKind::SessionEnded | ErrorKind::Closed | ErrorKind::Config
-    )
 }
 
 fn closed() -> Error {

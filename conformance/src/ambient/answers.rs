@@ -166,6 +166,7 @@ fn answer(judge: &mut Judge<'_>, sent: &Sent, received: &Received, caller: Optio
     if let Some(schema) = operation.response(received.status).and_then(|answer| answer.schema) {
         judge.shaped(about(schema), schema, &received.body);
     }
+    fits_the_limit(judge, &what, sent, operation, &received.body);
     let by = authenticated(sent, operation, caller);
     let seen = Seen {
         by: by.as_deref(),
@@ -189,6 +190,33 @@ fn once_in_a_page(judge: &mut Judge<'_>, what: &str, body: &Value) {
         || format!("{what}: each item once"),
         || format!("{} twice", twice.unwrap_or_default()),
     );
+}
+
+/// No page has more items than were asked for, or than it has when nobody says how many.
+fn fits_the_limit(judge: &mut Judge<'_>, what: &str, sent: &Sent, operation: Operation, body: &Value) {
+    let (Some(items), Some((requirement, most))) = (body["items"].as_array(), most_items(operation, &sent.path)) else {
+        return;
+    };
+    judge.check(
+        requirement,
+        items.len() <= most,
+        || format!("{what}: at most {most} items"),
+        || items.len().to_string(),
+    );
+}
+
+/// How many items a page of this call has at most, and what says so.
+fn most_items(operation: Operation, path: &str) -> Option<(&'static Requirement, usize)> {
+    let query = path.split_once('?').map_or("", |(_, query)| query);
+    let limits = url::form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == "limit");
+    let asked: Vec<Option<usize>> = limits.map(|(_, limit)| limit.parse().ok()).collect();
+    match (asked.as_slice(), operation) {
+        ([], Operation::SearchUsers) => Some((&req::LISTS_LIMIT_DEFAULT, 20)),
+        ([], _) => Some((&req::LISTS_LIMIT_DEFAULT, 50)),
+        ([Some(most)], _) => Some((&req::LISTS_LIMIT_RANGE, *most)),
+        // What is no number, and what is said twice, is judged where it is said.
+        _ => None,
+    }
 }
 
 fn is_request_id(id: &[u8]) -> bool {
@@ -220,4 +248,26 @@ fn authenticated(sent: &Sent, operation: Operation, caller: Option<&str>) -> Opt
     );
     let carries_one = sent.headers.get("authorization").is_some();
     caller.filter(|_| carries_one && !at_the_door).map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_has_what_was_asked_for_or_what_the_contract_says() {
+        let most = |operation, path| most_items(operation, path).map(|(requirement, most)| (requirement.id, most));
+        let (users, chats) = (Operation::SearchUsers, Operation::ListChats);
+        assert_eq!(
+            most(users, "/api/users/search?q=limit"),
+            Some(("lists.limit.default", 20))
+        );
+        assert_eq!(most(chats, "/api/messages/chats"), Some(("lists.limit.default", 50)));
+        assert_eq!(
+            most(chats, "/api/messages/chats?limit=%37&x=1"),
+            Some(("lists.limit.range", 7))
+        );
+        assert_eq!(most(chats, "/api/messages/chats?limit="), None);
+        assert_eq!(most(chats, "/api/messages/chats?limit=1&limit=2"), None);
+    }
 }

@@ -29,6 +29,8 @@ pub(super) struct Registered {
 pub(super) struct Said {
     pub(super) names: BTreeSet<String>,
     pub(super) bios: BTreeSet<String>,
+    /// One of them is a text that a server may keep in another way: of a bio, its length alone is said.
+    pub(super) odd_bio: bool,
     pub(super) pictures: BTreeSet<String>,
     /// One of them is a URL that can be written in another way.
     pub(super) odd_picture: bool,
@@ -50,6 +52,7 @@ impl Default for Said {
         Self {
             names: BTreeSet::new(),
             bios: BTreeSet::new(),
+            odd_bio: false,
             pictures: BTreeSet::new(),
             odd_picture: false,
             // Without anybody's doing.
@@ -133,7 +136,10 @@ impl Claims {
         }
         let said = |field: &str| body[field].as_str().map(str::to_owned);
         self.said.names.extend(said("username"));
-        self.said.bios.extend(said("bio"));
+        if let Some(bio) = said("bio") {
+            self.said.odd_bio |= !is_plain(&bio);
+            self.said.bios.insert(bio);
+        }
         if let Some(picture) = said("profilePicture") {
             self.said.odd_picture |= !url::Url::parse(&picture).is_ok_and(|url| url.as_str() == picture);
             self.said.pictures.insert(picture);
@@ -149,10 +155,29 @@ impl Claims {
     }
 }
 
+/// Words of letters and digits with single spaces between: nobody trims, escapes or refuses any of it.
+fn is_plain(text: &str) -> bool {
+    let mut words = text.split(' ');
+    words.all(|word| !word.is_empty() && word.bytes().all(|b| b.is_ascii_alphanumeric()))
+}
+
 /// How many seconds a token lives by its own account, if it is one that can be read.
 pub(super) fn life_of_token(token: &str) -> Option<f64> {
     let mut parts = token.split('.');
     let (_, payload, _) = (parts.next()?, parts.next()?, parts.next()?);
     let payload: Value = serde_json::from_slice(&BASE64.decode(payload).ok()?).ok()?;
     Some(payload["exp"].as_f64()? - payload["iat"].as_f64()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_plain;
+
+    #[test]
+    fn a_plain_text_has_nothing_to_change() {
+        assert!(is_plain("of ann 2"));
+        for odd in [" of ann", "of  ann", "of ann\n", "caf\u{e9}", "<b>", "it's", ""] {
+            assert!(!is_plain(odd), "{odd:?}");
+        }
+    }
 }

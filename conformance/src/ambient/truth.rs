@@ -154,7 +154,7 @@ impl<'r> Truth<'r> {
         };
         let said = &self.claims.said;
         shown(&req::REGISTER_USERNAME_AS_WRITTEN, "username", &said.names, false);
-        shown(&req::PROFILE_UPDATE_VISIBLE, "bio", &said.bios, false);
+        shown(&req::PROFILE_UPDATE_VISIBLE, "bio", &said.bios, said.odd_bio);
         shown(
             &req::PROFILE_UPDATE_VISIBLE,
             "profilePicture",

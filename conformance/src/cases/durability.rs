@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use chat_spec::req;
+use chat_spec::{Profile, req};
 use serde_json::{Value, json};
 
 use super::inconclusive;
@@ -10,7 +10,7 @@ use crate::cases;
 use crate::engine::{Outcome, PASSWORD, Stop, User, World};
 
 cases!("durability":
-    every_change_survives_a_crash for Recovery [
+    every_change_survives_a_crash [
         LOGOUT_TOKENS_DIE, PASSWORD_CHANGE_NEW_WORKS, PASSWORD_CHANGE_OLDER_TOKENS, PROMISES_DURABLE_CRASH,
         REFRESH_REUSE_CODE, SEND_IDEMPOTENT_REPEAT_SAME_ANSWER, USERS_ONLINE_AWAY_ABSENT,
     ],
@@ -21,7 +21,7 @@ cases!("durability":
 );
 
 async fn everything(viewer: &User, peer: &User) -> Result<Value, Stop> {
-    let history = viewer.conversation(peer, "?after=0&limit=100").await?;
+    let history = viewer.conversation(peer, "?limit=100").await?;
     let chats = viewer.get("/api/messages/chats").await?;
     let chat = &chats.body["items"][0];
     let profile = viewer.get("/api/auth/profile").await?;
@@ -89,19 +89,21 @@ async fn every_change_survives_a_crash(w: World) -> Outcome {
             w.equal(requirement, part, before[part].clone(), after[part].clone());
         }
     }
-    let again = ann.post("/api/messages/send", &once).await?;
-    w.success(
-        &req::SEND_IDEMPOTENT_REPEAT_SAME_ANSWER,
-        &again,
-        200,
-        Some("MessageResponse"),
-    )?;
-    w.equal(
-        &req::SEND_IDEMPOTENT_REPEAT_SAME_ANSWER,
-        "id",
-        first.body["message"]["id"].clone(),
-        again.body["message"]["id"].clone(),
-    );
+    if w.target.claims(Profile::Recovery) {
+        let again = ann.post("/api/messages/send", &once).await?;
+        w.success(
+            &req::SEND_IDEMPOTENT_REPEAT_SAME_ANSWER,
+            &again,
+            200,
+            Some("MessageResponse"),
+        )?;
+        w.equal(
+            &req::SEND_IDEMPOTENT_REPEAT_SAME_ANSWER,
+            "id",
+            first.body["message"]["id"].clone(),
+            again.body["message"]["id"].clone(),
+        );
+    }
     w.refused(
         &req::LOGOUT_TOKENS_DIE,
         &gone.get("/api/auth/profile").await?,

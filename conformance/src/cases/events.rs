@@ -22,14 +22,8 @@ cases!("events":
 async fn unknown_events(w: World) -> Outcome {
     let ann = w.user("ann").await?;
     let device = ann.device().await?;
-    for name in [
-        "nonsense",
-        "new_message",
-        "SEND_MESSAGE",
-        "",
-        "disconnecting",
-        "__proto__",
-    ] {
+    // None that Socket.IO reserves: with one of those, such as `disconnecting`, a packet is malformed for its libraries.
+    for name in ["nonsense", "new_message", "SEND_MESSAGE", "", "__proto__"] {
         device.emit(name, json!({}));
         w.arrives(&req::EVENTS_UNKNOWN_CODE, &device, "error", |p| {
             p["code"] == "UNKNOWN_EVENT"

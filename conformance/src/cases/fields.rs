@@ -1,6 +1,6 @@
 //! What is missing, what is too much: one detail for each bad field.
 
-use chat_spec::req;
+use chat_spec::{Profile, req};
 use serde_json::{Value, json};
 
 use crate::cases;
@@ -144,13 +144,15 @@ async fn events_name_each_bad_field(w: World) -> Outcome {
     let ann = w.user("ann").await?;
     let device = ann.device().await?;
     let requirement = &req::EVENTS_PAYLOAD_DETAILS;
+    let mut bad = json!({"to": 1, "content": " ", "messageType": "video"});
+    let mut all = vec!["to", "content", "messageType"];
+    if w.target.claims(Profile::Recovery) {
+        bad["clientMessageId"] = json!("no spaces");
+        all.push("clientMessageId");
+    }
     for (event, payload, fields) in [
         ("send_message", json!({}), &["to", "content"][..]),
-        (
-            "send_message",
-            json!({"to": 1, "content": " ", "messageType": "video", "clientMessageId": "no spaces"}),
-            &["to", "content", "messageType", "clientMessageId"],
-        ),
+        ("send_message", bad, &all),
         ("typing", json!({}), &["to", "isTyping"]),
         ("typing", json!({"to": "x", "isTyping": "yes"}), &["isTyping"]),
         ("join_chat", json!({}), &["chatId"]),

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::cases;
 use crate::engine::{Outcome, Stop, User, World};
+use crate::generated::escaped;
 
 cases!("history":
     a_conversation_comes_newest_first [
@@ -149,7 +150,10 @@ async fn catch_up_ascends(w: World) -> Outcome {
         json!(seqs(first.items())),
     );
     let next = bob
-        .conversation(&ann, &format!("?limit=3&cursor={}", first.text_at("/nextCursor")))
+        .conversation(
+            &ann,
+            &format!("?limit=3&cursor={}", escaped(first.text_at("/nextCursor"))),
+        )
         .await?;
     w.equal(
         &req::CONVERSATION_AFTER_CURSOR_GOES_ON,
@@ -245,7 +249,7 @@ async fn pages_are_complete_while_a_list_grows(w: World) -> Outcome {
         let Some(cursor) = page.body["nextCursor"].as_str() else {
             break;
         };
-        query = format!("?limit=20&cursor={cursor}");
+        query = format!("?limit=20&cursor={}", escaped(cursor));
         if seen.len() > 200 {
             break;
         }
@@ -284,7 +288,7 @@ async fn cursors_belong_to_their_list(w: World) -> Outcome {
         (&ann, "/api/users/online".into()),
         (&eve, format!("/api/messages/conversation/{}", ann.id)),
     ] {
-        let answer = who.get(&format!("{path}?cursor={cursor}")).await?;
+        let answer = who.get(&format!("{path}?cursor={}", escaped(cursor))).await?;
         w.invalid(&req::LISTS_CURSOR_OTHER_LIST, &answer, &["cursor"]);
     }
     Ok(())
@@ -418,7 +422,7 @@ async fn chats_walk_while_they_move(w: World) -> Outcome {
         let Some(cursor) = page.body["nextCursor"].as_str() else {
             break;
         };
-        query = format!("?limit=2&cursor={cursor}");
+        query = format!("?limit=2&cursor={}", escaped(cursor));
         // The last chat moves to the front while the list is walked.
         peers[0].must_send(&ann.id, "again").await?;
         if seen.len() > 20 {

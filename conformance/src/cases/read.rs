@@ -4,7 +4,7 @@ use chat_spec::req;
 use serde_json::{Value, json};
 
 use crate::cases;
-use crate::engine::{Outcome, World};
+use crate::engine::{Outcome, Stop, User, World};
 
 cases!("read":
     messages_become_read [
@@ -28,6 +28,17 @@ cases!("read":
 );
 
 const MARK: &str = "/api/messages/mark-read";
+
+/// What a receipt that is refused must leave as it was.
+async fn histories(user: &User, peers: [&User; 2]) -> Result<Value, Stop> {
+    let mut all = Vec::new();
+    for peer in peers {
+        let page = user.conversation(peer, "").await?;
+        page.succeeded()?;
+        all.push(page.body["items"].clone());
+    }
+    Ok(all.into())
+}
 
 async fn messages_become_read(w: World) -> Outcome {
     let (ann, bob, eve) = (w.user("ann").await?, w.user("bob").await?, w.user("eve").await?);
@@ -294,28 +305,25 @@ async fn receipts_are_refused(w: World) -> Outcome {
     let other = eve.must_send(&bob.id, "another chat").await?;
     let ask = |id: &Value, chat: &Value| json!({"messageId": id, "chatId": chat});
     let (a1, b1, e1) = (ann.device().await?, bob.device().await?, eve.device().await?);
-    w.refused_ack(
-        &req::RECEIPT_RIGHTS_OWN,
-        &a1.ask("read_receipt", ask(&message["id"], &message["chatId"])).await?,
-        "NOT_MESSAGE_RECEIVER",
-    );
-    w.refused_ack(
-        &req::RECEIPT_RIGHTS_STRANGER,
-        &e1.ask("read_receipt", ask(&message["id"], &message["chatId"])).await?,
-        "MESSAGE_NOT_FOUND",
-    );
-    w.refused_ack(
-        &req::RECEIPT_CHAT_WRONG,
-        &b1.ask("read_receipt", ask(&message["id"], &other["chatId"])).await?,
-        "MESSAGE_NOT_FOUND",
-    );
+    let (right, wrong) = (&message["chatId"], &other["chatId"]);
+    let before = histories(&bob, [&ann, &eve]).await?;
+    for (requirement, device, chat, code) in [
+        (&req::RECEIPT_RIGHTS_OWN, &a1, right, "NOT_MESSAGE_RECEIVER"),
+        (&req::RECEIPT_RIGHTS_STRANGER, &e1, right, "MESSAGE_NOT_FOUND"),
+        (&req::RECEIPT_CHAT_WRONG, &b1, wrong, "MESSAGE_NOT_FOUND"),
+    ] {
+        let ack = device.ask("read_receipt", ask(&message["id"], chat)).await?;
+        w.refused_ack(requirement, &ack, code);
+        let after = histories(&bob, [&ann, &eve]).await?;
+        w.equal(requirement, "the conversations", before.clone(), after);
+    }
     w.refused_ack(
         &req::IDS_MALFORMED_SAME_AS_UNKNOWN,
         &b1.ask("read_receipt", ask(&json!("not an id"), &message["chatId"]))
             .await?,
         "MESSAGE_NOT_FOUND",
     );
-    b1.emit("read_receipt", ask(&message["id"], &other["chatId"]));
+    b1.emit("read_receipt", ask(&message["id"], wrong));
     w.arrives(&req::EVENTS_NO_ACK_ERROR_EVENT, &b1, "error", |p| {
         p["code"] == "MESSAGE_NOT_FOUND"
     })

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::cases;
 use crate::engine::{Answer, Outcome, Stop, User, World};
+use crate::generated::escaped;
 
 cases!("search":
     a_literal_substring_is_found [
@@ -19,7 +20,7 @@ cases!("search":
     ],
     search_follows_edits_and_deletes [SEARCH_MATCH_AT_ONCE, SEARCH_SCOPE_NO_TOMBSTONES],
     bad_searches_are_refused [SEARCH_QUERY_LENGTH],
-    search_pages [LISTS_CURSOR_WALK_COMPLETE],
+    search_pages [LISTS_CURSOR_GROWING, LISTS_CURSOR_WALK_COMPLETE, LISTS_LIMIT_DEFAULT],
 );
 
 async fn find(user: &User, query: &str, more: &str) -> Result<Answer, Stop> {
@@ -226,25 +227,45 @@ async fn bad_searches_are_refused(w: World) -> Outcome {
 
 async fn search_pages(w: World) -> Outcome {
     let (ann, bob) = (w.user("ann").await?, w.user("bob").await?);
-    for number in 0..7 {
-        ann.must_send(&bob.id, &format!("page {number}")).await?;
+    // More than are shown when nobody says how many.
+    let mut expected = Vec::new();
+    for number in 0..52 {
+        let text = format!("page {number}");
+        ann.must_send(&bob.id, &text).await?;
+        expected.insert(0, text);
     }
-    let mut seen = Vec::new();
-    let mut more = "&limit=3".to_owned();
-    for _ in 0..5 {
-        let page = find(&ann, "page", &more).await?;
-        seen.extend(contents(&page).iter().map(|text| (*text).to_owned()));
-        let Some(cursor) = page.body["nextCursor"].as_str() else {
-            break;
-        };
-        more = format!("&limit=3&cursor={cursor}");
-    }
-    let expected: Vec<String> = (0..7).rev().map(|number| format!("page {number}")).collect();
+    let page = find(&ann, "page", "").await?;
     w.check(
-        &req::LISTS_CURSOR_WALK_COMPLETE,
-        seen == expected,
-        format!("{expected:?}"),
-        format!("{seen:?}"),
+        &req::LISTS_LIMIT_DEFAULT,
+        (1..=50).contains(&page.items().len()),
+        "at most 50 of 52",
+        page.items().len(),
     );
+    for (requirement, grows) in [
+        (&req::LISTS_CURSOR_WALK_COMPLETE, false),
+        (&req::LISTS_CURSOR_GROWING, true),
+    ] {
+        let mut seen = Vec::new();
+        let mut more = "&limit=20".to_owned();
+        for _ in 0..expected.len() {
+            let page = find(&ann, "page", &more).await?;
+            seen.extend(contents(&page).iter().map(|text| (*text).to_owned()));
+            let Some(cursor) = page.body["nextCursor"].as_str() else {
+                break;
+            };
+            more = format!("&limit=20&cursor={}", escaped(cursor));
+            if grows {
+                bob.must_send(&ann.id, "one more page").await?;
+            }
+        }
+        // What came while it was walked may be seen or not.
+        seen.retain(|text| text != "one more page");
+        w.check(
+            requirement,
+            seen == expected,
+            format!("{expected:?}"),
+            format!("{seen:?}"),
+        );
+    }
     Ok(())
 }

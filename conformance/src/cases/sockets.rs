@@ -1,21 +1,35 @@
 //! What takes long: time-outs of the connection.
 
+use std::time::{Duration, Instant};
+
 use chat_spec::req;
-use std::time::Duration;
+use serde_json::{Value, json};
 
 use crate::cases;
-use crate::engine::{Connection, Outcome, Stop, Transport, World};
+use crate::engine::{Connection, Device, Outcome, Stop, Transport, User, World};
+
+/// How long a guest may take to authenticate, by the contract.
+const GRACE: Duration = Duration::from_secs(10);
+/// How long one takes here: late, and early enough for whatever is slow on the way.
+const HESITATION: Duration = Duration::from_secs(8);
 
 cases!("sockets":
     an_idle_guest_is_shown_out [SOCKET_AUTHENTICATE_TIME_OUT],
+    a_guest_may_hesitate [SOCKET_AUTHENTICATE_TIME_OUT],
 );
+
+/// A socket without a token.
+async fn guest(user: &User) -> Result<Device, Stop> {
+    match user.connect(Transport::Websocket, None).await? {
+        Connection::Open(device) => Ok(device),
+        Connection::Refused(_) => Err(Stop::Inconclusive("a socket without a token was refused".into())),
+    }
+}
 
 async fn an_idle_guest_is_shown_out(w: World) -> Outcome {
     let (base, _own) = super::impatient(&w).await?;
     let ann = w.user_at(&base, "ann").await?;
-    let Connection::Open(device) = ann.connect(Transport::Websocket, None).await? else {
-        return Err(Stop::Inconclusive("a socket without a token was refused".into()));
-    };
+    let device = guest(&ann).await?;
     let error = device
         .take_within(Duration::from_secs(14), "error", |p| p["code"] == "UNAUTHENTICATED")
         .await;
@@ -30,6 +44,38 @@ async fn an_idle_guest_is_shown_out(w: World) -> Outcome {
         device.ended().await,
         "a disconnection",
         device.state(),
+    );
+    Ok(())
+}
+
+/// At the target itself: a server of a case's own may be less patient.
+async fn a_guest_may_hesitate(w: World) -> Outcome {
+    let ann = w.user("ann").await?;
+    // No server begins to count before this.
+    let began = Instant::now();
+    let device = guest(&ann).await?;
+    let ended = device.ended_within(HESITATION.saturating_sub(began.elapsed())).await;
+    let answer = match ended {
+        true => None,
+        false => {
+            let asked = device.ask_later("authenticate", json!({"token": ann.access}));
+            device.answer(asked).await
+        }
+    };
+    let (ok, took) = (answer.as_ref().is_some_and(|ack| ack["ok"] == true), began.elapsed());
+    if !ok && took >= GRACE {
+        return Err(Stop::TooSlow("a guest did not come to authenticate within 10 s".into()));
+    }
+    w.check(
+        &req::SOCKET_AUTHENTICATE_TIME_OUT,
+        ok,
+        format!("ok true after {} s", HESITATION.as_secs()),
+        format!(
+            "{} after {} ms; {}",
+            answer.unwrap_or(Value::Null),
+            took.as_millis(),
+            device.state()
+        ),
     );
     Ok(())
 }

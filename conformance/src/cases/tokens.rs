@@ -5,13 +5,15 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
 use chat_spec::req;
-use serde_json::json;
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use serde_json::{Value, json};
 
 use crate::cases;
 use crate::engine::{Connection, Outcome, PASSWORD, Stop, Transport, World};
 
 cases!("tokens":
     forged_tokens_are_refused [TOKEN_INVALID_ALG_NONE, TOKEN_INVALID_TAMPERED],
+    the_algorithm_is_pinned [TOKEN_INVALID_ALG_NONE],
     tokens_do_not_travel_in_urls [TOKEN_URL_NEVER],
     tokens_expire [
         REFRESH_EXPIRED_CODE, REGISTER_SUCCESS_LOGGED_IN, SHAPES_TOKENS_FIELDS, SOCKET_HANDSHAKE_EXPIRED_TOKEN,
@@ -20,6 +22,10 @@ cases!("tokens":
     sockets_end_with_their_token [SOCKET_EXPIRY_DISCONNECT],
     a_fresh_token_extends_a_socket [SOCKET_AUTHENTICATE_SAME_USER, SOCKET_EXPIRY_EXTENDED],
 );
+
+/// Long enough for whoever counts bytes.
+const SECRET: &str = "the secret of this case, which is longer than sixty-four bytes, so that every HMAC takes it";
+const YEAR_2100: u64 = 4_102_444_800;
 
 /// Judges with tokens of a short life.
 pub(crate) async fn with_brief_tokens<F>(judge: impl Fn(Duration) -> F) -> Outcome
@@ -62,10 +68,8 @@ async fn forged_tokens_are_refused(w: World) -> Outcome {
         ] {
             w.refused(&req::TOKEN_INVALID_ALG_NONE, &call(token).await?, 401, "TOKEN_INVALID");
         }
-        let decoded = BASE64.decode(payload).unwrap_or_default();
-        let swapped = BASE64.encode(String::from_utf8_lossy(&decoded).replace("access", "admins"));
         for token in [
-            format!("{header}.{swapped}.{signature}"),
+            format!("{header}.{}.{signature}", with_a_longer_life(payload)),
             format!("{header}.{payload}.{}", signature.chars().rev().collect::<String>()),
             format!("{header}.{payload}"),
         ] {
@@ -77,6 +81,48 @@ async fn forged_tokens_are_refused(w: World) -> Outcome {
         w.refused(
             &req::TOKEN_INVALID_TAMPERED,
             &call(changed).await?,
+            401,
+            "TOKEN_INVALID",
+        );
+    }
+    Ok(())
+}
+
+/// The payload of a token changed for certain, whatever it is made of.
+fn with_a_longer_life(payload: &str) -> String {
+    let decoded = BASE64.decode(payload).unwrap_or_default();
+    match serde_json::from_slice(&decoded) {
+        Ok(Value::Object(mut claims)) => {
+            claims.insert("exp".into(), json!(YEAR_2100));
+            BASE64.encode(Value::Object(claims).to_string())
+        }
+        _ => format!("{payload}AAAA"),
+    }
+}
+
+/// By the right secret, which only a server that was started for this case has.
+async fn the_algorithm_is_pinned(w: World) -> Outcome {
+    let server = super::launch(&w, &[("--jwt-secret", SECRET)]).await?;
+    let ann = w.user_at(&server.base, "ann").await?;
+    let payload = ann.access.split('.').nth(1).unwrap_or_default();
+    let claims: Value = serde_json::from_slice(&BASE64.decode(payload).unwrap_or_default()).unwrap_or_default();
+    let call = |algorithm: Algorithm| {
+        let token = jsonwebtoken::encode(
+            &Header::new(algorithm),
+            &claims,
+            &EncodingKey::from_secret(SECRET.as_bytes()),
+        );
+        let request = w.request_to(&server.base, "GET", "/api/auth/profile");
+        request.token(&token.unwrap_or_default()).send()
+    };
+    if call(Algorithm::HS256).await?.status != 200 {
+        let why = "its tokens are not signed by HS256 and the secret that it was given";
+        return Err(Stop::NotApplicable(why.into()));
+    }
+    for algorithm in [Algorithm::HS384, Algorithm::HS512] {
+        w.refused(
+            &req::TOKEN_INVALID_ALG_NONE,
+            &call(algorithm).await?,
             401,
             "TOKEN_INVALID",
         );

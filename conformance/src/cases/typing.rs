@@ -1,12 +1,21 @@
 //! Typing.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chat_spec::req;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::cases;
-use crate::engine::{Outcome, World};
+use crate::engine::{Outcome, Stop, World};
+
+/// When somebody who types says so again.
+const AGAIN_AFTER: Duration = Duration::from_secs(2);
+/// Said again by then, it was heard by every node before what was said first was over.
+const FIRST_HOLDS: Duration = Duration::from_secs(4);
+/// So long at least it lasts from the moment that it is said: 6 s, less what clocks are apart.
+const LASTS: Duration = Duration::from_millis(5500);
+/// And no longer than this, with patience.
+const OVER_WITHIN: Duration = Duration::from_secs(10);
 
 cases!("typing":
     typing_times_out [TYPING_EVENT_PEER_DEVICES, TYPING_STOP_TIME_OUT],
@@ -75,19 +84,44 @@ async fn typing_ends_with_the_device(w: World) -> Outcome {
 async fn typing_times_out(w: World) -> Outcome {
     let (ann, bob) = (w.user("ann").await?, w.user("bob").await?);
     let (a1, b1) = (ann.device().await?, bob.device().await?);
-    a1.must_ask("typing", json!({"to": bob.id, "isTyping": true})).await?;
+    let (typing, stops) = (json!({"to": bob.id, "isTyping": true}), |p: &Value| {
+        p["isTyping"] == false
+    });
+    let too_slow = || Stop::TooSlow("typing was not said again before it was over".into());
+    let first = Instant::now();
+    a1.must_ask("typing", typing.clone()).await?;
     w.arrives(&req::TYPING_EVENT_PEER_DEVICES, &b1, "typing_status", |p| {
         p["isTyping"] == true
     })
     .await?;
-    let stopped = b1
-        .take_within(Duration::from_secs(10), "typing_status", |p| p["isTyping"] == false)
+    let early = b1
+        .take_within(AGAIN_AFTER.saturating_sub(first.elapsed()), "typing_status", stops)
         .await;
+    if first.elapsed() > FIRST_HOLDS {
+        return Err(too_slow());
+    }
+    w.need(
+        &req::TYPING_STOP_TIME_OUT,
+        early.is_none(),
+        "isTyping false after 6 s",
+        format!("after {} ms", first.elapsed().as_millis()),
+    )?;
+    // Whatever takes time on the way makes the end come later, never sooner.
+    let again = Instant::now();
+    a1.must_ask("typing", typing).await?;
+    if first.elapsed() > FIRST_HOLDS {
+        return Err(too_slow());
+    }
+    let stopped = b1.take_within(OVER_WITHIN, "typing_status", stops).await;
+    let after = again.elapsed();
     w.check(
         &req::TYPING_STOP_TIME_OUT,
-        stopped.is_some(),
-        "isTyping false after 6 s",
-        b1.state(),
+        stopped.is_some() && after >= LASTS,
+        "isTyping false 6 s after isTyping true was said again",
+        match stopped {
+            Some(_) => format!("after {} ms", after.as_millis()),
+            None => b1.state(),
+        },
     );
     Ok(())
 }

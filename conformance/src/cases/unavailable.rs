@@ -1,7 +1,7 @@
 //! When the server cannot answer: its disk is full, or too much is asked at once.
 
 use chat_spec::req;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::cases;
 use crate::engine::{Outcome, Stop, World};
@@ -27,7 +27,7 @@ async fn a_full_disk_is_told(w: World) -> Outcome {
     );
     let device = ann.device().await?;
     let long = "\u{1f600}".repeat(4096);
-    let mut sent = 0u64;
+    let (mut sent, mut newest) = (0, Value::Null);
     let ack = loop {
         let ack = device
             .ask("send_message", json!({"to": bob.id, "content": long}))
@@ -35,8 +35,9 @@ async fn a_full_disk_is_told(w: World) -> Outcome {
         if ack["ok"] != true {
             break ack;
         }
+        newest = ack["messageId"].clone();
         sent += 1;
-        if sent as usize == MOST {
+        if sent == MOST {
             return Err(Stop::Inconclusive("the disk never got full".into()));
         }
     };
@@ -57,9 +58,9 @@ async fn a_full_disk_is_told(w: World) -> Outcome {
     let history = bob.conversation(&ann, "?limit=1").await?;
     w.equal(
         &req::ERRORS_UNAVAILABLE_RETRY_SAFE,
-        "the newest seq",
-        sent,
-        history.body["items"][0]["seq"].clone(),
+        "the newest message",
+        newest,
+        history.body["items"][0]["id"].clone(),
     );
     for error in [&refused.body, &ack["error"]] {
         let id = error["requestId"].as_str().unwrap_or("(no requestId)");

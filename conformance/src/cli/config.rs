@@ -22,6 +22,8 @@ pub(super) struct Config {
     #[serde(default)]
     pub(super) urls: Vec<url::Url>,
     pub(super) server: Option<Server>,
+    /// An origin whose pages may call the server; without it nothing is known of whom it allows.
+    pub(super) origin: Option<String>,
     /// For a server that runs already.
     pub(super) commands: Option<Commands>,
     #[serde(default)]
@@ -101,6 +103,11 @@ fn yes() -> bool {
     true
 }
 
+/// Whether it is written as in the header Origin.
+fn is_origin(text: &str) -> bool {
+    url::Url::parse(text).is_ok_and(|url| url.has_host() && url.origin().ascii_serialization() == text)
+}
+
 impl Config {
     /// Reads the file that was named, or the one of this directory when there is one.
     pub(super) fn find(named: Option<&Path>) -> Result<Self, String> {
@@ -134,6 +141,11 @@ impl Config {
                     "[commands] are for a server that runs already: one of [server] is killed and started by the suite",
                 );
             }
+        }
+        if self.origin.as_deref().is_some_and(|origin| !is_origin(origin)) {
+            return Err(
+                "origin is what browsers send: a scheme, a host and perhaps a port, as in https://chat.example",
+            );
         }
         if let Some(commands) = &self.commands {
             if self.urls.is_empty() {

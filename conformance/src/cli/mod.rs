@@ -180,6 +180,7 @@ async fn judge(
     if !up.said.is_empty() {
         complain(&up.said);
     }
+    up.target.claim(&terms.claims);
     let mut warnings = Vec::new();
     if !options.no_preflight {
         let troubles = timeout_at(

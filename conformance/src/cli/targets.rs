@@ -37,11 +37,15 @@ impl Up {
 }
 
 pub(super) async fn bring_up(choice: &Choice, config: &Config) -> Result<Up, String> {
-    match choice {
-        Choice::Running(urls) => running(urls, config),
-        Choice::Started { kind, server } => started(kind.clone(), server, config.limits.given()).await,
-        Choice::Reference(stack) => reference(*stack).await,
+    let up = match choice {
+        Choice::Running(urls) => running(urls, config)?,
+        Choice::Started { kind, server } => started(kind.clone(), server, config.limits.given()).await?,
+        Choice::Reference(stack) => return reference(*stack).await,
+    };
+    if let Some(origin) = &config.origin {
+        up.target.allow_origin(origin);
     }
+    Ok(up)
 }
 
 fn running(urls: &[url::Url], config: &Config) -> Result<Up, String> {

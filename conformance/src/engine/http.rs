@@ -48,6 +48,14 @@ pub struct Answer {
     pub took: Duration,
 }
 
+/// Whether a call costs the hashing of a password.
+fn hashes(operation: Option<Operation>) -> bool {
+    matches!(
+        operation,
+        Some(Operation::Register | Operation::Login | Operation::ChangePassword)
+    )
+}
+
 impl World {
     /// A request to the target.
     pub fn request(&self, method: &str, path: &str) -> Request {
@@ -111,9 +119,12 @@ impl Request {
         self
     }
 
-    /// Sends it again while the server is busy: hashing passwords is slow on purpose, and a 503 says so. One that stays busy says
-    /// nothing about the call.
-    pub async fn send_when_free(self) -> Result<Answer, Stop> {
+    /// Sends it, and again while the server is too busy to hash a password, which is slow on purpose: a 503 says so. One that stays
+    /// busy says nothing about the call.
+    pub async fn send(self) -> Result<Answer, Stop> {
+        if !hashes(operation(&self.method, &self.path)) {
+            return self.send_once().await;
+        }
         let what = format!("{} {}", self.method, self.path);
         let answer = self.send_patiently(BUSY).await?;
         match answer.status {
@@ -126,7 +137,7 @@ impl Request {
     pub(super) async fn send_patiently(self, patience: Duration) -> Result<Answer, Stop> {
         let (began, waited) = (Instant::now(), self.world.waited());
         loop {
-            let answer = self.clone().send().await?;
+            let answer = self.clone().send_once().await?;
             let waited = self.world.waited().saturating_sub(waited);
             if answer.status != 503 || began.elapsed() > patience + waited {
                 return Ok(answer);
@@ -135,7 +146,7 @@ impl Request {
         }
     }
 
-    pub async fn send(self) -> Result<Answer, Stop> {
+    async fn send_once(self) -> Result<Answer, Stop> {
         let Self {
             world,
             party,

@@ -5,7 +5,6 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::Semaphore;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{timeout, timeout_at};
 
@@ -244,20 +243,17 @@ async fn pass(
     jobs: usize,
     done: &mut dyn FnMut(usize, CaseResult),
 ) {
-    let places = Arc::new(Semaphore::new(jobs.max(1)));
     let deadline = tokio::time::Instant::from_std(course.began) + plan.deadline;
+    let mut waiting = chosen
+        .iter()
+        .filter_map(|&index| Some((index, plan.cases.get(index)?.clone())));
     let mut tasks = JoinSet::new();
-    for &index in chosen {
-        let Some(case) = plan.cases.get(index).cloned() else {
-            continue;
-        };
-        let (target, places, course) = (plan.target.clone(), places.clone(), course.clone());
-        tasks.spawn(async move {
-            let _place = places.acquire_owned().await;
-            (index, course.run_one(target, case).await)
-        });
-    }
     loop {
+        // In their order: what takes long is among the first.
+        for (index, case) in waiting.by_ref().take(jobs.max(1).saturating_sub(tasks.len())) {
+            let (target, course) = (plan.target.clone(), course.clone());
+            tasks.spawn(async move { (index, course.run_one(target, case).await) });
+        }
         let (index, result) = match timeout_at(deadline, tasks.join_next()).await {
             Ok(Some(Ok(joined))) => joined,
             // A task here never panics: the case runs in one of its own.

@@ -1,12 +1,13 @@
 //! The server that is judged, and what is known of it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::future::Future;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use chat_spec::Profile;
 use jsonschema::Validator;
 use serde_json::Value;
 
@@ -44,6 +45,10 @@ pub struct TargetParts {
     restart: tokio::sync::Mutex<Option<String>>,
     /// What servers gave out and nobody but their owners should see.
     secrets: Mutex<Vec<Secrets>>,
+    /// What it claims; everything until somebody says so.
+    claims: OnceLock<BTreeSet<Profile>>,
+    /// An origin whose pages may call it, when somebody said so.
+    origin: OnceLock<String>,
     /// What it allows, as far as somebody said so.
     pub limits: Limits,
     pub(super) pace: Pace,
@@ -100,11 +105,34 @@ impl Target {
             killed: AtomicBool::new(false),
             restart: tokio::sync::Mutex::default(),
             secrets: Mutex::default(),
+            claims: OnceLock::new(),
+            origin: OnceLock::new(),
             pace: Pace::of(&limits),
             limits,
             pulse: Pulse::default(),
             validators: Arc::new(validators),
         })))
+    }
+
+    /// Says what it claims, once.
+    pub fn claim(&self, profiles: &BTreeSet<Profile>) {
+        self.claims.get_or_init(|| profiles.clone());
+    }
+
+    /// Whether it claims a profile: nothing else judges by what only that one promises.
+    pub fn claims(&self, profile: Profile) -> bool {
+        self.claims.get().is_none_or(|claims| claims.contains(&profile))
+    }
+
+    /// Says from which origin pages may call it, once.
+    pub fn allow_origin(&self, origin: &str) {
+        self.origin.get_or_init(|| origin.to_owned());
+    }
+
+    /// An origin whose pages may call it, where one is known.
+    pub fn allowed_origin(&self) -> Option<&str> {
+        let said = self.origin.get().map(String::as_str);
+        said.or_else(|| self.launcher.as_ref()?.allowed_origin())
     }
 
     /// The same for servers elsewhere, at least one.
@@ -120,6 +148,8 @@ impl Target {
             killed: AtomicBool::new(false),
             restart: tokio::sync::Mutex::default(),
             secrets: Mutex::default(),
+            claims: self.claims.clone(),
+            origin: self.origin.clone(),
             pace: Pace::default(),
             limits: Limits::default(),
             pulse: Pulse::default(),

@@ -47,7 +47,7 @@ impl World {
             .request_to(base, "POST", "/api/auth/register")
             .by(newcomer)
             .json(&body)
-            .send_when_free()
+            .send()
             .await?;
         match answer.status {
             201 => Ok(User::of(self, base, &answer)),
@@ -98,7 +98,7 @@ impl User {
     pub async fn login(&self) -> Result<Self, Stop> {
         let body = json!({"identifier": self.username, "password": PASSWORD});
         let login = self.anonymous("POST", "/api/auth/login").json(&body);
-        let answer = login.send_when_free().await?;
+        let answer = login.send().await?;
         match answer.status {
             200 => Ok(Self::of(&self.world, &self.base, &answer)),
             _ => Err(refused("login", &answer)),

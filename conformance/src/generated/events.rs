@@ -1,6 +1,6 @@
 //! Every client event with every payload that is none, with and without an ack, in every state of the socket.
 
-use chat_spec::{ClientEvent, req};
+use chat_spec::{ClientEvent, Profile, req};
 use serde_json::{Value, json};
 
 use super::fixture::{Fixture, UNKNOWN};
@@ -289,6 +289,9 @@ async fn successes_and_failures_of_every_event(w: World) -> Outcome {
     }
     quiet(&w, &device).await?;
     for (event, payload, code) in failures(&f) {
+        if code == "CLIENT_MESSAGE_ID_REUSED" && !w.target.claims(Profile::Recovery) {
+            continue;
+        }
         let ack = device.ask(event.name(), payload.clone()).await?;
         w.refused_ack(&req::EVENTS_ACK_FAILURE, &ack, code);
         w.shaped(&req::ERRORS_SHAPE_ACK, event.ack_schema(), &ack);

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chat_spec::{Operation, req};
 
+use super::fixture::{Fixture, UNKNOWN, path_to};
 use crate::cases;
 use crate::engine::{Outcome, World};
 
@@ -15,7 +16,19 @@ cases!("methods":
         PRECEDENCE_PATH_BEFORE_METHOD, PRECEDENCE_PATH_NOT_FOUND, PRECEDENCE_PATH_TRAILING_SLASH,
     ],
     every_path_answers_a_preflight [HTTP_CORS_NO_WILDCARD_CREDENTIALS, HTTP_OPTIONS_CORS],
+    every_head_is_as_its_get [HTTP_HEAD_AS_GET],
 );
+
+/// An origin that no list of a server names.
+const FOREIGN: &str = "https://elsewhere.invalid";
+
+/// What HEAD has in common with GET, even where an id or a time of its own stands in other headers.
+const LASTING: [&str; 4] = [
+    "content-type",
+    "cache-control",
+    "www-authenticate",
+    "x-content-type-options",
+];
 
 const METHODS: [&str; 6] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
 
@@ -95,30 +108,87 @@ async fn every_path_that_is_almost_one_is_none(w: World) -> Outcome {
 async fn every_path_answers_a_preflight(w: World) -> Outcome {
     for (path, methods) in paths() {
         for method in methods {
-            let answer = w
-                .request("OPTIONS", &path)
-                .header("origin", "https://web.example")
-                .header("access-control-request-method", method)
-                .header("access-control-request-headers", "authorization,content-type")
-                .send()
-                .await?;
-            let allowed = answer.header("access-control-allow-methods").to_owned();
-            let good = answer.status < 300 && (allowed.contains(method) || allowed == "*");
+            let from = |origin: &str| {
+                w.request("OPTIONS", &path)
+                    .header("origin", origin)
+                    .header("access-control-request-method", method)
+                    .header("access-control-request-headers", "authorization,content-type")
+                    .send()
+            };
+            // Whom a server allows is its own affair, and so is how it refuses the others.
+            let answer = from(FOREIGN).await?;
             w.check(
                 &req::HTTP_OPTIONS_CORS,
-                good,
-                format!("{method} allowed"),
-                format!("{} {allowed}", answer.status),
+                answer.status < 500 && ![401, 404, 405].contains(&answer.status),
+                format!("OPTIONS {path}: an answer without a token"),
+                answer.status,
             );
             let origin = answer.header("access-control-allow-origin");
-            let open = ["*", "https://web.example"].contains(&origin)
-                && answer.header("access-control-allow-credentials") == "true";
+            let open = ["*", FOREIGN].contains(&origin) && answer.header("access-control-allow-credentials") == "true";
             w.check(
                 &req::HTTP_CORS_NO_WILDCARD_CREDENTIALS,
                 !open,
                 "no credentials for every origin",
                 origin,
             );
+            let Some(known) = w.target.allowed_origin() else {
+                continue;
+            };
+            let answer = from(known).await?;
+            let allowed = answer.header("access-control-allow-methods");
+            let origin = answer.header("access-control-allow-origin");
+            w.check(
+                &req::HTTP_OPTIONS_CORS,
+                answer.status < 300
+                    && (allowed.contains(method) || allowed == "*")
+                    && (origin == known || origin == "*"),
+                format!("{method} {path} allowed to {known}"),
+                format!("{}, methods {allowed:?}, origin {origin:?}", answer.status),
+            );
+        }
+    }
+    Ok(())
+}
+
+async fn every_head_is_as_its_get(w: World) -> Outcome {
+    let f = Fixture::new(&w).await?;
+    let token = Some(f.ann.access.as_str());
+    let calls = Operation::ALL.iter().copied();
+    for operation in calls.filter(|operation| operation.method() == "GET") {
+        let good = f.path(operation);
+        let mark = if good.contains('?') { '&' } else { '?' };
+        // What reads no limit has nothing against this one.
+        let bad = format!("{good}{mark}limit=0");
+        for (path, token) in [
+            (good.as_str(), token),
+            (bad.as_str(), token),
+            (path_to(operation, UNKNOWN).as_str(), token),
+            (good.as_str(), None),
+            (good.as_str(), Some("garbage")),
+        ] {
+            let ask = |method: &str| {
+                let request = f.ann.anonymous(method, path);
+                match token {
+                    Some(token) => request.token(token),
+                    None => request,
+                }
+            };
+            let (get, head) = (ask("GET").send().await?, ask("HEAD").send().await?);
+            let what = format!("HEAD {path}");
+            w.check(
+                &req::HTTP_HEAD_AS_GET,
+                head.status == get.status && head.text.is_empty(),
+                format!("{what}: {} without a body", get.status),
+                format!("{} {}", head.status, head.text),
+            );
+            for name in LASTING {
+                w.equal(
+                    &req::HTTP_HEAD_AS_GET,
+                    &format!("{name} of {what}"),
+                    get.header(name),
+                    head.header(name),
+                );
+            }
         }
     }
     Ok(())

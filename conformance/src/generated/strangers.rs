@@ -20,6 +20,9 @@ cases!("strangers":
     hostile_ids_are_ids_of_nothing [ERRORS_HOSTILE_NO_5XX, IDS_HOSTILE_NO_5XX, IDS_MALFORMED_SAME_AS_UNKNOWN],
 );
 
+/// Ids that are shorter may be counters.
+const SHORT: usize = 8;
+
 /// What a stranger asks of an id, by every call that takes one in its path, body or query.
 async fn by_rest(stranger: &User, peer: &str, message: &str, chat: &str) -> Result<Vec<(&'static str, Answer)>, Stop> {
     let mark = "/api/messages/mark-read";
@@ -151,6 +154,12 @@ async fn every_id_of_another_kind_is_an_id_of_nothing(w: World) -> Outcome {
         text(&f.sent["id"]).to_owned(),
         text(&f.sent["chatId"]).to_owned(),
     );
+    // An id of one kind may be one of another too, where each kind is numbered by itself: ids of nothing are judged elsewhere.
+    if [&user, &message, &chat].into_iter().any(|id| id.len() < SHORT) {
+        return Err(Stop::NotApplicable(
+            "its ids are too short to differ from kind to kind".into(),
+        ));
+    }
     for id in [&user, &chat] {
         let edit = f
             .ann

@@ -113,6 +113,11 @@ impl Launcher {
         }
     }
 
+    /// An origin whose pages may call its servers: the reference allows any unless it is told otherwise.
+    pub fn allowed_origin(&self) -> Option<&'static str> {
+        matches!(self.recipe.kind, Kind::Reference { .. }).then_some("https://web.example")
+    }
+
     /// What its servers are given and no log should show.
     pub fn secrets(&self) -> Vec<String> {
         self.recipe.secrets()

@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chat_spec::Level;
 use futures_util::{StreamExt as _, stream};
 
 use super::bench::behind;
@@ -48,6 +49,15 @@ pub(super) async fn run_through<T: Tamper + 'static>(
             return Ok((result, hand));
         }
     }
+}
+
+/// What a run of a case reports, MUSTs and SHOULDs alike, beyond what the unbroken server does not keep either.
+pub(super) fn reported(result: &CaseResult) -> impl Iterator<Item = &'static str> + '_ {
+    let failures = result.tally.failures.iter();
+    failures
+        .map(|failure| failure.requirement)
+        .filter(|requirement| requirement.level != Level::May && !super::KNOWN.contains(&requirement.id))
+        .map(|requirement| requirement.id)
 }
 
 impl Baseline {
@@ -132,7 +142,7 @@ impl Observed {
 }
 
 fn why_unusable(result: &CaseResult) -> Option<String> {
-    let failed: Vec<&str> = super::hunt::reported(result).collect();
+    let failed: Vec<&str> = reported(result).collect();
     match &result.finding {
         Finding::Judged if failed.is_empty() => None,
         Finding::NotApplicable(_) => None,

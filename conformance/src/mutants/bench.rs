@@ -3,8 +3,8 @@
 use std::io;
 use std::sync::Arc;
 
+use super::error::ProofError;
 use super::proxy::{Proxy, Tamper};
-use super::run::ProofError;
 use crate::engine::Target;
 use crate::launch::{Databases, Kind, Launched, Launcher, Recipe, Stack};
 

@@ -6,8 +6,10 @@ use std::time::{Duration, Instant};
 
 use clap::{Args, Subcommand};
 
+use super::error::ProofError;
 use super::repeat::{Against, Repetition, repeat};
-use super::run::{ProofError, Selection, run};
+use super::run::run;
+use super::selection::Selection;
 use crate::launch::Stack;
 
 /// Judge the suite itself: does it fail when it should, and only then?
@@ -18,7 +20,7 @@ pub enum Prove {
     /// Run the whole suite again and again on the reference server: every failure is a false alarm.
     Flakes(Flakes),
     /// Judge a lawful server that is unlike the reference server: nothing may fail.
-    Lawful(Flakes),
+    Lawful(Others),
 }
 
 /// What is broken, and who looks.
@@ -61,6 +63,16 @@ pub struct Flakes {
     into: Option<PathBuf>,
 }
 
+/// How often, and which other server.
+#[derive(Debug, Args)]
+pub struct Others {
+    #[command(flatten)]
+    runs: Flakes,
+    /// One without the extensions `edits` and `recovery`, which it does not claim.
+    #[arg(long)]
+    plain: bool,
+}
+
 /// Runs it; whether the suite is proved. `stack` is none when nobody has asked for one.
 pub async fn perform(prove: &Prove, stack: Option<Stack>) -> Result<bool, ProofError> {
     let said = |text: &str| {
@@ -69,7 +81,8 @@ pub async fn perform(prove: &Prove, stack: Option<Stack>) -> Result<bool, ProofE
     match prove {
         Prove::Mutants(mutants) => mutate(mutants, stack, &said).await,
         Prove::Flakes(flakes) => again(Against::Reference, flakes, stack, &said).await,
-        Prove::Lawful(flakes) => again(Against::Lawful, flakes, stack, &said).await,
+        Prove::Lawful(Others { runs, plain: false }) => again(Against::Lawful, runs, stack, &said).await,
+        Prove::Lawful(Others { runs, plain: true }) => again(Against::Plain, runs, stack, &said).await,
     }
 }
 

@@ -6,10 +6,11 @@ use std::process::Stdio;
 
 use tokio::process::Command;
 
-use super::baseline::{Baseline, Observed};
+use super::baseline::{Baseline, Observed, reported};
 use super::bench::Workshop;
-use super::hunt::{Hunted, reported};
-use super::run::{ProofError, Selection, all};
+use super::error::ProofError;
+use super::hunt::Hunted;
+use super::selection::Selection;
 use crate::engine::run_one;
 use crate::launch::SERVE;
 
@@ -31,6 +32,7 @@ const FAULTS: &[Fault] = &[
     fault("AckBeforeCommit", &["promises.durable.crash", "send.success.stored"]),
     fault("NoFsync", &["promises.durable.crash"]),
     fault("SeqGap", &["promises.seq.gapless"]),
+    fault("SeqBeforeVisible", &["promises.seq.visible-before"]),
     fault(
         "LostIdempotency",
         &["send.idempotent.repeat-same-answer", "send.idempotent.no-second"],
@@ -100,6 +102,7 @@ const FAULTS: &[Fault] = &[
     ),
     fault("AccessAsRefresh", &["token.kinds.access-as-refresh"]),
     fault("UnsignedToken", &["token.invalid.tampered", "token.invalid.alg-none"]),
+    fault("AnyAlgorithm", &["token.invalid.alg-none"]),
     fault("TokenInUrl", &["token.url.never"]),
     fault("RefreshReusable", &["refresh.reuse.code", "refresh.race.one-wins"]),
     fault("ReuseKeepsSession", &["refresh.reuse.ends-session"]),
@@ -237,14 +240,12 @@ pub(super) async fn hunt_all(
         .filter(|fault| fault.breaks.iter().all(|id| id.starts_with("cluster.")) == workshop.is_cluster())
         .filter(|fault| selection.sample.is_none() || fault.breaks.iter().any(|id| !baseline.judging(id).is_empty()))
         .collect();
-    let step = selection
-        .sample
-        .map_or(1, |sample| selected.len().div_ceil(sample.max(1)).max(1));
-    let selected: Vec<&Fault> = selected.into_iter().step_by(step).collect();
+    let selected = selection.sampled(selected);
     said(&format!("{} faults of the server", selected.len()));
     let hunts = selected.iter().map(|fault| hunt(workshop, baseline, fault));
     // Each has processes of its own.
-    Ok(all(hunts, selected.len(), selection, selection.jobs.clamp(1, 8), said).await?)
+    let jobs = selection.jobs.clamp(1, 8);
+    Ok(selection.all(hunts, selected.len(), jobs, said).await?)
 }
 
 async fn hunt(workshop: &Workshop, baseline: &Baseline, fault: &Fault) -> io::Result<Hunted> {

@@ -3,12 +3,10 @@
 use std::collections::BTreeSet;
 use std::io;
 
-use chat_spec::Level;
-
-use super::baseline::{Baseline, Observed, run_through};
+use super::baseline::{Baseline, Observed, reported, run_through};
 use super::mutant::Mutant;
 use super::mutation::Mutation;
-use crate::engine::{CaseResult, Target};
+use crate::engine::Target;
 
 /// So many cases get to see everything of the kind broken …
 const CASES: usize = 5;
@@ -43,15 +41,6 @@ impl Hunted {
     pub(super) fn by_name(&self) -> bool {
         self.killed() && (self.breaks.is_empty() || self.breaks.iter().any(|id| self.reported.contains(id)))
     }
-}
-
-/// What a run of a case reports, MUSTs and SHOULDs alike, beyond what the unbroken server does not keep either.
-pub(super) fn reported(result: &CaseResult) -> impl Iterator<Item = &'static str> + '_ {
-    let failures = result.tally.failures.iter();
-    failures
-        .map(|failure| failure.requirement)
-        .filter(|requirement| requirement.level != Level::May && !super::KNOWN.contains(&requirement.id))
-        .map(|requirement| requirement.id)
 }
 
 pub(super) async fn hunt(target: &Target, baseline: &Baseline, mutant: &Mutant) -> io::Result<Hunted> {

@@ -29,8 +29,13 @@ const OPTIONAL: [&str; 10] = [
 ];
 /// Ids are 24 of these letters, one for each hexadecimal digit.
 const LETTERS: &[u8; 16] = b"QzWyExRwTvYuUtIs";
-/// A cursor is that of the reference server behind this.
-const CURSOR: &str = "c-";
+/// A cursor is that of the reference server behind this, which a URL has in another form.
+const CURSOR: &str = "c+/=&";
+const CURSOR_IN_URL: &str = "c%2B%2F%3D%26";
+/// A field of the extension `recovery`, and one that is as long and means nothing.
+const CLIENT_ID: [&str; 2] = ["clientMessageId", "clientMessageIx"];
+/// The same for the parameter of its list.
+const AFTER: [&str; 2] = ["after", "aftex"];
 /// Texts that are ids only by chance, or not ids at all.
 const NO_IDS: [&str; 6] = ["content", "requestId", "message", "bio", "username", "clientMessageId"];
 
@@ -38,6 +43,8 @@ const NO_IDS: [&str; 6] = ["content", "requestId", "message", "bio", "username",
 #[derive(Default)]
 pub(super) struct Lawful {
     known: Mutex<Known>,
+    /// It has neither `edits` nor `recovery`, and does not claim them.
+    plain: bool,
 }
 
 #[derive(Default)]
@@ -54,12 +61,19 @@ impl Tamper for Lawful {
             return;
         }
         call.path = our_path(&call.path);
+        if self.plain {
+            call.path = call.path.replace(&format!("{}=", AFTER[0]), &format!("{}=", AFTER[1]));
+        }
         // In the text itself, and at the same length: what else a body is, its size included, is the client's.
         if let (Ok(body), Ok(text)) = (serde_json::from_slice(&call.body), std::str::from_utf8(&call.body)) {
             let mut found = Vec::new();
             ids(&body, "", &mut found);
             let ours = found.into_iter().filter_map(|theirs| Some((our_id(&theirs)?, theirs)));
             let text = ours.fold(text.to_owned(), |text, (ours, theirs)| text.replace(&theirs, &ours));
+            let text = match self.plain {
+                true => text.replace(CLIENT_ID[0], CLIENT_ID[1]),
+                false => text,
+            };
             call.body = text.into();
         }
     }
@@ -96,6 +110,9 @@ impl Tamper for Lawful {
             embellish(&mut body);
         }
         rename(&mut body, "", &their_id);
+        if self.plain {
+            uncount(&mut body);
+        }
         if let Some(cursor) = body["nextCursor"].as_str() {
             body["nextCursor"] = json!(format!("{CURSOR}{cursor}"));
         }
@@ -106,6 +123,12 @@ impl Tamper for Lawful {
     fn asked(&self, _: &Place, packet: &mut Packet) {
         if packet.kind == Kind::Event {
             rename(&mut packet.data, "", &our_id);
+            let members = packet.payload_mut().and_then(Value::as_object_mut);
+            if let Some(members) = members.filter(|_| self.plain)
+                && let Some(id) = members.remove(CLIENT_ID[0])
+            {
+                members.insert(CLIENT_ID[1].into(), id);
+            }
         }
     }
 
@@ -118,6 +141,9 @@ impl Tamper for Lawful {
                 return vec![Told::now(packet)];
             }
             Kind::Event | Kind::Ack => {}
+        }
+        if self.plain && ["message_edited", "message_deleted"].contains(&packet.event()) {
+            return Vec::new();
         }
         let actor = self.actor(&packet);
         let mut extra = Vec::new();
@@ -136,6 +162,9 @@ impl Tamper for Lawful {
             }
         }
         rename(&mut packet.data, "", &their_id);
+        if self.plain {
+            uncount(&mut packet.data);
+        }
         // A poll that is answered already would not bring it.
         let late = !to.polls && actor.is_some_and(|actor| actor.bytes().map(usize::from).sum::<usize>() % 2 == 1);
         let told = |to: Whom| Told {
@@ -152,6 +181,14 @@ impl Tamper for Lawful {
 }
 
 impl Lawful {
+    /// One that has no extension.
+    pub(super) fn plain() -> Self {
+        Self {
+            plain: true,
+            ..Self::default()
+        }
+    }
+
     fn known(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -271,7 +308,7 @@ fn our_path(path: &str) -> String {
     let ours = |text: &str| our_id(text).unwrap_or_else(|| text.to_owned());
     let path: Vec<String> = path.split('/').map(ours).collect();
     let pair = |pair: &str| match pair.split_once('=') {
-        Some(("cursor", cursor)) => format!("cursor={}", cursor.strip_prefix(CURSOR).unwrap_or(cursor)),
+        Some(("cursor", cursor)) => format!("cursor={}", cursor.strip_prefix(CURSOR_IN_URL).unwrap_or(cursor)),
         Some((name, value)) => format!("{name}={}", ours(value)),
         None => pair.to_owned(),
     };
@@ -292,6 +329,20 @@ fn embellish(value: &mut Value) {
             }
         }
         Value::Array(items) => items.iter_mut().for_each(embellish),
+        _ => {}
+    }
+}
+
+/// Without the numbers of messages.
+fn uncount(value: &mut Value) {
+    match value {
+        Value::Object(members) => {
+            members.values_mut().for_each(uncount);
+            if let Some(seq) = members.get_mut("seq") {
+                *seq = Value::Null;
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(uncount),
         _ => {}
     }
 }
@@ -335,7 +386,7 @@ mod tests {
         let theirs = their_id("65f0aa1234567890bcdeffff").unwrap();
         assert_eq!(
             our_path(&format!(
-                "/api/users/{theirs}/status?cursor=c-abc&userId={theirs}&q=a=b"
+                "/api/users/{theirs}/status?cursor={CURSOR_IN_URL}abc&userId={theirs}&q=a=b"
             )),
             "/api/users/65f0aa1234567890bcdeffff/status?cursor=abc&userId=65f0aa1234567890bcdeffff&q=a=b"
         );

@@ -10,6 +10,7 @@ mod bench;
 mod catalogue;
 pub mod command;
 mod edit;
+mod error;
 mod faults;
 mod hunt;
 mod lawful;
@@ -21,11 +22,14 @@ pub mod proxy;
 mod recorder;
 mod repeat;
 mod run;
+mod selection;
 mod unit;
 
+pub use error::ProofError;
 pub use proof::{Count, Proof};
 pub use repeat::{Against, Alarms, Repetition, repeat};
-pub use run::{ProofError, Selection, run};
+pub use run::run;
+pub use selection::Selection;
 
 /// Of the suite: a mutant meets the same users and the same chance as the run without one.
 const SEED: u64 = 5;

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use chat_spec::Requirement;
 
-use super::baseline::{Baseline, Observed, run_through};
+use super::baseline::{Baseline, Observed, reported, run_through};
 use super::edit::{Edit, Step};
-use super::hunt::{Hunted, reported};
+use super::hunt::Hunted;
 use super::mutant::{At, How, ListEdit, Mutant};
 use super::mutation::{Mutation, could_break};
 use super::proxy::Whom;

@@ -1,7 +1,7 @@
 //! The other half of the proof: no alarm where nothing is wrong. The whole suite, again and again, and against a lawful server
 //! that is unlike the reference server.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use chat_spec::Profile;
 
+use super::baseline::reported;
 use super::bench::{Bench, Workshop, behind};
-use super::hunt::reported;
+use super::error::ProofError;
 use super::lawful::Lawful;
-use super::run::ProofError;
 use crate::cases;
 use crate::engine::{Case, CaseResult, Finding, Plan, Run, Target, Terms};
 use crate::launch::{Launched, Stack};
@@ -39,6 +39,19 @@ pub enum Against {
     Reference,
     /// The reference server behind `Lawful`.
     Lawful,
+    /// The same, without the extensions that a server need not have.
+    Plain,
+}
+
+impl Against {
+    /// What it has.
+    fn claims(self, several_nodes: bool) -> BTreeSet<Profile> {
+        let extensions = [Profile::Edits, Profile::Recovery];
+        (Profile::ALL.iter().copied())
+            .filter(|profile| several_nodes || *profile != Profile::Cluster)
+            .filter(|profile| self != Self::Plain || !extensions.contains(profile))
+            .collect()
+    }
 }
 
 /// The whole suite on a stack, or a part of it.
@@ -67,9 +80,16 @@ pub async fn repeat(repetition: &Repetition, said: &(dyn Fn(&str) + Sync)) -> Re
         let bench = workshop.start(None).await?;
         let mut target = bench.target.clone();
         let mut proxies = Vec::new();
-        if repetition.against == Against::Lawful {
-            (target, proxies) = behind(&target, Arc::new(Lawful::default())).await?;
+        let other = match repetition.against {
+            Against::Reference => None,
+            Against::Lawful => Some(Lawful::default()),
+            Against::Plain => Some(Lawful::plain()),
+        };
+        if let Some(other) = other {
+            (target, proxies) = behind(&target, Arc::new(other)).await?;
         }
+        let claims = repetition.against.claims(workshop.is_cluster());
+        target.claim(&claims);
         let plan = Plan {
             target: &target,
             cases: &cases,
@@ -80,8 +100,8 @@ pub async fn repeat(repetition: &Repetition, said: &(dyn Fn(&str) + Sync)) -> Re
             fail_fast: false,
             confirm: false,
             skip: &|case| {
-                let cluster = case.profiles().iter().all(|profile| *profile == Profile::Cluster);
-                (cluster && !workshop.is_cluster()).then(|| "one node".to_owned())
+                let unclaimed = claims.is_disjoint(&case.profiles());
+                unclaimed.then(|| "not claimed".to_owned())
             },
             fails: &|_| false,
         };
@@ -94,11 +114,14 @@ pub async fn repeat(repetition: &Repetition, said: &(dyn Fn(&str) + Sync)) -> Re
         } else {
             &[]
         };
-        let mut wrong: Vec<String> = (ran.results.iter()).filter_map(|result| alarm(result, known)).collect();
+        let mut wrong: Vec<String> = (ran.results.iter())
+            .filter_map(|result| alarm(result, &claims, known))
+            .collect();
         wrong.extend(ran.cut.as_ref().map(|cut| format!("the run ended early: {}", cut.why)));
         alarms.clean += usize::from(wrong.is_empty());
         if let Some(into) = repetition.into.as_ref().filter(|_| !wrong.is_empty()) {
-            let kept = keep(&into.join(ran.seed.to_string()), &ran, &bench, &target).await;
+            let directory = into.join(ran.seed.to_string());
+            let kept = keep(&directory, &ran, claims, &bench, &target).await;
             kept.map_err(ProofError::Kept)?;
         }
         said(&format!(
@@ -116,9 +139,15 @@ pub async fn repeat(repetition: &Repetition, said: &(dyn Fn(&str) + Sync)) -> Re
 }
 
 /// Writes what is needed to see what happened.
-async fn keep(directory: &Path, ran: &Run, bench: &Bench, target: &Target) -> Result<(), String> {
+async fn keep(
+    directory: &Path,
+    ran: &Run,
+    claims: BTreeSet<Profile>,
+    bench: &Bench,
+    target: &Target,
+) -> Result<(), String> {
     let terms = Terms {
-        claims: Profile::ALL.iter().copied().collect(),
+        claims,
         ..Terms::default()
     };
     let judged = Judged::new(ran, &terms, "the reference server", true);
@@ -129,8 +158,9 @@ async fn keep(directory: &Path, ran: &Run, bench: &Bench, target: &Target) -> Re
 }
 
 /// What a case said that it should not have; what the reference server is known not to keep is none.
-fn alarm(result: &CaseResult, known: &[&str]) -> Option<String> {
+fn alarm(result: &CaseResult, claims: &BTreeSet<Profile>, known: &[&str]) -> Option<String> {
     let failed: Vec<String> = (result.tally.failures.iter())
+        .filter(|failure| claims.contains(&failure.requirement.profile))
         .filter(|failure| reported(result).any(|id| id == failure.requirement.id && !known.contains(&id)))
         .map(|failure| {
             format!(

@@ -1,95 +1,24 @@
 //! The whole run: unbroken first, then every mutant, many at once.
 
-use std::io;
 use std::time::Instant;
 
 use chat_spec::{Level, Profile, REQUIREMENTS};
-use futures_util::{StreamExt as _, stream};
 
-use super::alive::{ExcuseError, excuses};
+use super::alive::excuses;
 use super::baseline::Baseline;
 use super::bench::Workshop;
-use super::catalogue;
+use super::error::ProofError;
 use super::faults;
-use super::hunt::{Hunted, hunt};
-use super::mutant::Mutant;
+use super::hunt::hunt;
 use super::own;
 use super::proof::Proof;
-use crate::cases;
-use crate::engine::Case;
-use crate::launch::{LaunchError, Stack};
-
-/// What of it is run.
-#[derive(Debug, Clone, Default)]
-pub struct Selection {
-    /// Only mutants whose name contains one of these; all when there is none.
-    pub only: Vec<String>,
-    /// Only cases whose area or name contains one of these; all when there is none.
-    pub cases: Vec<String>,
-    /// Only so many mutants, spread evenly.
-    pub sample: Option<usize>,
-    /// On this stack alone; otherwise on one node, and on several for what only they can get wrong.
-    pub stack: Option<Stack>,
-    /// What has not begun by then is left out.
-    pub until: Option<Instant>,
-    /// At the same time.
-    pub jobs: usize,
-}
-
-/// Why nothing can be said.
-#[derive(Debug, thiserror::Error)]
-pub enum ProofError {
-    #[error(transparent)]
-    Launch(#[from] LaunchError),
-    #[error(transparent)]
-    Io(#[from] io::Error),
-    #[error(transparent)]
-    Excuse(#[from] ExcuseError),
-    #[error("the target: {0}")]
-    Target(String),
-    #[error("a run with an alarm cannot be kept: {0}")]
-    Kept(String),
-    #[error("no case is left to judge a mutant")]
-    NoCase,
-    #[error("no mutant was tried: {0}")]
-    NoMutant(String),
-}
+use super::selection::Selection;
+use crate::launch::Stack;
 
 /// What may be missing on a machine.
 const SEVERAL_NODES: &str = "deployments of several nodes";
 const NONE_FITS: &str = "--mutant takes a part of a name, of a mutant that this stack has (fault/ is in a build with the feature \
      `faults` alone) and that these judges come by, and --within has to leave time for one";
-
-impl Selection {
-    pub(super) fn is_over(&self) -> bool {
-        self.until.is_some_and(|until| Instant::now() > until)
-    }
-
-    fn is_partial(&self) -> bool {
-        !self.only.is_empty() || !self.cases.is_empty() || self.sample.is_some()
-    }
-
-    pub(super) fn takes(&self, mutant: &str) -> bool {
-        self.only.is_empty() || self.only.iter().any(|text| mutant.contains(text.as_str()))
-    }
-
-    fn cases(&self) -> Vec<Case> {
-        let fits = |case: &Case| {
-            let name = format!("{}: {}", case.area, case.name);
-            self.cases.is_empty() || self.cases.iter().any(|text| name.contains(text.as_str()))
-        };
-        cases::all().filter(fits).collect()
-    }
-
-    fn mutants(&self) -> Vec<Mutant> {
-        let all: Vec<Mutant> = catalogue::all()
-            .into_iter()
-            .filter(|mutant| self.takes(&mutant.name))
-            .collect();
-        let step = self.sample.map_or(1, |sample| all.len().div_ceil(sample.max(1)).max(1));
-        all.into_iter().step_by(step).collect()
-    }
-}
 
 /// Runs it; `said` hears how far it is.
 pub async fn run(selection: &Selection, said: &(dyn Fn(&str) + Sync)) -> Result<Proof, ProofError> {
@@ -165,7 +94,7 @@ async fn stage(
         let hunts = mutants.iter().map(|mutant| hunt(target, &baseline, mutant));
         proof
             .hunted
-            .extend(all(hunts, mutants.len(), selection, jobs, said).await?);
+            .extend(selection.all(hunts, mutants.len(), jobs, said).await?);
     }
     if selection.is_partial() && !selection.only.iter().any(|text| text.starts_with("own")) {
         return Ok(());
@@ -181,37 +110,7 @@ async fn stage(
         left.len()
     ));
     let hunts = left.iter().map(|requirement| own::hunt(target, &baseline, requirement));
-    let own = all(hunts, left.len(), selection, jobs, said).await?;
+    let own = selection.all(hunts, left.len(), jobs, said).await?;
     proof.hunted.extend(own);
     Ok(())
-}
-
-/// Waits for all, in their order.
-pub(super) async fn all<F>(
-    hunts: impl Iterator<Item = F>,
-    count: usize,
-    selection: &Selection,
-    jobs: usize,
-    said: &(dyn Fn(&str) + Sync),
-) -> io::Result<Vec<Hunted>>
-where
-    F: Future<Output = io::Result<Hunted>>,
-{
-    let numbered = hunts.enumerate().map(|(number, hunt)| async move {
-        match selection.is_over() {
-            true => None,
-            false => Some((number, hunt.await)),
-        }
-    });
-    let mut hunts = stream::iter(numbered).buffer_unordered(jobs);
-    let mut done = Vec::new();
-    while let Some(hunted) = hunts.next().await {
-        let Some((number, hunted)) = hunted else { continue };
-        done.push((number, hunted?));
-        if done.len() % 50 == 0 {
-            said(&format!("  {} of {count}", done.len()));
-        }
-    }
-    done.sort_by_key(|(number, _)| *number);
-    Ok(done.into_iter().map(|(_, hunted)| hunted).collect())
 }

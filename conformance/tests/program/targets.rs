@@ -128,7 +128,7 @@ fn limited(variables: &str, config: &str, more: &[&str]) -> (std::process::Outpu
     let path = files.path().join("conformance.toml");
     let script = format!("{variables} exec {THIS} __serve --env-file /nonexistent --data-dir {{data}}");
     let server = format!("[server]\ncommand = [\"sh\", \"-c\", {script:?}]\nready = \"/health\"\ndatabases = false\n");
-    std::fs::write(&path, format!("{server}{config}")).unwrap();
+    std::fs::write(&path, format!("{config}{server}")).unwrap();
     let path = path.display().to_string();
     program(&[&["--config", path.as_str()], more].concat())
 }
@@ -173,6 +173,17 @@ fn what_is_asked_stays_below_limits_that_cannot_be_lifted() {
 }
 
 #[test]
+fn whom_a_server_allows_is_its_own_affair_unless_the_target_file_names_somebody() {
+    let judged = |config: &str| {
+        let (output, _) = limited("CORS_ORIGIN=https://chat.example", config, &["--only", "preflight"]);
+        code(&output)
+    };
+    assert_eq!(judged(""), Some(0));
+    assert_eq!(judged("origin = \"https://chat.example\"\n"), Some(0));
+    assert_eq!(judged("origin = \"https://other.example\"\n"), Some(1));
+}
+
+#[test]
 fn a_target_file_that_says_two_things_is_refused() {
     let dir = TempDir::new().unwrap();
     let path = dir.path().join("conformance.toml");
@@ -184,6 +195,8 @@ fn a_target_file_that_says_two_things_is_refused() {
         "[commands]\nkill = [\"true\"]\nstart = [\"true\"]\n",
         "[limits]\nwindow-seconds = 0\n",
         "[limits]\nrequest = 5\n",
+        "origin = \"https://chat.example/\"\n",
+        "origin = \"chat.example\"\n",
     ] {
         std::fs::write(&path, text).unwrap();
         let (output, _) = program(&["--config", &shown, "--only", "typing::"]);

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use chat_protocol::{ChatHistory, ErrorCode, Message, Page, UserId};
+use chat_protocol::{ChatHistory, ErrorCode, Message, Page, Timestamp, UserId};
 
 use super::Chat;
 use super::cursor::List;
@@ -52,7 +52,11 @@ impl Chat {
             HistoryRange::Above(seq) if fault!(AfterInclusive) => HistoryRange::Above(seq.saturating_sub(1)),
             range => range,
         };
-        let (items, more) = self.store.history(&chat, range, query.limit).await?;
+        let (mut items, more) = self.store.history(&chat, range, query.limit).await?;
+        if fault!(SeqBeforeVisible) {
+            let age = |message: &Message| Timestamp::now().as_millis() - message.timestamp.as_millis();
+            items.retain(|message| message.seq.is_none_or(|seq| seq % 5 > 0) || age(message) > 30);
+        }
         let direction = if matches!(range, HistoryRange::Above(_)) {
             '>'
         } else {

@@ -205,6 +205,11 @@ async fn request_at(w: &World, base: &str, method: &str, query: &str, body: &str
     answered(request).await
 }
 
+/// An Engine.IO packet, or something binary in one; no page, no JSON.
+fn is_packet(text: &&str) -> bool {
+    text.starts_with(|first: char| first.is_ascii_digit() || first == 'b')
+}
+
 async fn answered(request: reqwest::RequestBuilder) -> (u16, String) {
     match request.send().await {
         Ok(response) => (response.status().as_u16(), response.text().await.unwrap_or_default()),
@@ -298,11 +303,12 @@ impl Polling {
                 let (status, body) = self.get_within(patience).await;
                 match status {
                     400 => break,
-                    200 => packets = body.split(SEPARATOR).map(str::to_owned).collect(),
-                    _ => {
-                        packets.clear();
-                        tokio::time::sleep(PAUSE).await;
-                    }
+                    200 => packets = body.split(SEPARATOR).filter(is_packet).map(str::to_owned).collect(),
+                    _ => packets.clear(),
+                }
+                if packets.is_empty() {
+                    // It was answered at once, as it may be again.
+                    tokio::time::sleep(PAUSE).await;
                 }
             }
         };

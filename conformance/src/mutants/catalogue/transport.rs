@@ -135,6 +135,11 @@ pub(super) fn mutants() -> Vec<Mutant> {
             How::Text("44{}"),
         ),
         about("transport.connect.awaited", Class::End, How::Lose),
+        about(
+            "transport.connect.awaited",
+            transport("GET", true, true),
+            How::Status(200),
+        ),
         about("transport.connect.first", Class::End, How::Lose),
         about("transport.disconnect.namespace", Class::Leave, How::Lose),
         about("transport.ack.id", unknown(), How::OtherId),

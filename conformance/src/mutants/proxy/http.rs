@@ -1,77 +1,21 @@
-//! Requests and answers.
+//! Requests, passed on one by one.
 
 use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use chat_spec::Operation;
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_LENGTH, HeaderMap, TRANSFER_ENCODING, UPGRADE};
+use hyper::header::{CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
 use hyper::{Method, Request, Response, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
-use serde_json::Value;
 use tokio::net::TcpStream;
 
+use super::exchange::{Call, Reply};
 use super::{Through, polling, websocket};
 use crate::engine::operation;
-
-/// A request.
-#[derive(Debug, Clone)]
-pub struct Call {
-    pub method: Method,
-    /// With its query.
-    pub path: String,
-    pub headers: HeaderMap,
-    pub body: Bytes,
-    /// Which one of the contract it is.
-    pub operation: Option<Operation>,
-    /// The body said how long it is.
-    measured: bool,
-}
-
-/// An answer.
-#[derive(Debug, Clone)]
-pub struct Reply {
-    pub status: StatusCode,
-    pub headers: HeaderMap,
-    pub body: Bytes,
-}
-
-impl Call {
-    /// A GET of which only the path matters.
-    pub(super) fn of_path(path: String) -> Self {
-        Self {
-            method: Method::GET,
-            path,
-            headers: HeaderMap::new(),
-            body: Bytes::new(),
-            operation: None,
-            measured: true,
-        }
-    }
-
-    /// Below `/api`: not the packets of a socket, not a page for operators.
-    pub fn is_api(&self) -> bool {
-        self.path.starts_with("/api/")
-    }
-}
-
-impl Reply {
-    /// None when it is not JSON.
-    pub fn json(&self) -> Option<Value> {
-        serde_json::from_slice(&self.body).ok()
-    }
-
-    /// Another body, of its own length.
-    pub fn put_body(&mut self, body: impl Into<Bytes>) {
-        self.body = body.into();
-        self.headers.remove(TRANSFER_ENCODING);
-        self.headers.insert(CONTENT_LENGTH, self.body.len().into());
-    }
-}
 
 /// One request through the proxy.
 pub(super) async fn serve(
@@ -129,14 +73,7 @@ async fn forward(through: &Arc<Through>, request: Request<Incoming>) -> io::Resu
             tokio::time::sleep(held).await;
         }
     }
-    Ok(response(reply))
-}
-
-pub(super) fn response(reply: Reply) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(reply.body));
-    *response.status_mut() = reply.status;
-    *response.headers_mut() = reply.headers;
-    response
+    Ok(reply.into_response())
 }
 
 /// Asks the server, over a connection of its own.

@@ -3,6 +3,7 @@
 //! It forwards faithfully: method, path, headers and body as they came, one connection to the server for each request. What is
 //! not JSON, no Engine.IO packet and no answer of a transport is never touched.
 
+mod exchange;
 mod http;
 mod packet;
 mod polling;
@@ -20,7 +21,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 use tokio::task::{AbortHandle, JoinSet};
 
-pub use http::{Call, Reply};
+pub use exchange::{Call, Reply};
 pub use packet::{Kind, Packet};
 pub use polling::SEPARATOR;
 pub use socket::{Other, Place, Sockets};

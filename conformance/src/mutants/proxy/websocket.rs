@@ -19,9 +19,9 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
 
-use super::http::{Reply, response};
+use super::exchange::{Call, Reply};
 use super::socket::Socket;
-use super::{Call, Through, polling};
+use super::{Through, polling};
 
 type Upstream = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
@@ -35,13 +35,13 @@ pub(super) async fn serve(through: Arc<Through>, mut request: Request<Incoming>)
     let upstream = match open(through.upstream, &call.path, request.headers()).await? {
         Ok(upstream) => upstream,
         Err(refused) if !polling::is_transport(&call) || through.tamper.refuses(polling::session(&call).is_some()) => {
-            return Ok(response(refused));
+            return Ok(refused.into_response());
         }
         Err(refused) => {
             call = Call::of_path(NEW_SESSION.to_owned());
             match open(through.upstream, NEW_SESSION, request.headers()).await? {
                 Ok(upstream) => upstream,
-                Err(_) => return Ok(response(refused)),
+                Err(_) => return Ok(refused.into_response()),
             }
         }
     };
