@@ -1,8 +1,11 @@
 //! Holds a new result against an older one. "It cannot be told" is an answer.
 
+use std::collections::BTreeMap;
+
 use crate::bootstrap::{self, Interval};
+use crate::capacity::Capacity;
 use crate::latency::Kind;
-use crate::result::{Outcome, RunResult};
+use crate::result::{Failures, Outcome, RunResult};
 
 /// What became of one figure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,7 +31,16 @@ pub struct Line {
     pub new: Interval,
     /// By which part of the base it grew.
     pub change: f64,
+    /// By which part at most it may have become worse and better, as far as the intervals tell.
+    pub at_most: Possible,
     pub judgement: Judgement,
+}
+
+/// The most that two intervals leave possible, as parts of the base.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Possible {
+    pub worse: f64,
+    pub better: f64,
 }
 
 /// All figures.
@@ -60,6 +72,7 @@ pub fn compare(base: &RunResult, new: &RunResult, tolerance: f64) -> Result<Comp
         (base.profile == new.profile, "profile"),
         (base.weights == new.weights, "weights"),
         (base.size == new.size, "size"),
+        (base.objective == new.objective, "objective"),
     ] {
         if !equal {
             return Err(CompareError::Different(what));
@@ -79,6 +92,7 @@ pub fn compare(base: &RunResult, new: &RunResult, tolerance: f64) -> Result<Comp
     let mut remarks = Vec::new();
     // At capacity both are as slow as they may be: what each bears is the answer.
     let mut lines = capacity(base, new, tolerance);
+    remarks.extend(unconfirmed(base, new));
     // What no line shows.
     let mut besides = None;
     if searches && lines.is_empty() {
@@ -101,7 +115,7 @@ pub fn compare(base: &RunResult, new: &RunResult, tolerance: f64) -> Result<Comp
     if base.environment.debug_build != new.environment.debug_build {
         remarks.push("one was made by a build without optimization".into());
     }
-    let lost = !new.ledger.is_clean();
+    let lost = !new.balances();
     if lost {
         remarks.push("the new ledger does not balance".into());
     }
@@ -129,23 +143,79 @@ pub fn compare(base: &RunResult, new: &RunResult, tolerance: f64) -> Result<Comp
 impl Comparison {
     /// The outcome in words.
     #[must_use]
-    pub fn sentence(&self) -> &'static str {
+    pub fn sentence(&self) -> String {
+        let most = |of: fn(&Possible) -> f64| {
+            let parts = self.lines.iter().map(|line| of(&line.at_most));
+            // Rounded up: less would not be ruled out.
+            format!("{:.0} %", (parts.fold(0.0, f64::max) * 100.0).ceil())
+        };
         match self.outcome {
-            Judgement::Better => "The new one is better.",
-            Judgement::Same => "There is no difference beyond the tolerance.",
-            Judgement::NotWorse => "The new one is not worse. Whether it is better cannot be told: longer runs may.",
-            Judgement::Worse => "The new one is WORSE.",
-            Judgement::Unsure => "It cannot be told: make longer runs, or both on a quiet machine.",
+            Judgement::Better => format!("The new one is better.{}", self.caution()),
+            Judgement::Same => format!(
+                "There is no difference of more than {}: what is less, these runs do not tell.",
+                most(|possible| possible.worse.max(possible.better))
+            ),
+            Judgement::NotWorse => format!(
+                "The new one is worse by no more than {}, if at all. Whether it is better cannot be told: longer runs may.",
+                most(|possible| possible.worse)
+            ),
+            Judgement::Worse => format!("The new one is WORSE.{}", self.caution()),
+            Judgement::Unsure => "It cannot be told: make longer runs, or both on a quiet machine.".into(),
+        }
+    }
+
+    /// Intervals know one run each.
+    fn caution(&self) -> &'static str {
+        match self.lines.iter().any(|line| line.judgement == self.outcome) {
+            true => " How much runs differ from one another is in no interval: let a second pair say the same.",
+            false => "",
         }
     }
 }
 
+/// Whose search was not confirmed: its interval is where the search stood when it ended, and decides nothing.
+fn unconfirmed(base: &RunResult, new: &RunResult) -> Option<String> {
+    let (of_base, of_new) = (base.capacity.as_ref()?, new.capacity.as_ref()?);
+    let who = match (of_base.confirmed, of_new.confirmed) {
+        (true, true) => return None,
+        (false, true) => "the base's search was",
+        (true, false) => "the new one's search was",
+        (false, false) => "both searches were",
+    };
+    Some(format!("{who} not confirmed"))
+}
+
 /// What failed that did not before: it is in no histogram, and failing is quick.
 fn failures(base: &RunResult, new: &RunResult) -> Vec<String> {
-    let kinds = base.latencies.keys().filter(|kind| !new.latencies.contains_key(kind));
+    let succeeds = |result: &RunResult, kind: Kind| {
+        let measured = result.latencies.get(&kind);
+        measured.is_some_and(|measured| measured.summary.count > 0)
+    };
+    let kinds = base
+        .latencies
+        .keys()
+        .filter(|kind| succeeds(base, **kind) && !succeeds(new, **kind));
     let mut said: Vec<String> = kinds
         .map(|kind| format!("of {} the new one has none", kind.name()))
         .collect();
+    let before: BTreeMap<Kind, Failures> = base.failures_by_kind().collect();
+    for (kind, now) in new
+        .failures_by_kind()
+        .filter(|(_, now)| now.exceed(new.objective.errors))
+    {
+        let before = before.get(&kind).copied().unwrap_or_default();
+        // What failed as often before did not become worse.
+        if now.interval().low > before.interval().high {
+            said.push(format!(
+                "{} of {} of {} failed, {} of {} before",
+                now.failed,
+                now.all,
+                kind.name(),
+                before.failed,
+                before.all
+            ));
+        }
+    }
     let (before, now) = (base.verdict.errors, new.verdict.errors);
     if now > before && now > new.objective.errors {
         said.push(format!(
@@ -161,9 +231,11 @@ fn failures(base: &RunResult, new: &RunResult) -> Vec<String> {
 /// Of two searches, of which one found no upper end: `None` when they do not decide.
 fn open_ended(base: &RunResult, new: &RunResult) -> Option<Judgement> {
     let (base, new) = (base.capacity.as_ref()?, new.capacity.as_ref()?);
-    if base.upper.is_some_and(|upper| new.lower > upper) {
+    // No open end is ever confirmed; what was borne was borne.
+    let upper = |found: &Capacity| found.upper.filter(|_| found.confirmed);
+    if upper(base).is_some_and(|upper| new.lower > upper) {
         Some(Judgement::Better)
-    } else if new.upper.is_some_and(|upper| upper < base.lower) {
+    } else if upper(new).is_some_and(|upper| upper < base.lower) {
         Some(Judgement::Worse)
     } else {
         None
@@ -198,10 +270,14 @@ fn capacity(base: &RunResult, new: &RunResult, tolerance: f64) -> Vec<Line> {
             high: upper,
         })
     };
-    match of(base).zip(of(new)) {
-        Some((base, new)) => vec![judged("capacity per second".into(), base, new, tolerance, true)],
-        None => Vec::new(),
+    let Some((of_base, of_new)) = of(base).zip(of(new)) else {
+        return Vec::new();
+    };
+    let mut line = judged("capacity per second".into(), of_base, of_new, tolerance, true);
+    if unconfirmed(base, new).is_some() {
+        line.judgement = Judgement::Unsure;
     }
+    vec![line]
 }
 
 /// `more_is_better` for a capacity; for latencies less is.
@@ -232,142 +308,13 @@ fn judged(what: String, base: Interval, new: Interval, tolerance: f64, more_is_b
         base,
         new,
         change,
+        at_most: Possible {
+            worse: worst.max(0.0),
+            better: best.max(0.0),
+        },
         judgement,
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-    use crate::capacity::{Capacity, End};
-    use crate::cast::Shard;
-    use crate::latency::{Recorder, Sample};
-    use crate::ledger::Balance;
-    use crate::result::fixture::result;
-    use crate::tally::Tally;
-
-    fn judged_as(base: [f64; 3], new: [f64; 3], more_is_better: bool) -> Judgement {
-        let interval = |[low, estimate, high]: [f64; 3]| Interval { low, estimate, high };
-        judged(String::new(), interval(base), interval(new), 0.05, more_is_better).judgement
-    }
-
-    #[test]
-    fn only_intervals_that_are_apart_decide() {
-        assert_eq!(
-            judged_as([9.0, 10.0, 11.0], [12.0, 13.0, 14.0], false),
-            Judgement::Worse
-        );
-        assert_eq!(judged_as([9.0, 10.0, 11.0], [7.0, 8.0, 8.5], false), Judgement::Better);
-        assert_eq!(
-            judged_as([9.9, 10.0, 10.1], [10.2, 10.3, 10.4], false),
-            Judgement::Same,
-            "3 %"
-        );
-        assert_eq!(judged_as([9.8, 10.0, 10.2], [9.9, 10.1, 10.3], false), Judgement::Same);
-        assert_eq!(
-            judged_as([9.8, 10.0, 10.1], [10.2, 10.3, 20.0], false),
-            Judgement::Unsure,
-            "the estimates are close, but it may be twice as slow"
-        );
-        assert_eq!(
-            judged_as([5.0, 10.0, 15.0], [6.0, 14.0, 20.0], false),
-            Judgement::Unsure
-        );
-        assert_eq!(
-            judged_as([900.0, 950.0, 1000.0], [500.0, 550.0, 600.0], true),
-            Judgement::Worse
-        );
-        assert_eq!(
-            judged_as([500.0, 550.0, 600.0], [900.0, 950.0, 1000.0], true),
-            Judgement::Better
-        );
-    }
-
-    /// A run in which deliveries took so long, and of so many requests for the history every `failing`-th failed at once.
-    fn ran(millis: u64, reads: u64, failing: u64) -> RunResult {
-        let (mut recorder, mut tally, mut ledger) = (Recorder::default(), Tally::default(), Balance::default());
-        for number in 0..4000 {
-            let due = Duration::from_millis(number * 5);
-            let mut record = |kind, took, fails: bool| {
-                let error = fails.then(|| "SERVICE_UNAVAILABLE".into());
-                recorder.record(&Sample {
-                    kind,
-                    due,
-                    took: Duration::from_millis(took),
-                    error,
-                    measured: true,
-                });
-            };
-            record(Kind::Deliver, millis + number % 3, false);
-            if number < reads {
-                record(Kind::History, 2, number % failing == failing - 1);
-            }
-            let second = tally.at(due.as_secs());
-            (second.offered, second.done) = (second.offered + 1, second.done + 1);
-            (ledger.sent, ledger.acked) = (ledger.sent + 1, ledger.acked + 1);
-            (ledger.owed, ledger.told) = (ledger.owed + 1, ledger.told + 1);
-        }
-        result(&recorder, tally, ledger, Shard { index: 0, count: 1 })
-    }
-
-    #[test]
-    fn failing_quickly_is_not_better() {
-        let base = ran(20, 4000, u64::MAX);
-        let compared = |new: &RunResult| compare(&base, new, 0.05).unwrap();
-        assert_eq!(compared(&ran(20, 4000, u64::MAX)).outcome, Judgement::Same);
-        assert_eq!(compared(&ran(10, 4000, u64::MAX)).outcome, Judgement::Better);
-        let fails = compared(&ran(10, 4000, 2));
-        assert_eq!(fails.outcome, Judgement::Worse);
-        assert!(fails.remarks[0].contains("failed"), "{:?}", fails.remarks);
-        let has_none = compared(&ran(10, 0, u64::MAX));
-        assert_eq!(has_none.outcome, Judgement::Worse);
-        assert_eq!(has_none.remarks, ["of history the new one has none"]);
-    }
-
-    #[test]
-    fn searches_without_an_upper_end_are_not_compared_by_their_latencies() {
-        let searched = |lower, upper| {
-            let capacity = Capacity {
-                lower,
-                upper,
-                confirmed: false,
-                end: End::Generator,
-                trials: Vec::new(),
-            };
-            RunResult {
-                capacity: Some(capacity),
-                ..ran(20, 0, 1)
-            }
-        };
-        let outcome = |base: RunResult, new: RunResult| compare(&base, &new, 0.05).unwrap().outcome;
-        let quick = RunResult {
-            latencies: ran(10, 0, 1).latencies,
-            ..searched(2000.0, None)
-        };
-        assert_eq!(outcome(searched(1000.0, None), quick), Judgement::Unsure);
-        assert_eq!(
-            outcome(searched(1000.0, Some(1100.0)), searched(2000.0, None)),
-            Judgement::Better
-        );
-        assert_eq!(
-            outcome(searched(2000.0, None), searched(1000.0, Some(1100.0))),
-            Judgement::Worse
-        );
-        assert_eq!(
-            outcome(searched(1000.0, Some(1500.0)), searched(1200.0, None)),
-            Judgement::Unsure
-        );
-    }
-
-    #[test]
-    fn what_may_be_better_is_not_the_same() {
-        // Half as slow, by estimates whose intervals just touch.
-        let (slow, quick) = ([150.0, 246.0, 300.0], [90.0, 122.0, 160.0]);
-        assert_eq!(judged_as(slow, quick, false), Judgement::NotWorse);
-        assert_eq!(judged_as(quick, slow, false), Judgement::Unsure);
-        assert_eq!(judged_as(quick, slow, true), Judgement::NotWorse);
-        assert_eq!(judged_as(slow, quick, true), Judgement::Unsure);
-    }
-}
+mod tests;

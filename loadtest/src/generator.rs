@@ -18,7 +18,8 @@ pub struct Generator {
     pub offered: u64,
     /// Of these, what was done in the same time.
     pub done: u64,
-    /// Seconds of processor time, and how many cores there are for it and for a server that runs beside it.
+    /// Seconds of processor time, and how many cores there are for it and for a server that runs beside it. Of several generators
+    /// the sums.
     pub cpu_seconds: f64,
     pub cores: usize,
     /// Over which time.
@@ -125,7 +126,8 @@ impl Generator {
         self.offered += other.offered;
         self.done += other.done;
         self.cpu_seconds += other.cpu_seconds;
-        self.cores = self.cores.max(other.cores);
+        // On a machine of its own: two on one would be each other's bottleneck.
+        self.cores += other.cores;
         self.lasted_seconds = self.lasted_seconds.max(other.lasted_seconds);
         self.memory = self.memory.zip(other.memory).map(|(one, two)| one + two);
         self.connected += other.connected;

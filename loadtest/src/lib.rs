@@ -17,6 +17,7 @@ pub mod ledger;
 pub mod pace;
 pub mod people;
 pub mod profile;
+mod replace;
 pub mod report;
 pub mod rest;
 pub mod result;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chat_protocol::{ApiError, ChatHistory, ErrorCode, MessageEnvelope, SendMessage, UserId};
+use chat_protocol::{ApiError, ChatHistory, ClientMessageId, ErrorCode, MessageEnvelope, SendMessage, UserId};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use url::Url;
@@ -98,18 +98,25 @@ impl Rest {
         answer(self.client.get(url).bearer_auth(token)).await
     }
 
-    /// Sends a message by REST; returns its place in the chat, 0 on a server that does not count.
+    /// Sends a message by REST; returns its place in the chat, 0 on a server that does not count. With an id of its own it may be
+    /// sent again.
     ///
     /// # Errors
     ///
     /// As [`CallError`] says.
-    pub async fn send(&self, token: &str, to: &UserId, content: &str) -> Result<u64, CallError> {
+    pub async fn send(
+        &self,
+        token: &str,
+        to: &UserId,
+        content: &str,
+        id: Option<ClientMessageId>,
+    ) -> Result<u64, CallError> {
         let body = SendMessage {
             to: to.clone(),
             content: content.into(),
             message_type: None,
             chat_id: None,
-            client_message_id: None,
+            client_message_id: id,
         };
         let sent: MessageEnvelope = self.post("/api/messages/send", Some(token), &body).await?;
         Ok(sent.message.seq.unwrap_or(0))
@@ -155,6 +162,15 @@ impl Rest {
 }
 
 impl CallError {
+    /// Whether the same call may succeed later: the server was busy, or out of reach.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Refused { status, .. } | Self::Unknown(status) => *status == 429 || *status >= 500,
+            Self::Late | Self::Network => true,
+        }
+    }
+
     /// As it is counted.
     #[must_use]
     pub fn code(&self) -> Box<str> {
@@ -187,5 +203,31 @@ async fn answer<T: DeserializeOwned>(request: reqwest::RequestBuilder) -> Result
             code: error.code,
         }),
         Err(_) => Err(CallError::Unknown(status.as_u16())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_busy_server_says_may_pass_and_what_is_forbidden_does_not() {
+        let refused = |status, code| CallError::Refused { status, code };
+        for passes in [
+            CallError::Late,
+            CallError::Network,
+            CallError::Unknown(502),
+            refused(503, ErrorCode::ServiceUnavailable),
+            refused(429, ErrorCode::RateLimited),
+        ] {
+            assert!(passes.may_pass(), "{passes:?}");
+        }
+        for stays in [
+            CallError::Unknown(404),
+            CallError::Unknown(200),
+            refused(401, ErrorCode::InvalidCredentials),
+        ] {
+            assert!(!stays.may_pass(), "{stays:?}");
+        }
     }
 }

@@ -144,15 +144,16 @@ impl Session {
     /// When it cannot be made: what went wrong in it is in the result.
     pub async fn play(&self, play: Play<'_>) -> Result<RunResult, RunError> {
         let settings = &self.settings;
-        let (load, phases) = match play.load {
+        let (load, phases, lasts) = match play.load {
             What::Curve(curve) => {
-                let phases = curve.phases().to_vec();
-                (Load::Curve(Arc::new(curve), settings.pattern), phases)
+                let (phases, lasts) = (curve.phases().to_vec(), curve.lasts());
+                (Load::Curve(Arc::new(curve), settings.pattern), phases, lasts)
             }
             What::Trace(trace) => {
                 let (lasts, count) = (trace.lasts(), trace.len() as f64);
                 let mean = count / lasts.as_secs_f64().max(1e-9);
-                (Load::Trace(Arc::new(trace)), vec![Phase::steady("trace", lasts, mean)])
+                let phases = vec![Phase::steady("trace", lasts, mean)];
+                (Load::Trace(Arc::new(trace)), phases, lasts)
             }
         };
         let script = Script {
@@ -164,6 +165,8 @@ impl Session {
             length: settings.length,
             read_every: settings.read_every,
             late_after: settings.late_after,
+            // What is asked in the first moment may be answered in the last one of the drain.
+            answer_within: lasts.saturating_add(settings.drain_within),
             nodes: self.target.nodes.clone(),
         };
         let played = attack::play(Order {

@@ -51,10 +51,16 @@ fn smoke(directory: &Path, more: &[&str]) -> RunResult {
 /// The result of a smoke run, which must keep to the schema and balance.
 #[track_caller]
 fn judged(directory: &Path, output: &Output) -> RunResult {
-    let said = String::from_utf8_lossy(&output.stderr);
     // Not quick enough, or not surely so: that is the machine's.
+    written(directory, output, &[0, 1, 4, 5])
+}
+
+/// The same, of a run that ended with one of these codes.
+#[track_caller]
+fn written(directory: &Path, output: &Output, codes: &[i32]) -> RunResult {
+    let said = String::from_utf8_lossy(&output.stderr);
     assert!(
-        matches!(output.status.code(), Some(0 | 1 | 4 | 5)),
+        output.status.code().is_some_and(|code| codes.contains(&code)),
         "{:?}: {said}",
         output.status
     );
@@ -145,7 +151,8 @@ fn in_three(directory: &Path, url: &str, seconds: i64) -> Option<Vec<RunResult>>
         return None;
     }
     let played = places.iter().zip(&outputs);
-    Some(played.map(|(place, output)| judged(place, output)).collect())
+    // Whatever it found: the whole alone is judged.
+    Some(played.map(|(place, output)| written(place, output, &[0])).collect())
 }
 
 #[test]
@@ -182,6 +189,40 @@ fn three_generators_play_one_run() {
 }
 
 #[test]
+fn a_report_made_anew_leaves_other_results_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    let result = smoke(directory.path(), &["--scenario", "dm"]);
+    let base = RunResult {
+        seed: result.seed + 1,
+        ..result.clone()
+    };
+    base.write(&path("base.json")).unwrap();
+    let report = |more: &[&Path]| {
+        let mut arguments = vec!["report", "base.json"];
+        arguments.extend(more.iter().map(|path| path.to_str().unwrap()));
+        Command::new(env!("CARGO_BIN_EXE_chat-loadtest"))
+            .args(arguments)
+            .current_dir(directory.path())
+            .output()
+            .unwrap()
+    };
+    let seed = |name: &str| RunResult::read(&path(name)).unwrap().seed;
+    for more in [&[][..], &[Path::new("--report"), Path::new(".")]] {
+        assert_eq!(report(more).status.code(), Some(0));
+        assert_eq!((seed("result.json"), seed("base.json")), (result.seed, base.seed));
+        assert!(text(&path("report.html")).contains(&format!(">{}<", base.seed)));
+    }
+    // Elsewhere it is a copy of all of it, but for what goose wrote.
+    assert_eq!(
+        report(&[Path::new("--report"), Path::new("other")]).status.code(),
+        Some(0)
+    );
+    assert_eq!(seed("other/result.json"), base.seed);
+    assert!(!text(&path("other/report.html")).contains("goose.html"));
+}
+
+#[test]
 fn other_peoples_servers_are_not_loaded() {
     let output = program(&["run", "--url", "http://198.51.100.7:3000"]);
     assert_eq!(output.status.code(), Some(2));
@@ -192,6 +233,9 @@ fn other_peoples_servers_are_not_loaded() {
 fn bad_usage_and_bad_files_are_told_apart_from_failures() {
     assert_eq!(program(&["run", "--shard", "4/3"]).status.code(), Some(2));
     assert_eq!(program(&["run", "--rate", "-1"]).status.code(), Some(2));
+    // Parts that begin when they please are not one run.
+    let alone = program(&["run", "--shard", "1/3", "--seed", "1", "--url", "http://127.0.0.1:1"]);
+    assert_eq!(alone.status.code(), Some(2));
     assert_eq!(
         program(&["compare", "/nonexistent", "/nonexistent"]).status.code(),
         Some(2)
@@ -199,6 +243,29 @@ fn bad_usage_and_bad_files_are_told_apart_from_failures() {
     assert_eq!(program(&["run", "--url", "http://127.0.0.1:1"]).status.code(), Some(3));
     let schema = program(&["schema"]);
     assert_eq!(schema.stdout, SCHEMA.as_bytes());
+}
+
+#[test]
+fn a_search_refuses_what_it_cannot_make_before_anything_is_loaded() {
+    let directory = tempfile::tempdir().unwrap();
+    let weights = directory.path().join("weights.toml");
+    std::fs::write(&weights, "history = 3\nchats = 1\n").unwrap();
+    for bad in [
+        &["--repeats", "2"][..],
+        &["--trials", "0"],
+        &["--width", "1"],
+        &["--start", "inf"],
+        &["--start-at", "2026-01-31T12:00:00Z"],
+        &["--scenario", "presence"],
+        &["--scenario", "mixed", "--weights", weights.to_str().unwrap()],
+    ] {
+        // A server that is not there: what gets as far as to ask it, says that the run could not be made.
+        let mut arguments = vec!["capacity", "--url", "http://127.0.0.1:1"];
+        arguments.extend(bad);
+        assert_eq!(program(&arguments).status.code(), Some(2), "{bad:?}");
+    }
+    let nobody = program(&["capacity", "--url", "http://127.0.0.1:1"]);
+    assert_eq!(nobody.status.code(), Some(NOT_MADE));
 }
 
 struct Server {

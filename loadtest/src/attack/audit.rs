@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use chat_protocol::ClientMessageId;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::stage::{Book, Stage};
@@ -18,8 +19,9 @@ const AT_ONCE: usize = 8;
 const ALL: u64 = 100_000;
 /// So many messages at the end of each chat are read back in any case.
 const TAIL: u64 = 200;
-/// A server that is busy with the load is asked again.
-const TRIES: u32 = 5;
+/// A server that is still busy with a load, this one's or the one before it, is asked again: after longer and longer, 11 s in all.
+const TRIES: u32 = 9;
+const PAUSE: Duration = Duration::from_millis(300);
 
 /// Writes a first message into each chat, so that chats exist and their users are partners. Returns its place.
 pub(super) async fn open_chats(rest: &Rest, cast: &Cast, people: &[Person]) -> Result<Vec<u64>, CallError> {
@@ -29,7 +31,11 @@ pub(super) async fn open_chats(rest: &Rest, cast: &Cast, people: &[Person]) -> R
         .filter_map(|&(one, other)| people.get(one).zip(people.get(other)))
         .collect();
     stream::iter(jobs)
-        .map(|(one, other)| rest.send(&one.token, &other.id, "a chat to be loaded"))
+        .map(|(one, other)| async move {
+            // The same one at each try, so that a server that had stored it already does not store it twice.
+            let id: Option<ClientMessageId> = format!("{:016x}", rand::random::<u64>()).parse().ok();
+            patiently(|| rest.send(&one.token, &other.id, "a chat to be loaded", id.clone())).await
+        })
         .buffered(AT_ONCE)
         .try_collect()
         .await
@@ -76,7 +82,7 @@ pub(super) async fn settle(rest: &Rest, stage: &Stage, books: &[Book]) -> Result
                 return Ok(Balance::default());
             }
             let after = read_after(&streams, base, tail);
-            let items = read(rest, one, other, after).await?;
+            let items = patiently(|| rest.history_after(&one.token, &other.id, after)).await?;
             let items = items.into_iter().map(|message| Stored {
                 seq: message.seq,
                 message: Stamp::read(&message.content, script.mark, script.length)
@@ -102,12 +108,15 @@ pub(super) async fn settle(rest: &Rest, stage: &Stage, books: &[Book]) -> Result
     Ok(all)
 }
 
-async fn read(rest: &Rest, one: &Person, other: &Person, after: u64) -> Result<Vec<chat_protocol::Message>, CallError> {
+async fn patiently<T, F>(call: impl Fn() -> F) -> Result<T, CallError>
+where
+    F: Future<Output = Result<T, CallError>>,
+{
     let mut tries = 1;
     loop {
-        match rest.history_after(&one.token, &other.id, after).await {
-            Err(_) if tries < TRIES => {
-                tokio::time::sleep(Duration::from_millis(300) * tries).await;
+        match call().await {
+            Err(error) if error.may_pass() && tries < TRIES => {
+                tokio::time::sleep(PAUSE * tries).await;
                 tries += 1;
             }
             done => return done,

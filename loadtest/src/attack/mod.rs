@@ -86,6 +86,8 @@ pub enum AttackError {
     TooLate,
     #[error("the server's history cannot be read, so that the ledger cannot be settled: {0}")]
     History(CallError),
+    #[error("it was ended before it began")]
+    Interrupted,
     #[error("no timer can be had: {0}")]
     Timer(std::io::Error),
     #[error("a server's address cannot be used")]
@@ -95,6 +97,11 @@ pub enum AttackError {
 /// What is in a user's session: goose wants it to be clonable, and nobody clones it.
 #[derive(Clone)]
 struct Seat(Arc<Mutex<Option<Player>>>);
+
+/// Whether somebody has ended a run of this process, by Ctrl-C for one: no other is to begin.
+pub(crate) fn was_interrupted() -> bool {
+    goose::is_killswitch_triggered()
+}
 
 /// Plays it from the first connection to the settled ledger.
 pub(crate) async fn play(order: Order) -> Result<Played, AttackError> {
@@ -110,8 +117,9 @@ pub(crate) async fn play(order: Order) -> Result<Played, AttackError> {
         .map_err(AttackError::Open)?;
     let pacer = Pacer::start().map_err(AttackError::Timer)?;
     let stage = Arc::new(Stage::new(order.script, order.people, rest, bases, pacer));
-    // Of the run before this one, in the same process.
-    goose::reset_killswitch();
+    if was_interrupted() {
+        return Err(AttackError::Interrupted);
+    }
     let supervisor = tokio::spawn(supervise::supervise(
         stage.clone(),
         supervise::Times {
@@ -132,7 +140,16 @@ pub(crate) async fn play(order: Order) -> Result<Played, AttackError> {
     stage.stop.send_replace(true);
     let watched = supervisor
         .await
-        .map_err(|error| AttackError::Goose(error.to_string()))??;
+        .map_err(|error| AttackError::Goose(error.to_string()))?;
+    let by_somebody = match &watched {
+        Ok(watched) => watched.cut_short,
+        Err(error) => matches!(error, AttackError::Interrupted),
+    };
+    if !by_somebody {
+        // We ended goose ourselves. Its handler would take the first Ctrl-C from now on for the second, and leave everything behind.
+        goose::reset_killswitch();
+    }
+    let watched = watched?;
     let thresholds = ended?;
     let (recorder, tally, books) = stage.recorded(|recorded| {
         (
@@ -288,3 +305,6 @@ fn act() -> TransactionFunction {
         })
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -338,6 +338,7 @@ async fn connect(stage: &Stage, number: usize, role: &Device) -> Result<(Connect
         .packet_capacity(packets)
         .event_capacity(events)
         .most_pending(PENDING)
+        .answer_within(stage.script.answer_within)
         .await
         .map_err(|error| code_of(&error))
 }

@@ -53,6 +53,8 @@ pub(crate) struct Script {
     pub(crate) read_every: u32,
     /// What arrives later than this after it was due counts as late.
     pub(crate) late_after: Duration,
+    /// How long an answer may take: whoever gives up earlier calls unanswered what is only late.
+    pub(crate) answer_within: Duration,
     pub(crate) nodes: Vec<Url>,
 }
 

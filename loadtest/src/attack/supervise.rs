@@ -102,6 +102,8 @@ impl Supervisor {
             eyes.look(go.elapsed()).await;
             self.glance("drain", go.elapsed(), eyes.usage.last());
         }
+        // Then what was still to come is missing as well.
+        cut_short |= self.is_over();
         Ok(Watched {
             lasted: go.elapsed(),
             own_cpu: own_cpu().saturating_sub(cpu),
@@ -123,6 +125,9 @@ impl Supervisor {
                 return Ok(());
             }
             let failed = progress.failed_to_connect.load(Ordering::Relaxed);
+            if super::was_interrupted() {
+                return Err(AttackError::Interrupted);
+            }
             if self.is_over() || Instant::now() > until || connected + failed == devices {
                 return Err(AttackError::Connect {
                     connected,
@@ -147,7 +152,7 @@ impl Supervisor {
     }
 
     fn is_over(&self) -> bool {
-        *self.stage.stop.borrow() || goose::is_killswitch_triggered()
+        *self.stage.stop.borrow() || super::was_interrupted()
     }
 
     fn activity(&self) -> u64 {

@@ -3,9 +3,9 @@
 //! [`search`] knows no server. It asks for trials at rates of its choice and is told how each went, so that it is tested with a
 //! server whose capacity is known.
 
+mod decide;
+mod known;
 mod search;
-
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -47,6 +47,8 @@ pub enum Limit {
     Latency,
     Errors,
     Ledger,
+    /// One of goose's, given on the command line.
+    Threshold,
 }
 
 /// How a trial at some rate went.
@@ -87,33 +89,55 @@ pub enum Step {
 }
 
 /// Why the search came to its end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum End {
-    /// The interval is as narrow as was asked, and what is above it fails by this.
+    /// The interval is as narrow as was asked, and its upper end fails by this.
     Found(Limit),
     /// Trials at the same rate disagree: it cannot be told more narrowly.
     Noise,
-    /// The generator could not go higher.
+    /// What held this rate did not hold less than that afterwards.
+    Drift(f64),
+    /// The generator could not go higher, or not do what lies between the ends.
     Generator,
     /// Not even the lowest rate holds.
     Nothing(Limit),
-    /// The time or the number of trials was used up.
+    /// The time was used up.
     Time,
+    /// The number of trials was used up.
+    Trials,
+    /// Somebody ended it.
+    Interrupted,
+    /// A trial could not be made.
+    Broken,
 }
 
 /// What was found.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Capacity {
-    /// The highest rate that held; 0 when none did.
+    /// The highest rate that held when it was tried last; 0 when none did.
     pub lower: f64,
-    /// The lowest rate that failed; none when none did.
+    /// The lowest rate above it that failed when it was tried last; none when none did.
     pub upper: Option<f64>,
-    /// Whether trials afterwards, at the lower end and above the upper one, said the same.
+    /// Whether trials afterwards, at both ends in turn, said the same.
     pub confirmed: bool,
     pub end: End,
     pub trials: Vec<Trial>,
+}
+
+impl Capacity {
+    /// What it comes to: passed when it was found as narrowly as was asked, and confirmed. Reports and exit codes go by this alone.
+    #[must_use]
+    pub fn outcome(&self) -> crate::result::Outcome {
+        use crate::result::Outcome;
+        match self.end {
+            End::Found(_) if self.confirmed => Outcome::Passed,
+            End::Nothing(_) => Outcome::Failed,
+            End::Generator => Outcome::Invalid,
+            _ => Outcome::Unsure,
+        }
+    }
 }
 
 impl Objective {
@@ -158,10 +182,47 @@ impl Objective {
     }
 }
 
-impl Plan {
-    /// How long the search may take at most, when each trial takes so long.
-    #[must_use]
-    pub fn takes_at_most(&self, trial: Duration) -> Duration {
-        trial * u32::try_from(self.trials).unwrap_or(u32::MAX)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_end_and_every_trial_is_in_the_published_form() {
+        let schema: serde_json::Value = serde_json::from_str(crate::result::SCHEMA).unwrap();
+        let of_a_search = serde_json::json!({"$ref": "#/$defs/capacity", "$defs": schema["$defs"]});
+        let validator = jsonschema::validator_for(&of_a_search).unwrap();
+        let limits = [Limit::Latency, Limit::Errors, Limit::Ledger, Limit::Threshold];
+        let mut ends = vec![
+            End::Noise,
+            End::Drift(5900.5),
+            End::Generator,
+            End::Time,
+            End::Trials,
+            End::Interrupted,
+            End::Broken,
+        ];
+        ends.extend(limits.map(End::Found));
+        ends.extend(limits.map(End::Nothing));
+        for end in ends {
+            let trial = |outcome| Trial {
+                rate: 100.0,
+                outcome,
+                latency: None,
+                errors: 0.0,
+                achieved: 99.0,
+                step: Step::Confirm,
+            };
+            let found = Capacity {
+                lower: 100.0,
+                upper: None,
+                confirmed: false,
+                end,
+                trials: limits.map(Outcome::Fails).map(trial).into(),
+            };
+            let json = serde_json::to_value(&found).unwrap();
+            let errors: Vec<String> = validator.iter_errors(&json).map(|error| error.to_string()).collect();
+            assert!(errors.is_empty(), "{end:?}: {errors:?}");
+            assert_eq!(serde_json::from_value::<Capacity>(json).unwrap(), found);
+        }
     }
 }

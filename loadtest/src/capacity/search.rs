@@ -1,6 +1,8 @@
 //! Bracket, narrow, confirm.
 
-use super::{Capacity, End, Limit, Outcome, Step, Trial};
+use super::decide::{Decision, Scatter, Weighing};
+use super::known::Known;
+use super::{Capacity, End, Limit, Step, Trial};
 
 /// How to search.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -9,7 +11,7 @@ pub struct Plan {
     pub start: f64,
     /// How wide the interval may be, as a part of its upper end: 0.1.
     pub width: f64,
-    /// At most so many trials at one rate.
+    /// At most so many trials at one rate, and that many at a lower end that is confirmed.
     pub repeats: usize,
     /// Of the objective: the latency that may not be reached, in milliseconds.
     pub below_ms: f64,
@@ -29,30 +31,56 @@ impl Default for Plan {
     }
 }
 
+impl Plan {
+    /// Trials that are kept back until both ends are confirmed.
+    #[must_use]
+    pub fn kept_back(&self) -> usize {
+        (2 * self.repeats).min(self.trials / 2)
+    }
+}
+
 /// A rate below this is none.
 const LOWEST: f64 = 1.0;
-/// By so much two trials that agree outweigh the rest; in halves, for a trial that is unsure speaks half against either.
-const MARGIN: i64 = 4;
-/// By which part of the asked width each end is moved outward.
+/// By which part of the asked width each end is moved outward, at least.
 const GUARD: f64 = 0.2;
-/// While the limit is still far away, one trial decides.
-const QUICK: i64 = 2;
-/// A generator that falls behind by chance does so less often than this in a row.
-const INVALID: usize = 2;
+/// How often a rate is looked for between what held and what the generator could not do.
+const BELOW_CEILING: usize = 3;
+/// An end that does not hold what it promised is moved by at most this part.
+const STRIDE: f64 = 0.5;
+/// And by at least this part, once there are less trials left than so many times what one rate may take.
+const LAST_STRIDE: f64 = 0.3;
+const LAST: usize = 5;
 
-/// Searches for the highest rate that holds. `trial` runs one trial at a rate; none when there is no time for it.
-pub async fn search(plan: &Plan, trial: impl AsyncFnMut(f64, Step) -> Option<Trial>) -> Capacity {
+/// Searches for the highest rate that holds. `trial` runs one trial at a rate, or says why there is none: when it is for want of time, one
+/// to confirm may still be made.
+pub async fn search(plan: &Plan, trial: impl AsyncFnMut(f64, Step) -> Result<Trial, End>) -> Capacity {
     let mut search = Search {
         plan,
         trial,
         trials: Vec::new(),
+        known: Known::default(),
+        scatter: Scatter::default(),
     };
-    let (lower, upper, confirmed, end) = search.run().await;
+    let found = search.run().await;
+    let known = &search.known;
+    let (lower, upper) = match found {
+        Ok((lower, upper, _)) => (lower, Some(upper)),
+        // Not where it was about to be tried, but where it was, and what it said last.
+        Err(_) => (known.lower().unwrap_or(0.0), known.upper().map(|(rate, _)| rate)),
+    };
+    let end = match found {
+        Ok((_, _, end)) | Err(end) => end,
+    };
+    let held_more = upper.and_then(|upper| known.held_beyond(upper));
     Capacity {
         lower,
         upper,
-        confirmed,
-        end,
+        confirmed: found.is_ok(),
+        end: match (end, held_more) {
+            // Whatever else ended it: no answer to this would have been true for long.
+            (End::Found(_) | End::Noise | End::Nothing(_) | End::Time | End::Trials, Some(held)) => End::Drift(held),
+            (end, _) => end,
+        },
         trials: search.trials,
     }
 }
@@ -61,236 +89,226 @@ struct Search<'a, T> {
     plan: &'a Plan,
     trial: T,
     trials: Vec<Trial>,
+    known: Known,
+    scatter: Scatter,
 }
 
-/// What all trials at one rate come to.
-#[derive(Clone, Copy, PartialEq)]
-enum Decision {
-    Holds,
-    Fails(Limit),
-    Unsure,
-    /// Nothing more can be decided.
-    Over(End),
-}
-
-type Found = (f64, Option<f64>, bool, End);
-
-impl<T: AsyncFnMut(f64, Step) -> Option<Trial>> Search<'_, T> {
-    async fn run(&mut self) -> Found {
-        let (mut lower, mut upper, mut limit) = match self.bracket().await {
-            Ok(bracket) => bracket,
-            Err((lower, upper, end)) => return (lower, upper, false, end),
-        };
-        // What is confirmed may turn out otherwise; then the interval is corrected and narrowed again.
-        for _ in 0..4 {
-            let end = self.narrow(&mut lower, &mut upper, &mut limit).await;
-            if end == Some(End::Time) {
-                return (lower, Some(upper), false, End::Time);
-            }
-            // Trials this near to the limit say either by chance: the ends are moved apart before they are confirmed.
-            lower *= 1.0 - GUARD * self.plan.width;
-            upper *= 1.0 + GUARD * self.plan.width;
-            match self.confirm(&mut lower, &mut upper, &mut limit).await {
-                Ok(true) => return (lower, Some(upper), true, end.unwrap_or(End::Found(limit))),
-                Ok(false) => {}
-                Err(end) => return (lower, Some(upper), false, end),
-            }
-        }
-        (lower, Some(upper), false, End::Noise)
-    }
-
-    /// Two rates of which the lower holds and the upper, at most twice as high, does not.
-    async fn bracket(&mut self) -> Result<(f64, f64, Limit), (f64, Option<f64>, End)> {
-        let mut rate = self.plan.start.max(LOWEST);
-        let mut lower: Option<f64> = None;
-        let mut upper: Option<(f64, Limit)> = None;
+impl<T: AsyncFnMut(f64, Step) -> Result<Trial, End>> Search<'_, T> {
+    /// Both ends, once they are confirmed, and why the interval is not narrower; or why it came to nothing.
+    async fn run(&mut self) -> Result<(f64, f64, End), End> {
+        self.bracket().await?;
         loop {
-            match self.decide(rate, Step::Bracket, QUICK).await {
-                Decision::Holds => lower = Some(rate),
-                Decision::Fails(limit) => upper = Some((rate, limit)),
-                // Near the limit: it is between what is around.
-                Decision::Unsure => {
-                    rate *= if lower.is_some() { 1.5 } else { 0.5 };
-                    if rate < LOWEST {
-                        return Err((0.0, upper.map(|(rate, _)| rate), End::Noise));
-                    }
-                    continue;
-                }
-                Decision::Over(end) => return Err((lower.unwrap_or(0.0), upper.map(|(rate, _)| rate), end)),
+            let stopped = self.narrow().await;
+            if let Some(end @ (End::Interrupted | End::Broken)) = stopped {
+                return Err(end);
             }
-            match (lower, upper) {
-                (Some(lower), Some((upper, limit))) => return Ok((lower, upper, limit)),
-                (Some(lower), None) => rate = lower * 2.0,
-                (None, Some((upper, limit))) => {
-                    rate = upper / 2.0;
-                    if rate < LOWEST {
-                        return Err((0.0, Some(upper), End::Nothing(limit)));
-                    }
-                }
-                (None, None) => {}
+            let (lower, upper, limit) = self.confirm().await?;
+            let narrow = upper - lower <= (self.plan.width + 1e-9) * upper;
+            match stopped {
+                _ if narrow => return Ok((lower, upper, End::Found(limit))),
+                // Both ends moved, but nothing lies between of which it is known that it cannot be told.
+                None if self.known.unsure().is_none() && self.known.held_beyond(upper).is_none() => {}
+                _ => return Ok((lower, upper, stopped.unwrap_or(End::Noise))),
             }
         }
     }
 
-    /// Halves until the interval is as narrow as asked, or until what is left cannot be told apart.
-    async fn narrow(&mut self, lower: &mut f64, upper: &mut f64, limit: &mut Limit) -> Option<End> {
-        // Rates that were neither: from the lowest to the highest of them.
-        let mut between: Option<(f64, f64)> = None;
-        // What the guards will add is left out.
-        while *upper - *lower > (1.0 - 2.5 * GUARD) * self.plan.width * *upper {
-            let rate = match between {
-                None => (*lower * *upper).sqrt(),
+    /// A rate that holds and one, if possible at most twice as high, that does not.
+    async fn bracket(&mut self) -> Result<(), End> {
+        let mut rate = self.plan.start.max(LOWEST);
+        let (mut ceiling, mut below_it) = (None, 0);
+        loop {
+            match self.decide(rate, Step::Bracket).await {
+                // More than the generator can; less may still be more than the server can.
+                Err(End::Generator) if self.known.lower().is_some() => ceiling = Some(rate),
+                decided => {
+                    decided?;
+                }
+            }
+            rate = match (self.known.lower(), self.known.upper(), self.known.unsure()) {
+                (Some(_), Some(_), _) => return Ok(()),
+                (Some(lower), None, unsure) => match (ceiling, unsure) {
+                    (Some(_), _) if below_it == BELOW_CEILING => return Err(End::Generator),
+                    (Some(ceiling), unsure) => {
+                        below_it += 1;
+                        (unsure.map_or(lower, |(_, high)| high) * ceiling).sqrt()
+                    }
+                    (None, Some((_, high))) => high * 1.5,
+                    (None, None) => lower * 2.0,
+                },
+                (None, _, Some((low, _))) => low / 2.0,
+                (None, Some((upper, _)), None) => upper / 2.0,
+                (None, None, None) => return Err(End::Noise),
+            };
+            if rate < LOWEST {
+                return Err(self.known.nothing());
+            }
+        }
+    }
+
+    /// Halves until the interval is as narrow as asked; or says why it is not.
+    async fn narrow(&mut self) -> Option<End> {
+        while let (Some(lower), Some((upper, _))) = (self.known.lower(), self.known.upper()) {
+            // What the guards will add is left out.
+            if upper - lower <= (1.0 - 2.0 * GUARD) * self.plan.width * upper {
+                return None;
+            }
+            let rate = match self.known.unsure() {
+                None => (lower * upper).sqrt(),
                 // Below what is unsure or above it, where there is more room.
                 Some((low, high)) => {
-                    let (below, above) = (low - *lower, *upper - high);
-                    let room = below.max(above);
-                    if room < self.plan.width * *upper / 4.0 {
+                    let (below, above) = (low - lower, upper - high);
+                    // Each rate that is unsure takes more trials than any other.
+                    if below.max(above) < self.plan.width * upper {
                         return Some(End::Noise);
                     }
                     if below >= above {
-                        (*lower * low).sqrt()
+                        (lower * low).sqrt()
                     } else {
-                        (high * *upper).sqrt()
+                        (high * upper).sqrt()
                     }
                 }
             };
-            match self.decide(rate, Step::Narrow, MARGIN).await {
-                Decision::Holds => {
-                    *lower = rate;
-                    between = between.filter(|(low, _)| *low > rate);
-                }
-                Decision::Fails(why) => {
-                    (*upper, *limit) = (rate, why);
-                    between = between.filter(|(_, high)| *high < rate);
-                }
-                Decision::Unsure => {
-                    let (low, high) = between.unwrap_or((rate, rate));
-                    between = Some((low.min(rate), high.max(rate)));
-                }
-                Decision::Over(end) => return Some(if end == End::Generator { End::Noise } else { end }),
+            if let Err(end) = self.decide(rate, Step::Narrow).await {
+                return Some(end);
             }
         }
         None
     }
 
-    /// Trials at the lower end and above the upper one, apart from those that led there.
-    async fn confirm(&mut self, lower: &mut f64, upper: &mut f64, limit: &mut Limit) -> Result<bool, End> {
-        let above = *upper * (1.0 + self.plan.width / 2.0);
-        match self.decide(*lower, Step::Confirm, MARGIN).await {
-            Decision::Over(end) => return Err(end),
-            Decision::Holds => {}
-            Decision::Fails(_) | Decision::Unsure => {
-                let before = *lower;
-                *lower = self.holds_below(*lower).await?;
-                if *lower <= 0.0 {
-                    return Err(End::Noise);
+    /// Trials at both ends, apart from those that led there, until one round of them says that the lower holds and the upper does not.
+    async fn confirm(&mut self) -> Result<(f64, f64, Limit), End> {
+        let (mut lower, mut upper) = self.apart()?;
+        let (mut down, mut up) = (self.plan.width, self.plan.width);
+        // That it fails is not asked again when only the lower end moves: what gets slower goes on failing.
+        let mut failed = None;
+        loop {
+            if let Some((rate, limit)) = self.known.lost().filter(|(rate, _)| *rate <= upper) {
+                (upper, failed) = (rate, Some(limit));
+            }
+            let (below, above) = self.both(lower, upper, failed).await?;
+            match (below, above) {
+                (Some(Decision::Holds), Some(Decision::Fails(limit))) => return Ok((lower, upper, limit)),
+                (Some(Decision::Fails(limit)), _) => {
+                    (upper, failed) = (lower, Some(limit));
+                    lower = self.further_down(lower, &mut down);
                 }
-                // What held once and does not now is no upper end: that stays where it failed.
-                return Ok(before <= *lower);
+                (_, Some(Decision::Holds)) => {
+                    lower = upper;
+                    upper = self.further_up(upper, &mut up);
+                }
+                (below, above) => {
+                    if below == Some(Decision::Unsure) {
+                        lower = self.further_down(lower, &mut down);
+                    }
+                    match above {
+                        Some(Decision::Fails(limit)) => failed = Some(limit),
+                        _ => upper = self.further_up(upper, &mut up),
+                    }
+                }
             }
-        }
-        match self.decide(above, Step::Confirm, MARGIN).await {
-            Decision::Over(End::Generator) => Err(End::Generator),
-            Decision::Over(end) => Err(end),
-            Decision::Fails(why) => {
-                *limit = why;
-                Ok(true)
-            }
-            Decision::Holds => {
-                *lower = above;
-                *upper = above * (1.0 + self.plan.width * 2.0);
-                Ok(false)
-            }
-            Decision::Unsure => {
-                *upper = above * (1.0 + self.plan.width / 2.0);
-                Ok(false)
+            if lower < LOWEST {
+                return Err(self.known.nothing());
             }
         }
     }
 
-    /// The next rate further down that holds.
-    async fn holds_below(&mut self, rate: f64) -> Result<f64, End> {
-        let mut rate = rate;
-        for _ in 0..4 {
-            rate *= 1.0 - self.plan.width;
-            match self.decide(rate, Step::Confirm, MARGIN).await {
-                Decision::Holds => return Ok(rate),
-                Decision::Over(end) => return Err(end),
-                Decision::Fails(_) | Decision::Unsure => {}
-            }
-        }
-        Ok(0.0)
+    /// The ends to confirm. Trials that are very near to the limit say either by chance: what the asked width has to spare is put between.
+    fn apart(&self) -> Result<(f64, f64), End> {
+        let (Some(lower), Some((upper, _))) = (self.known.lower(), self.known.upper()) else {
+            return Err(End::Noise);
+        };
+        let spare = lower / upper / (1.0 - 0.99 * self.plan.width);
+        let guard = spare.max(1.0).sqrt().max(1.0 + GUARD * self.plan.width);
+        Ok((lower / guard, upper * guard))
     }
 
-    /// Trials at one rate until so many more say the one than the other.
-    async fn decide(&mut self, rate: f64, step: Step, margin: i64) -> Decision {
-        // For one that holds and for one that fails.
-        let (mut holds, mut fails) = (0, 0);
-        let (mut invalid, mut limit) = (0, Limit::Latency);
-        let mut latencies = Vec::new();
-        for tried in 0..self.plan.repeats.max(1) {
-            if self.trials.len() >= self.plan.trials {
-                return Decision::Over(End::Time);
+    /// Further down, but not below what is known to hold.
+    fn further_down(&self, rate: f64, by: &mut f64) -> f64 {
+        let next = rate * (1.0 - self.stride(by));
+        let holds = self.known.lower().filter(|holds| *holds < rate);
+        holds.map_or(next, |holds| next.max(holds))
+    }
+
+    /// Further up, but not above what is known to fail.
+    fn further_up(&self, rate: f64, by: &mut f64) -> f64 {
+        let next = rate / (1.0 - self.stride(by));
+        let fails = self.known.upper().filter(|(fails, _)| *fails > rate);
+        fails.map_or(next, |(fails, _)| next.min(fails))
+    }
+
+    /// By which part an end is moved: each time by more, and by much when there are few trials for another time.
+    fn stride(&self, by: &mut f64) -> f64 {
+        let left = self.plan.trials.saturating_sub(self.trials.len());
+        let stride = if left < LAST * self.plan.repeats {
+            by.max(LAST_STRIDE)
+        } else {
+            *by
+        };
+        *by *= 2.0;
+        stride.min(STRIDE)
+    }
+
+    /// Trials at one rate until they say something of it.
+    async fn decide(&mut self, rate: f64, step: Step) -> Result<Decision, End> {
+        let mut weighing = Weighing::new(self.plan, step, self.scatter);
+        loop {
+            if let Some(decision) = weighing.add(self.one(rate, step).await?)? {
+                self.scatter.learn(&weighing);
+                self.known.keep(rate, step, decision);
+                return Ok(decision);
             }
-            let Some(trial) = (self.trial)(rate, step).await else {
-                return Decision::Over(End::Time);
+        }
+    }
+
+    /// Trials at two rates in turn, so that what they say is said of the same minutes. What is decided of one may make it pointless to go
+    /// on with the other. The upper one is not tried when it is known why it `failed`.
+    async fn both(
+        &mut self,
+        lower: f64,
+        upper: f64,
+        failed: Option<Limit>,
+    ) -> Result<(Option<Decision>, Option<Decision>), End> {
+        let (plan, scatter) = (self.plan, self.scatter);
+        let weighing = || Weighing::new(plan, Step::Confirm, scatter);
+        let mut ends = [(lower, None), (upper, failed.map(Decision::Fails))];
+        let mut weighings = [weighing(), weighing()];
+        // The lower, the upper twice, the lower twice: neither is always the first.
+        for turn in [0, 1, 1, 0].into_iter().cycle() {
+            let over = match (ends[0].1, ends[1].1) {
+                // The ends move, and nothing that is still to be said of the other one would be of use there.
+                (Some(Decision::Fails(_)), _) | (_, Some(Decision::Holds | Decision::Unsure)) => true,
+                (below, above) => below.is_some() && above.is_some(),
             };
-            match trial.outcome {
-                Outcome::Holds => (holds, fails) = (holds + 2, fails - 2),
-                Outcome::Fails(why) => {
-                    (holds, fails) = (holds - 2, fails + 2);
-                    limit = why;
-                }
-                Outcome::Unsure => (holds, fails) = (holds - 1, fails - 1),
-                Outcome::Invalid => invalid += 1,
+            if over {
+                break;
             }
-            latencies.extend(trial.latency.map(|latency| latency.estimate / self.plan.below_ms));
-            // Latencies are weighed together; errors and the ledger, and whatever has none, by the number of trials.
-            let weighed = margin == MARGIN && latencies.len() == tried + 1 && limit == Limit::Latency && invalid == 0;
-            self.trials.push(trial);
-            if weighed {
-                match together(&latencies) {
-                    Some(true) => return Decision::Holds,
-                    Some(false) => return Decision::Fails(limit),
-                    None => continue,
-                }
+            let (rate, decision) = &mut ends[turn];
+            if decision.is_some() {
+                continue;
             }
-            if holds >= margin {
-                return Decision::Holds;
-            }
-            if fails >= margin {
-                return Decision::Fails(limit);
-            }
-            if invalid >= INVALID {
-                return Decision::Over(End::Generator);
+            *decision = weighings[turn].add(self.one(*rate, Step::Confirm).await?)?;
+            if let Some(decision) = *decision {
+                self.known.keep(*rate, Step::Confirm, decision);
             }
         }
-        Decision::Unsure
+        weighings.iter().for_each(|weighing| self.scatter.learn(weighing));
+        Ok((ends[0].1, ends[1].1))
     }
-}
 
-/// What the latencies of all trials at a rate say, as parts of what is allowed; none when they do not say.
-///
-/// Near its limit a server is quick for a while and then, for a while, is not. Most short trials see less than the truth, some see far
-/// more: only their mean is near it, and how far they lie apart says how near.
-fn together(latencies: &[f64]) -> Option<bool> {
-    /// Student's t, one-sided 97.5 %, for 3 trials and more.
-    const T: [f64; 6] = [4.30, 3.18, 2.78, 2.57, 2.45, 2.36];
-    let count = latencies.len();
-    if count >= 2 && latencies.iter().all(|part| *part < 0.5) {
-        return Some(true);
-    }
-    if count >= 2 && latencies.iter().all(|part| *part > 2.0) {
-        return Some(false);
-    }
-    let t = T.get(count.checked_sub(3)?).or(T.last())?;
-    let mean = latencies.iter().sum::<f64>() / count as f64;
-    let variance = latencies.iter().map(|part| (part - mean).powi(2)).sum::<f64>() / (count - 1) as f64;
-    let error = t * (variance / count as f64).sqrt();
-    match () {
-        () if mean + error < 1.0 => Some(true),
-        () if mean - error >= 1.0 => Some(false),
-        () => None,
+    async fn one(&mut self, rate: f64, step: Step) -> Result<&Trial, End> {
+        // An interval that is wide is worth more than one that nobody confirmed.
+        let kept_back = if step == Step::Confirm {
+            0
+        } else {
+            self.plan.kept_back()
+        };
+        if self.trials.len() + kept_back >= self.plan.trials {
+            return Err(End::Trials);
+        }
+        let trial = (self.trial)(rate, step).await?;
+        self.trials.push(trial);
+        self.trials.last().ok_or(End::Trials)
     }
 }
 

@@ -7,12 +7,13 @@ use clap::Args;
 
 use super::options::{Options, duration};
 use super::shown::{Bar, live};
-use super::{Failed, print, say};
-use crate::capacity::{self, Capacity, End, Outcome, Plan, Step, Trial};
+use super::{Failed, code, print, say};
+use crate::attack::AttackError;
+use crate::capacity::{self, Capacity, End, Limit, Outcome, Plan, Step, Trial};
 use crate::profile::trial;
 use crate::report;
 use crate::result::{Outcome as Verdict, RunResult};
-use crate::run::{Play, RunError, Session, What};
+use crate::run::{Play, RunError, Session, Settings, What};
 
 #[derive(Args)]
 pub(super) struct CapacityOptions {
@@ -27,9 +28,12 @@ pub(super) struct CapacityOptions {
     /// How long each trial lasts.
     #[arg(long, default_value = "15s", value_name = "TIME", value_parser = duration)]
     trial: Duration,
-    /// At most so many trials at one rate.
-    #[arg(long, default_value_t = 6)]
-    repeats: usize,
+    /// At most so many trials at one rate; that many, where it is confirmed that it holds.
+    #[arg(long, default_value_t = 6, value_name = "TRIALS", value_parser = clap::value_parser!(u16).range(3..))]
+    repeats: u16,
+    /// At most so many trials in all.
+    #[arg(long, default_value_t = 60, value_name = "TRIALS", value_parser = clap::value_parser!(u16).range(1..))]
+    trials: u16,
     /// At most so long in all.
     #[arg(long, default_value = "30m", value_name = "TIME", value_parser = duration)]
     within: Duration,
@@ -38,12 +42,10 @@ pub(super) struct CapacityOptions {
 pub(super) async fn run(given: CapacityOptions) -> Result<ExitCode, Failed> {
     let options = &given.options;
     let settings = options.settings()?;
-    if !(given.start > 0.0 && given.width > 0.0 && given.width < 1.0) {
+    if !(given.start > 0.0 && given.start.is_finite() && given.width > 0.0 && given.width < 1.0) {
         return Err(Failed::usage("--start must be above 0, and --width between 0 and 1"));
     }
-    if settings.shard.count > 1 {
-        return Err(Failed::usage("one generator searches; --shard is for run"));
-    }
+    can_be_searched(&settings)?;
     let objective = settings.objective;
     let sockets = settings.scenario.cast(&settings.size, settings.shard).devices.len();
     let target = options.target().await?;
@@ -56,57 +58,88 @@ pub(super) async fn run(given: CapacityOptions) -> Result<ExitCode, Failed> {
     let plan = Plan {
         start: given.start,
         width: given.width,
-        repeats: given.repeats.max(1),
+        repeats: given.repeats.into(),
         below_ms: objective.below_ms,
-        ..Plan::default()
+        trials: given.trials.into(),
     };
     let mut trials = Trials {
         session: &session,
         given: &given,
+        kept_back: u32::try_from(plan.kept_back()).unwrap_or(u32::MAX),
         began: Instant::now(),
-        shown: None,
-        failed: None,
+        dearest: given.trial,
+        made: Made::default(),
+        broken: None,
     };
     let found = capacity::search(&plan, async |rate, step| trials.one(rate, step).await).await;
-    if let Some(error) = trials.failed {
-        return Err(Failed::harness(error));
-    }
-    let Some(mut result) = trials.shown else {
-        return Err(Failed::harness("there was no time for a single trial"));
+    let broken = trials.broken.take();
+    let Some(mut result) = trials.made.shown(&found) else {
+        return Err(Failed::harness(match (broken, found.end) {
+            (Some(error), _) => error,
+            (None, End::Interrupted) => "it was interrupted before a single trial was over".into(),
+            (None, _) => "there was no time for a single trial".into(),
+        }));
     };
+    if let Some(error) = broken {
+        let reason = format!("a trial could not be made, which ended the search: {error}");
+        result.verdict.reasons.push(reason);
+    }
+    let outcome = found.outcome();
     result.capacity = Some(found);
     report::write(&result, &options.report).map_err(Failed::harness)?;
     print(&report::terminal(&result, &options.report))?;
-    Ok(ExitCode::from(result.capacity.as_ref().map_or(3, code)))
+    Ok(code(outcome))
 }
 
-/// 0: an interval that was confirmed. A lower end alone is something, but no answer.
-fn code(found: &Capacity) -> u8 {
-    match found.end {
-        End::Found(_) if found.confirmed => 0,
-        End::Nothing(_) => 1,
-        End::Generator => 4,
-        End::Found(_) | End::Noise | End::Time => 5,
+/// A search is made by one generator, of runs that follow each other, and judged by deliveries.
+fn can_be_searched(settings: &Settings) -> Result<(), Failed> {
+    if settings.shard.count > 1 {
+        return Err(Failed::usage("one generator searches; --shard is for run"));
     }
+    if settings.start_at.is_some() {
+        return Err(Failed::usage(
+            "a search is many runs, each when the one before is over; --start-at is for run",
+        ));
+    }
+    if settings.weights.messages() <= 0.0 {
+        return Err(Failed::usage(format!(
+            "capacity is judged by how long messages take, and {} sends none: take --scenario dm, or mixed with --weights of which \
+             send is above 0; how long everything else takes is in the report of run",
+            settings.scenario.name()
+        )));
+    }
+    Ok(())
 }
 
-/// Runs trials, and keeps the result of the one at the highest rate that held: that is what the report shows.
+/// Runs trials, and keeps the results of which one will be shown.
 struct Trials<'a> {
     session: &'a Session,
     given: &'a CapacityOptions,
+    /// Trials for which there has to be time until both ends are confirmed.
+    kept_back: u32,
     began: Instant,
-    shown: Option<RunResult>,
-    failed: Option<RunError>,
+    /// The longest that a trial took, with all that goes with it.
+    dearest: Duration,
+    made: Made,
+    /// Why the last one could not be made.
+    broken: Option<String>,
 }
 
 impl Trials<'_> {
-    async fn one(&mut self, rate: f64, step: Step) -> Option<Trial> {
-        // What one trial leaves behind is not the next one's.
-        if self.shown.is_some() {
-            self.session.settle(self.given.trial).await;
+    async fn one(&mut self, rate: f64, step: Step) -> Result<Trial, End> {
+        let kept_back = match step {
+            Step::Confirm => Duration::ZERO,
+            // With less time than that, half of it is for either.
+            Step::Bracket | Step::Narrow => self.dearest.saturating_mul(self.kept_back).min(self.given.within / 2),
+        };
+        let needed = self.dearest.saturating_add(kept_back);
+        if self.began.elapsed().saturating_add(needed) > self.given.within {
+            return Err(End::Time);
         }
-        if self.began.elapsed() + self.given.trial > self.given.within {
-            return None;
+        let began = Instant::now();
+        // What one trial leaves behind is not the next one's.
+        if !self.made.0.is_empty() {
+            self.session.settle(self.given.trial).await;
         }
         let play = Play {
             name: "capacity",
@@ -118,35 +151,47 @@ impl Trials<'_> {
         };
         let result = match self.session.play(play).await {
             Ok(result) => result,
+            Err(RunError::Attack(AttackError::Interrupted)) => return Err(End::Interrupted),
             Err(error) => {
-                self.failed = Some(error);
-                return None;
+                self.broken = Some(error.to_string());
+                return Err(End::Broken);
             }
         };
         if result.cut_short {
-            return None;
+            return Err(End::Interrupted);
         }
+        self.dearest = self.dearest.max(began.elapsed());
         let trial = judged(&result, rate, step);
         say(&report::trial_line(&trial));
-        let higher = |shown: &RunResult| {
-            let shown = shown.phases.last().map_or(0.0, |phase| phase.to);
-            rate >= shown
-        };
+        self.made.take(trial.clone(), result);
+        Ok(trial)
+    }
+}
+
+/// The results of the last trial at each rate; where one held, of the last that did.
+#[derive(Default)]
+struct Made(Vec<(Trial, RunResult)>);
+
+impl Made {
+    fn take(&mut self, trial: Trial, result: RunResult) {
         let held = trial.outcome == Outcome::Holds;
-        let replaced = match &self.shown {
-            None => true,
-            Some(shown) if held => shown.verdict.outcome != Verdict::Passed || higher(shown),
-            Some(shown) => shown.verdict.outcome != Verdict::Passed && !higher(shown),
-        };
-        if replaced {
-            self.shown = Some(result);
+        match self.0.iter_mut().find(|(before, _)| before.rate == trial.rate) {
+            Some((before, _)) if before.outcome == Outcome::Holds && !held => {}
+            Some(before) => *before = (trial, result),
+            None => self.0.push((trial, result)),
         }
-        Some(trial)
+    }
+
+    /// The run that stands for what was found: the one at the lower end; when nothing held, the one at the lowest rate.
+    fn shown(mut self, found: &Capacity) -> Option<RunResult> {
+        let rates = || self.0.iter().enumerate().map(|(at, (trial, _))| (at, trial.rate));
+        let lower = rates().find(|(_, rate)| *rate == found.lower);
+        let (at, _) = lower.or_else(|| rates().min_by(|(_, one), (_, other)| one.total_cmp(other)))?;
+        Some(self.0.swap_remove(at).1)
     }
 }
 
 fn judged(result: &RunResult, rate: f64, step: Step) -> Trial {
-    let valid = result.generator.faults.is_empty();
     let seconds = (0..result.lasts().ceil() as u32)
         .filter(|second| result.measures(*second))
         .count();
@@ -155,13 +200,98 @@ fn judged(result: &RunResult, rate: f64, step: Step) -> Trial {
         rate,
         outcome: match result.verdict.objective {
             // What is lost is lost, whoever was slow.
-            Outcome::Fails(capacity::Limit::Ledger) => Outcome::Fails(capacity::Limit::Ledger),
-            _ if !valid => Outcome::Invalid,
+            Outcome::Fails(Limit::Ledger) => Outcome::Fails(Limit::Ledger),
+            _ if result.verdict.outcome == Verdict::Invalid => Outcome::Invalid,
+            Outcome::Holds | Outcome::Unsure if !result.thresholds.is_empty() => Outcome::Fails(Limit::Threshold),
             outcome => outcome,
         },
         latency: result.verdict.latency,
         errors: result.verdict.errors,
         achieved: acked as f64 / seconds.max(1) as f64,
         step,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cast::Shard;
+    use crate::latency::{Kind, Recorder, Sample};
+    use crate::ledger::Balance;
+    use crate::result::fixture::{SECONDS, result};
+    use crate::tally::Tally;
+
+    /// A run whose deliveries took so long.
+    fn ran(millis: u64) -> RunResult {
+        let (mut recorder, mut tally) = (Recorder::default(), Tally::default());
+        for number in 0..SECONDS * 50 {
+            recorder.record(&Sample {
+                kind: Kind::Deliver,
+                due: Duration::from_millis(number * 20),
+                took: Duration::from_millis(millis),
+                error: None,
+                measured: true,
+            });
+            let second = tally.at(number / 50);
+            (second.offered, second.done) = (second.offered + 1, second.done + 1);
+        }
+        let sent = SECONDS * 50;
+        let ledger = Balance {
+            sent,
+            acked: sent,
+            owed: sent,
+            told: sent,
+            read_back: sent,
+            ..Balance::default()
+        };
+        result(&recorder, tally, ledger, Shard::WHOLE)
+    }
+
+    #[test]
+    fn a_threshold_of_gooses_fails_a_trial_that_would_hold() {
+        let outcome = |result: &RunResult| judged(result, 50.0, Step::Narrow).outcome;
+        let (quick, slow) = (ran(10), ran(300));
+        assert_eq!(outcome(&quick), Outcome::Holds, "{:?}", quick.verdict);
+        assert_eq!(outcome(&slow), Outcome::Fails(Limit::Latency));
+        let with = |result: &RunResult| RunResult {
+            thresholds: vec!["p99<5ms for SIO deliver".into()],
+            ..result.clone()
+        };
+        assert_eq!(outcome(&with(&quick)), Outcome::Fails(Limit::Threshold));
+        assert_eq!(outcome(&with(&slow)), Outcome::Fails(Limit::Latency));
+    }
+
+    #[test]
+    fn the_last_run_that_held_at_the_lower_end_is_shown() {
+        let run = ran(10);
+        let trial = |rate, outcome| Trial {
+            rate,
+            outcome,
+            ..judged(&run, rate, Step::Confirm)
+        };
+        let shown = |lower| {
+            let mut made = Made::default();
+            for (seed, rate, outcome) in [
+                (1, 200.0, Outcome::Holds),
+                (2, 100.0, Outcome::Unsure),
+                (3, 100.0, Outcome::Holds),
+                (4, 100.0, Outcome::Holds),
+                (5, 100.0, Outcome::Unsure),
+                (6, 300.0, Outcome::Fails(Limit::Latency)),
+            ] {
+                let result = RunResult { seed, ..run.clone() };
+                made.take(trial(rate, outcome), result);
+            }
+            let found = Capacity {
+                lower,
+                upper: Some(300.0),
+                confirmed: true,
+                end: End::Noise,
+                trials: Vec::new(),
+            };
+            made.shown(&found).map(|result| result.seed)
+        };
+        assert_eq!((shown(100.0), shown(200.0)), (Some(4), Some(1)));
+        assert_eq!(shown(0.0), Some(4), "nothing held: the lowest rate");
     }
 }

@@ -24,7 +24,8 @@ use crate::target::SERVE;
     name = "chat-loadtest",
     version,
     after_help = "Exit codes: 0 passed, 1 failed (or a regression), 2 bad usage, 3 the run could not be made, 4 invalid: the \
-                  generator was the bottleneck or the run was ended early, 5 it cannot be told."
+                  generator was the bottleneck or the run was ended early, 5 it cannot be told. A part (--shard) is 0 once \
+                  its result is written: merge judges the whole."
 )]
 struct Cli {
     #[command(subcommand)]
@@ -63,7 +64,7 @@ enum Command {
     Report {
         /// A result.json.
         result: PathBuf,
-        /// Where they are written; beside it when left out.
+        /// Where they are written, with a copy of the result; beside it when left out.
         #[arg(long, value_name = "DIR")]
         report: Option<PathBuf>,
     },

@@ -83,7 +83,7 @@ pub(super) struct Options {
     /// Play this part of the load: 1/3, 2/3, 3/3; or job/3 in an Indexed Job of Kubernetes.
     #[arg(long, value_name = "I/N", value_parser = shard, requires = "seed")]
     shard: Option<Shard>,
-    /// When several generators start together: RFC 3339, 2026-01-31T12:00:00Z.
+    /// When several generators start together, and the same for all of them: RFC 3339, 2026-01-31T12:00:00Z.
     #[arg(long, value_name = "TIME", value_parser = moment)]
     start_at: Option<SystemTime>,
     /// Where the reports are written.
@@ -115,11 +115,17 @@ impl Options {
             (Some(_), _) => return Err(Failed::usage("--weights are for --scenario mixed")),
             (None, scenario) => scenario.weights(),
         };
-        if !(0.0..1.0).contains(&self.quantile) || self.latency <= 0.0 || !self.late_after.is_finite() {
+        // NaN is in no range; what is not finite no result could be read back with.
+        if !((0.0..1.0).contains(&self.quantile) && self.latency.is_finite() && self.latency > 0.0) {
             return Err(Failed::usage(
                 "the objective is no quantile below 1 of some milliseconds",
             ));
         }
+        if !(0.0..=1.0).contains(&self.errors) {
+            return Err(Failed::usage("--errors is a share, such as 0.001"));
+        }
+        let late_after = Duration::try_from_secs_f64(self.late_after)
+            .map_err(|_| Failed::usage("--late-after is a number of seconds"))?;
         Ok(Settings {
             scenario: self.scenario,
             weights,
@@ -134,7 +140,7 @@ impl Options {
             seed: self.seed.unwrap_or_else(|| rand::random::<u32>().into()),
             length: self.length as usize,
             read_every: self.read_every,
-            late_after: Duration::from_secs_f64(self.late_after.max(0.0)),
+            late_after,
             drain_within: Duration::from_secs(self.drain),
             connects_per_second: self.connects_per_second.max(1),
             start_at: self.start_at,
@@ -269,7 +275,44 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        options: Options,
+    }
+
+    /// The exit code that such options are refused with.
+    fn refused(options: &[&str]) -> Option<u8> {
+        let words = std::iter::once(&"chat-loadtest").chain(options);
+        let line = Line::try_parse_from(words).unwrap();
+        line.options.settings().err().map(|failed| failed.code)
+    }
+
+    #[test]
+    fn numbers_that_make_no_sense_are_refused_before_anything_is_loaded() {
+        assert_eq!(refused(&[]), None);
+        assert_eq!(
+            refused(&["--late-after", "0.5", "--errors", "0", "--latency", "50"]),
+            None
+        );
+        for bad in [
+            ["--late-after", "1e20"],
+            ["--late-after", "NaN"],
+            ["--latency", "NaN"],
+            ["--latency", "inf"],
+            ["--latency", "0"],
+            ["--quantile", "NaN"],
+            ["--quantile", "1"],
+            ["--errors", "NaN"],
+            ["--errors", "1.5"],
+        ] {
+            assert_eq!(refused(&bad), Some(2), "{bad:?}");
+        }
+    }
 
     #[test]
     fn times_and_shards_are_read() {

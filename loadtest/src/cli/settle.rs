@@ -36,9 +36,16 @@ pub(super) fn merge(parts: &[PathBuf], directory: &Path) -> Result<ExitCode, Fai
 
 pub(super) fn report(path: &Path, directory: Option<&Path>) -> Result<ExitCode, Failed> {
     let result = read(path)?;
-    let beside = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    let directory = directory.or(beside).unwrap_or(Path::new("."));
-    report::write(&result, directory).map_err(Failed::harness)?;
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let beside = parent.unwrap_or(Path::new("."));
+    let directory = directory.unwrap_or(beside);
+    report::prepare(directory).map_err(Failed::harness)?;
+    // What lies there already is this result, or another one that is not to be lost.
+    let is_beside = directory.canonicalize().ok() == beside.canonicalize().ok();
+    if !is_beside {
+        result.write(&directory.join(report::RESULT)).map_err(Failed::harness)?;
+    }
+    report::write_pages(&result, directory, is_beside).map_err(Failed::harness)?;
     print(&report::terminal(&result, directory))?;
     Ok(ExitCode::SUCCESS)
 }

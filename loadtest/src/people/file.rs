@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::Person;
+use crate::replace;
 
 /// The file cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -42,7 +43,7 @@ pub fn store(path: &Path, server: &str, people: &[Person]) -> Result<(), FileErr
     let rest = known.drain(..).skip(people.len()).collect::<Vec<_>>();
     *known = people.iter().cloned().chain(rest).collect();
     let text = serde_json::to_vec(&accounts).map_err(|_| FileError::Format(path.to_owned()))?;
-    write_private(path, &text).map_err(|error| FileError::Io {
+    replace::private(path, &text).map_err(|error| FileError::Io {
         path: path.to_owned(),
         error,
     })
@@ -73,16 +74,6 @@ fn others_may_read(path: &Path) -> io::Result<bool> {
 #[cfg(not(unix))]
 fn others_may_read(_: &Path) -> io::Result<bool> {
     Ok(false)
-}
-
-/// Beside the old one and then in its place, so that neither a crash nor a reader finds half of it.
-fn write_private(path: &Path, text: &[u8]) -> io::Result<()> {
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    // Made with mode 0600.
-    let mut file = tempfile::NamedTempFile::new_in(directory.unwrap_or(Path::new(".")))?;
-    io::Write::write_all(&mut file, text)?;
-    file.persist(path).map_err(|error| error.error)?;
-    Ok(())
 }
 
 #[cfg(test)]

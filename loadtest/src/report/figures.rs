@@ -1,6 +1,6 @@
 //! Numbers as people read them.
 
-use crate::capacity::{End, Limit};
+use crate::capacity::{Capacity, End, Limit};
 use crate::latency::Kind;
 use crate::result::{Outcome, RunResult};
 
@@ -63,12 +63,28 @@ pub(super) fn percent(share: f64) -> String {
     }
 }
 
-pub(super) fn verdict(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::Passed => "passed",
-        Outcome::Failed => "failed",
-        Outcome::Invalid => "invalid",
-        Outcome::Unsure => "cannot be told",
+/// What it comes to: of a search what it found, whatever run is shown with it; else the run's verdict.
+pub(super) fn outcome(result: &RunResult) -> Outcome {
+    match &result.capacity {
+        Some(found) => found.outcome(),
+        None => result.verdict.outcome,
+    }
+}
+
+/// The same in a word or two.
+pub(super) fn verdict(result: &RunResult) -> &'static str {
+    match (&result.capacity, outcome(result)) {
+        (Some(_), Outcome::Passed) => "confirmed",
+        (Some(_), Outcome::Failed) => "nothing holds",
+        (Some(found), _) => match (found.confirmed, found.end) {
+            (true, End::Drift(_)) => "confirmed, but it drifts",
+            (true, _) => "confirmed, but wide",
+            (false, _) => "not confirmed",
+        },
+        (None, Outcome::Passed) => "passed",
+        (None, Outcome::Failed) => "failed",
+        (None, Outcome::Invalid) => "invalid",
+        (None, Outcome::Unsure) => "cannot be told",
     }
 }
 
@@ -77,16 +93,27 @@ pub(super) fn limit(limit: Limit) -> &'static str {
         Limit::Latency => "latency",
         Limit::Errors => "errors",
         Limit::Ledger => "the ledger",
+        Limit::Threshold => "a threshold",
     }
 }
 
-pub(super) fn end(end: End) -> String {
-    match end {
+fn end(found: &Capacity) -> String {
+    match found.end {
         End::Found(by) => format!("above it, {} fails", limit(by)),
         End::Noise => "trials at the same rate disagree: it cannot be told more narrowly".into(),
-        End::Generator => "the generator could not go higher: the server may bear more".into(),
+        End::Drift(held) => format!(
+            "it held {} at first and no longer does: what it bears gets less with time",
+            thousands(held)
+        ),
+        End::Generator if found.upper.is_none() => "the generator could not go higher: the server may bear more".into(),
+        End::Generator => {
+            "the generator could not do what lies between or above: it cannot be told more narrowly".into()
+        }
         End::Nothing(by) => format!("not even the lowest rate holds, for {}", limit(by)),
-        End::Time => "the time was used up".into(),
+        End::Time => "the time was used up: --within gives it more".into(),
+        End::Trials => "the number of trials was used up: --trials allows more".into(),
+        End::Interrupted => "it was interrupted".into(),
+        End::Broken => "a trial could not be made".into(),
     }
 }
 
@@ -103,7 +130,7 @@ pub(super) fn capacity(result: &RunResult) -> Option<String> {
         None => format!("at least {} {per_second}", thousands(found.lower)),
     };
     let confirmed = if found.confirmed { "confirmed" } else { "not confirmed" };
-    Some(format!("{interval}, {confirmed}; {}", end(found.end)))
+    Some(format!("{interval}, {confirmed}; {}", end(found)))
 }
 
 /// What [`latencies`] has of each kind.
@@ -138,6 +165,49 @@ pub(super) fn throughput(result: &RunResult) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_search_came_to_is_the_same_in_every_report() {
+        use crate::ledger::Balance;
+        let (recorder, shard) = (crate::latency::Recorder::default(), crate::cast::Shard::WHOLE);
+        let run = crate::result::fixture::result(&recorder, crate::tally::Tally::default(), Balance::default(), shard);
+        for (end, confirmed, outcome, words) in [
+            (End::Found(Limit::Latency), true, Outcome::Passed, "confirmed"),
+            (End::Noise, true, Outcome::Unsure, "confirmed, but wide"),
+            (End::Time, true, Outcome::Unsure, "confirmed, but wide"),
+            (End::Drift(500.0), true, Outcome::Unsure, "confirmed, but it drifts"),
+            (End::Drift(500.0), false, Outcome::Unsure, "not confirmed"),
+            (End::Broken, false, Outcome::Unsure, "not confirmed"),
+            (End::Generator, false, Outcome::Invalid, "not confirmed"),
+            (End::Nothing(Limit::Ledger), false, Outcome::Failed, "nothing holds"),
+        ] {
+            let found = Capacity {
+                lower: 100.0,
+                upper: Some(200.0),
+                confirmed,
+                end,
+                trials: Vec::new(),
+            };
+            let result = RunResult {
+                capacity: Some(found),
+                ..run.clone()
+            };
+            assert_eq!((super::outcome(&result), verdict(&result)), (outcome, words), "{end:?}");
+            let junit = super::super::junit(&result);
+            assert_eq!(junit.contains("<failure"), outcome != Outcome::Passed, "{junit}");
+            let terminal = super::super::terminal(&result, std::path::Path::new("there"));
+            assert!(
+                terminal.contains(&format!(": {}\n", words.to_uppercase())),
+                "{terminal}"
+            );
+            let page = super::super::html(&result, false);
+            assert!(page.contains(&format!(">{words}</p>")), "{end:?}");
+            assert!(
+                super::super::markdown(&result).contains(&format!(": {words}\n")),
+                "{end:?}"
+            );
+        }
+    }
 
     #[test]
     fn numbers_are_short_and_true() {

@@ -2,14 +2,14 @@
 
 use std::fmt::Write as _;
 
-use super::figures::{LATENCIES, capacity, latencies, millis, percent, thousands, throughput, verdict};
+use super::figures::{LATENCIES, capacity, latencies, millis, outcome, percent, thousands, throughput, verdict};
 use crate::result::{Outcome, RunResult};
 
 /// The document.
 #[must_use]
 pub fn render(result: &RunResult) -> String {
     let mut text = String::new();
-    let sign = match result.verdict.outcome {
+    let sign = match outcome(result) {
         Outcome::Passed => "✅",
         Outcome::Failed => "❌",
         Outcome::Invalid => "⚠️",
@@ -21,7 +21,7 @@ pub fn render(result: &RunResult) -> String {
         "## {sign} {} · {}: {}\n",
         result.scenario,
         result.profile,
-        verdict(result.verdict.outcome)
+        verdict(result)
     );
     for reason in &result.verdict.reasons {
         let _ = writeln!(text, "- {reason}");

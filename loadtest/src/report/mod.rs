@@ -26,7 +26,9 @@ pub enum ReportError {
     Result(#[from] FileError),
 }
 
-/// What goose writes of itself.
+/// The file that everything else is made of.
+pub const RESULT: &str = "result.json";
+/// What goose writes of itself: a page, and its figures.
 const GOOSE: [&str; 2] = ["goose.html", "goose.json"];
 
 /// Makes the directory.
@@ -48,15 +50,27 @@ pub fn goose_files(directory: &Path) -> Vec<String> {
     files.flat_map(|file| ["--report-file".to_owned(), file]).collect()
 }
 
-/// Writes all of them.
+/// Writes all of them, and the result.
 ///
 /// # Errors
 ///
 /// When one cannot be written.
 pub fn write(result: &RunResult, directory: &Path) -> Result<(), ReportError> {
     prepare(directory)?;
-    result.write(&directory.join("result.json"))?;
-    let beside = GOOSE.iter().any(|file| directory.join(file).exists());
+    result.write(&directory.join(RESULT))?;
+    write_pages(result, directory, true)
+}
+
+/// Writes what is made of a result. `own`: whether the directory is that of its run, so that goose's page there is of the same run.
+///
+/// # Errors
+///
+/// When one cannot be written.
+pub fn write_pages(result: &RunResult, directory: &Path, own: bool) -> Result<(), ReportError> {
+    // Neither for a search nor for parts that are made one does goose write any: what is there is of an earlier run.
+    let has_one = own && result.capacity.is_none() && result.shards.len() == 1;
+    let [page, _] = GOOSE;
+    let beside = has_one && directory.join(page).exists();
     for (file, text) in [
         ("report.html", html(result, beside)),
         ("junit.xml", junit(result)),
@@ -66,4 +80,45 @@ pub fn write(result: &RunResult, directory: &Path) -> Result<(), ReportError> {
         std::fs::write(&path, text).map_err(|error| ReportError::Io { path, error })?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capacity::{Capacity, End};
+    use crate::cast::Shard;
+    use crate::latency::Recorder;
+    use crate::ledger::Balance;
+    use crate::result::fixture::result;
+    use crate::tally::Tally;
+
+    #[test]
+    fn only_the_page_that_goose_wrote_of_this_run_is_linked() {
+        let directory = tempfile::tempdir().unwrap();
+        let is_linked = |result: &RunResult| {
+            write(result, directory.path()).unwrap();
+            let page = std::fs::read_to_string(directory.path().join("report.html")).unwrap();
+            page.contains("href=\"goose.html\"")
+        };
+        let run = result(&Recorder::default(), Tally::default(), Balance::default(), Shard::WHOLE);
+        assert!(!is_linked(&run));
+        std::fs::write(directory.path().join("goose.html"), "of a run").unwrap();
+        assert!(is_linked(&run));
+        let searched = RunResult {
+            capacity: Some(Capacity {
+                lower: 1.0,
+                upper: None,
+                confirmed: false,
+                end: End::Generator,
+                trials: Vec::new(),
+            }),
+            ..run.clone()
+        };
+        assert!(!is_linked(&searched));
+        let merged = RunResult {
+            shards: [0, 1].map(|index| Shard { index, count: 2 }).into(),
+            ..run
+        };
+        assert!(!is_linked(&merged));
+    }
 }

@@ -21,7 +21,7 @@ pub fn render(result: &RunResult, directory: &Path) -> String {
         result.scenario,
         result.profile,
         result.target.kind,
-        verdict(result.verdict.outcome).to_uppercase()
+        verdict(result).to_uppercase()
     );
     for reason in &result.verdict.reasons {
         let _ = writeln!(text, "  ! {reason}");

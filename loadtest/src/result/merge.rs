@@ -1,22 +1,29 @@
 //! Parts of a run, made one: nothing is lost by it, and nothing averaged.
 
+use chat_protocol::Timestamp;
+
 use super::verdict::judge;
 use super::{Measured, RunResult};
 use crate::latency::{Kind, Recorder, Summary};
 use crate::target::Usage;
 
 /// The parts are not parts of one run.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum MergeError {
     #[error("there is nothing to merge")]
     Nothing,
     #[error("the parts are of different runs: their {0} differs")]
     Different(&'static str),
+    #[error("the parts did not start together, but up to {0:.1} s apart: give all of them the same --start-at")]
+    Apart(f64),
     #[error("shard {0} is there twice")]
     Twice(usize),
     #[error("of {count} shards, {} missing", .missing.iter().map(|index| format!("{}/{}", index + 1, .count)).collect::<Vec<_>>().join(", "))]
     Missing { count: usize, missing: Vec<usize> },
 }
+
+/// So many seconds at most between the starts of two parts.
+const APART: f64 = 1.0;
 
 /// Makes one result of all shards of a run.
 ///
@@ -51,6 +58,7 @@ pub fn merge(parts: &[RunResult]) -> Result<RunResult, MergeError> {
     }
     whole.shards.sort_unstable_by_key(|shard| shard.index);
     complete(&whole)?;
+    together(parts)?;
     whole.generator.lateness = lateness(&recorder);
     whole.latencies = recorder.rows().map(|(kind, row)| (kind, Measured::from(row))).collect();
     whole.capacity = None;
@@ -87,6 +95,22 @@ fn same(one: &RunResult, other: &RunResult) -> Result<(), MergeError> {
         if !equal {
             return Err(MergeError::Different(what));
         }
+    }
+    Ok(())
+}
+
+/// They are added second by second, so they must have begun in the same one.
+fn together(parts: &[RunResult]) -> Result<(), MergeError> {
+    let began = parts.iter().map(|part| part.began.parse::<Timestamp>());
+    let began: Vec<i64> = began
+        .map(|began| began.map(Timestamp::as_millis))
+        .collect::<Result<_, _>>()
+        .map_err(|_| MergeError::Different("start"))?;
+    let first = began.iter().min().copied().unwrap_or_default();
+    let last = began.iter().max().copied().unwrap_or_default();
+    let apart = last.abs_diff(first) as f64 / 1000.0;
+    if apart > APART {
+        return Err(MergeError::Apart(apart));
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! What a run found, as `result.json`: everything that reports, comparisons and merges need. `result.schema.json` publishes its form.
 
 mod environment;
+mod failures;
 mod merge;
 mod rows;
 mod verdict;
@@ -17,11 +18,13 @@ use crate::drift::Drift;
 use crate::generator::Generator;
 use crate::latency::{Kind, Recorder};
 use crate::ledger::Balance;
+use crate::replace;
 use crate::schedule::Phase;
 use crate::tally::Tally;
 use crate::target::Usage;
 
 pub use self::environment::{Environment, cores};
+pub use self::failures::Failures;
 pub use self::merge::{MergeError, merge};
 pub use self::rows::Measured;
 pub use self::verdict::{Outcome, Verdict, judge};
@@ -129,14 +132,14 @@ impl RunResult {
 
     /// # Errors
     ///
-    /// When it cannot be written there.
+    /// When it cannot be written there: what was there before is then still there.
     pub fn write(&self, path: &Path) -> Result<(), FileError> {
         let failed = |error| FileError::Io {
             path: path.to_owned(),
             error,
         };
         let text = serde_json::to_vec(self).map_err(|error| failed(error.into()))?;
-        std::fs::write(path, text).map_err(failed)
+        replace::readable(path, &text).map_err(failed)
     }
 
     /// The samples as they were recorded.
@@ -195,6 +198,31 @@ mod tests {
         let phases = [phase(1.5, false), phase(2.0, true), phase(1.2, true)];
         let counted: Vec<u32> = (0..7).filter(|second| measures(&phases, *second)).collect();
         assert_eq!(counted, [2, 3, 4], "4.0 to 4.7 is all there is of second 4");
+    }
+
+    #[test]
+    fn a_result_takes_the_place_of_the_old_one_as_a_whole() {
+        use crate::latency::Recorder;
+        let result = fixture::result(&Recorder::default(), Tally::default(), Balance::default(), Shard::WHOLE);
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("result.json");
+        result.write(&path).unwrap();
+        // Whoever reads it meanwhile reads all of the old one.
+        let reads = std::fs::File::open(&path).unwrap();
+        let newer = RunResult {
+            seed: 2,
+            ..result.clone()
+        };
+        newer.write(&path).unwrap();
+        assert_eq!(RunResult::read(&path).unwrap().seed, 2);
+        let old: RunResult = serde_json::from_reader(reads).unwrap();
+        assert_eq!(old.seed, result.seed);
+        let left: Vec<_> = std::fs::read_dir(directory.path()).unwrap().collect();
+        assert_eq!(left.len(), 1, "{left:?}");
+        assert!(matches!(
+            result.write(&directory.path().join("none/result.json")),
+            Err(FileError::Io { .. })
+        ));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 #![allow(clippy::print_stdout, reason = "what was measured is worth reading")]
 
 mod capacity;
+mod patience;
 mod server;
 
 use std::time::Duration;
@@ -70,11 +71,20 @@ async fn what_is_reported_is_what_the_server_did() {
     faultless_balances().await;
     every_fault_is_found().await;
     a_freeze_is_seen_in_full().await;
-    capacity::what_a_server_bears_is_found().await;
+    // Both wait most of the time.
+    tokio::join!(
+        capacity::what_a_server_bears_is_found(),
+        patience::what_is_answered_in_the_drain_is_late_and_not_unanswered()
+    );
 }
 
 async fn faultless_balances() {
-    let toy = Toy::start(Faults::default()).await;
+    // As after a trial that was too much for it.
+    let toy = Toy::start(Faults {
+        busy: 3,
+        ..Faults::default()
+    })
+    .await;
     let result = loaded(&toy, 200.0, 3).await;
     let ledger = &result.ledger;
     assert!(ledger.is_clean(), "{ledger:?}");

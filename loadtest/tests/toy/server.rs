@@ -37,6 +37,8 @@ pub(crate) struct Faults {
     pub(crate) freeze: Option<(Duration, Duration)>,
     /// So many messages in a second are taken, and [`SPARE`] more at once; the others are refused.
     pub(crate) bears: Option<f64>,
+    /// So many of the first messages by REST are refused.
+    pub(crate) busy: u64,
 }
 
 /// What comes together by chance is taken together.
@@ -70,6 +72,8 @@ struct Kept {
     chats: HashMap<(String, String), Chat>,
     sockets: HashMap<String, SocketRef>,
     messages: u64,
+    /// Messages by REST that were refused.
+    refused: u64,
     first: Option<Instant>,
     did: Did,
     /// What can still be taken, and when that was so.
@@ -192,9 +196,12 @@ async fn serve(shared: Arc<Shared>, mut queue: mpsc::UnboundedReceiver<Asked>) {
 }
 
 fn refuse(ack: AckSender) {
-    let error = json!({"message": "There is too much to do.", "code": "SERVICE_UNAVAILABLE", "retryAfter": 1});
     // Whoever has gone needs none.
-    let _ = ack.send(&json!({"ok": false, "error": error}));
+    let _ = ack.send(&json!({"ok": false, "error": too_much()}));
+}
+
+fn too_much() -> Value {
+    json!({"message": "There is too much to do.", "code": "SERVICE_UNAVAILABLE", "retryAfter": 1})
 }
 
 impl Shared {
@@ -320,6 +327,10 @@ async fn send(
 ) -> (StatusCode, Json<Value>) {
     let (from, to) = (bearer(&headers), text(&body, "to"));
     let mut kept = shared.state.lock().unwrap();
+    if kept.refused < shared.faults.busy {
+        kept.refused += 1;
+        return (StatusCode::SERVICE_UNAVAILABLE, Json(too_much()));
+    }
     let chat = kept.chats.entry(pair(&from, &to)).or_default();
     let message = chat.store(&from, &to, &text(&body, "content"));
     (StatusCode::CREATED, Json(json!({"message": message})))

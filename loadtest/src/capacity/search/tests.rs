@@ -1,10 +1,12 @@
+mod rough;
+
 use std::time::Duration;
 
 use rand::RngExt as _;
 use rand::rngs::Xoshiro256PlusPlus;
 
 use super::*;
-use crate::capacity::Objective;
+use crate::capacity::{Objective, Outcome};
 use crate::latency::{Kind, Recorder, Sample};
 use crate::schedule::chance;
 
@@ -99,7 +101,7 @@ async fn known_capacities_are_held(seeds: std::ops::Range<u64>) {
             start: 50.0 + 20.0 * seed as f64,
             ..Plan::default()
         };
-        let found = search(&plan, async |rate, step| Some(server.trial(rate, step))).await;
+        let found = search(&plan, async |rate, step| Ok(server.trial(rate, step))).await;
         let truth = server.capacity();
         let upper = found.upper.unwrap();
         assert!(
@@ -127,8 +129,8 @@ async fn known_capacities_are_held(seeds: std::ops::Range<u64>) {
     }
 }
 
-fn trial(rate: f64, step: Step, outcome: Outcome) -> Option<Trial> {
-    Some(Trial {
+fn trial(rate: f64, step: Step, outcome: Outcome) -> Result<Trial, End> {
+    Ok(Trial {
         rate,
         outcome,
         latency: None,
@@ -163,12 +165,13 @@ async fn a_sharp_limit_is_found_to_the_width_and_confirmed() {
             .filter(|trial| trial.step == Step::Confirm)
             .map(|trial| trial.rate)
             .collect();
-        assert_eq!(confirmed.len(), 4, "two at the lower end, two above the upper one");
-        assert!(
-            confirmed
-                .iter()
-                .all(|rate| (*rate - found.lower).abs() < 1e-9 || *rate > upper)
+        let at = |end: f64| confirmed.iter().filter(|rate| **rate == end).count();
+        assert_eq!(
+            (at(found.lower), at(upper)),
+            (6, 2),
+            "all of them hold; two that fail are enough"
         );
+        assert_eq!(confirmed.len(), 8);
     }
 }
 
@@ -204,7 +207,10 @@ async fn a_generator_at_its_end_says_nothing_of_the_server() {
         }
     };
     let found = search(&Plan::default(), async |rate, step| trial(rate, step, outcome(rate))).await;
-    assert_eq!((found.lower, found.upper, found.end), (800.0, None, End::Generator));
+    assert_eq!((found.upper, found.end, found.confirmed), (None, End::Generator, false));
+    // 800 holds, 1,600 cannot be done: what lies between is looked for.
+    assert!((900.0..1000.0).contains(&found.lower), "{}", found.lower);
+    assert!(found.trials.len() < 20, "but not for long");
 }
 
 #[tokio::test]
@@ -218,7 +224,7 @@ async fn a_server_that_bears_nothing_and_a_search_without_time_end() {
     let found = search(&plan, async |rate, step| {
         left -= 1;
         if left < 0 {
-            None
+            Err(End::Time)
         } else {
             trial(rate, step, Outcome::Holds)
         }
@@ -246,4 +252,94 @@ async fn what_held_by_luck_is_taken_back() {
     });
     let found = found.await;
     assert!(found.lower <= 900.0 && found.upper.unwrap() >= 900.0, "{found:?}");
+    assert!(found.confirmed);
+    assert!(
+        matches!(found.end, End::Drift(held) if (900.0..=1000.0).contains(&held)),
+        "{:?}",
+        found.end
+    );
+}
+
+/// Holds up to so much, and fails beyond.
+fn sharp(capacity: f64, rate: f64) -> Outcome {
+    if rate <= capacity {
+        Outcome::Holds
+    } else {
+        Outcome::Fails(Limit::Errors)
+    }
+}
+
+#[tokio::test]
+async fn when_the_time_runs_out_what_is_known_is_confirmed() {
+    let plan = Plan::default();
+    // Four doublings and a half; then nothing but what was kept back.
+    for (left, end) in [(6, End::Time), (6, End::Broken)] {
+        let mut made = 0;
+        let found = search(&plan, async |rate, step| {
+            made += 1;
+            match step {
+                Step::Bracket | Step::Narrow if made > left => Err(end),
+                _ => trial(rate, step, sharp(1234.0, rate)),
+            }
+        });
+        let found = found.await;
+        assert_eq!((found.confirmed, found.end), (end == End::Time, end));
+        let upper = found.upper.unwrap();
+        assert!(found.lower <= 1234.0 && upper > 1234.0 && upper - found.lower > plan.width * upper);
+        let confirms = found.trials.iter().filter(|trial| trial.step == Step::Confirm);
+        assert_eq!(confirms.count(), if end == End::Time { 8 } else { 0 });
+    }
+}
+
+#[tokio::test]
+async fn when_the_trials_are_used_up_those_to_confirm_are_left() {
+    let plan = Plan {
+        trials: 24,
+        width: 0.001,
+        ..Plan::default()
+    };
+    let found = search(&plan, async |rate, step| trial(rate, step, sharp(1234.0, rate))).await;
+    assert!(found.confirmed && found.trials.len() <= 24);
+    assert_eq!(found.end, End::Trials);
+    assert!(found.lower <= 1234.0 && found.upper.unwrap() > 1234.0);
+}
+
+#[tokio::test]
+async fn below_the_end_of_the_generator_is_looked_for_the_end_of_the_server() {
+    let outcome = |rate: f64| {
+        if rate >= 1500.0 {
+            Outcome::Invalid
+        } else {
+            sharp(1100.0, rate)
+        }
+    };
+    let found = search(&Plan::default(), async |rate, step| trial(rate, step, outcome(rate))).await;
+    assert!(found.confirmed && found.lower <= 1100.0 && found.upper.unwrap() > 1100.0);
+    assert_eq!(found.end, End::Found(Limit::Errors));
+    // Where the generator falls behind only in between, it is not the server's trials that disagree.
+    let outcome = |rate: f64| match rate {
+        _ if (1000.0..1100.0).contains(&rate) => Outcome::Invalid,
+        _ => sharp(1050.0, rate),
+    };
+    let found = search(&Plan::default(), async |rate, step| trial(rate, step, outcome(rate))).await;
+    assert_eq!((found.confirmed, found.end), (true, End::Generator));
+    assert!(found.lower <= 1000.0 && found.upper.unwrap() >= 1100.0);
+}
+
+#[tokio::test]
+async fn what_gets_faster_is_searched_for_higher_up() {
+    // 1,000 at first, as of a server that is not warm yet.
+    let plan = Plan {
+        trials: 120,
+        ..Plan::default()
+    };
+    let mut confirmed = false;
+    let found = search(&plan, async |rate, step| {
+        confirmed |= step == Step::Confirm;
+        trial(rate, step, sharp(if confirmed { 1500.0 } else { 1000.0 }, rate))
+    });
+    let found = found.await;
+    let upper = found.upper.unwrap();
+    assert!(found.lower <= 1500.0 && upper > 1500.0 && upper - found.lower <= 0.1 * upper + 1e-6);
+    assert_eq!((found.confirmed, found.end), (true, End::Found(Limit::Errors)));
 }

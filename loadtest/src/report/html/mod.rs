@@ -3,10 +3,11 @@
 mod chart;
 mod pictures;
 mod sections;
+mod trials;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::figures::{capacity, millis, percent, thousands, three, throughput, verdict};
+use super::figures::{capacity, millis, outcome, percent, thousands, three, throughput, verdict};
 use crate::latency::{Kind, Summary};
 use crate::result::{Outcome, RunResult};
 
@@ -23,7 +24,7 @@ pub fn render(result: &RunResult, goose_beside: bool) -> String {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
-                title { (title) ": " (badge(result)) }
+                title { (title) ": " (verdict(result)) }
                 style { (PreEscaped(STYLE)) }
             }
             body {
@@ -49,7 +50,7 @@ pub fn render(result: &RunResult, goose_beside: bool) -> String {
 }
 
 fn head(result: &RunResult, title: &str) -> Markup {
-    let class = class(shown(result));
+    let class = class(outcome(result));
     html! {
         header class=(class) {
             div {
@@ -58,7 +59,7 @@ fn head(result: &RunResult, title: &str) -> Markup {
                 p.when { (began(&result.began)) " · " (three(result.generator.lasted_seconds)) " s · "
                     (thousands(result.size.users as f64)) " users, " (thousands(result.size.devices as f64)) " devices" }
             }
-            p.verdict { (badge(result)) }
+            p.verdict { (verdict(result)) }
         }
         @if let Some(capacity) = capacity(result) {
             section.answer { h2 { "It bears " (capacity.split_once(", ").map_or(capacity.as_str(), |(interval, _)| interval)) }
@@ -87,22 +88,6 @@ fn class(outcome: Outcome) -> &'static str {
         Outcome::Failed => "failed",
         Outcome::Invalid => "invalid",
         Outcome::Unsure => "unsure",
-    }
-}
-
-/// Of a search, whether what it found is sure; of a run, its verdict.
-fn shown(result: &RunResult) -> Outcome {
-    match &result.capacity {
-        Some(found) if !found.confirmed && result.verdict.outcome == Outcome::Passed => Outcome::Unsure,
-        _ => result.verdict.outcome,
-    }
-}
-
-fn badge(result: &RunResult) -> &'static str {
-    match (&result.capacity, shown(result)) {
-        (Some(_), Outcome::Passed) => "confirmed",
-        (Some(_), Outcome::Unsure) => "not confirmed",
-        (_, outcome) => verdict(outcome),
     }
 }
 

@@ -4,9 +4,10 @@ use hdrhistogram::Histogram;
 use maud::{Markup, html};
 
 use super::chart::{Chart, Scale};
-use crate::capacity::{Capacity, Outcome};
+use super::trials;
+use crate::capacity::Capacity;
 use crate::latency::{Kind, Summary};
-use crate::report::figures::{limit, millis, percent, thousands, three};
+use crate::report::figures::{millis, percent, thousands, three};
 use crate::result::RunResult;
 use crate::target::Usage;
 
@@ -34,12 +35,7 @@ pub(super) fn capacity(result: &RunResult, found: &Capacity) -> Markup {
     let upper = found.upper.unwrap_or_else(|| rates.fold(found.lower, f64::max));
     chart.stretch(found.lower, upper, "interval", "");
     for (trial, latency) in &shown {
-        let (class, how) = match trial.outcome {
-            Outcome::Holds => ("holds", "holds".to_owned()),
-            Outcome::Fails(by) => ("fails", format!("fails by {}", limit(by))),
-            Outcome::Unsure => ("unsure", "unsure".to_owned()),
-            Outcome::Invalid => ("invalid", "invalid: the generator was the bottleneck".to_owned()),
-        };
+        let (class, how) = trials::outcome(trial.outcome);
         let tip = format!(
             "{}/s: {} ({} to {}), {} failed, {}/s acknowledged: {how}",
             thousands(trial.rate),
@@ -59,9 +55,10 @@ pub(super) fn capacity(result: &RunResult, found: &Capacity) -> Markup {
         section {
             h2 { "Capacity" }
             p.lead { "Each point is a trial: its " (percent(objective.quantile)) " quantile of delivery, from the moment a message was due, with the interval it is known to. "
-                "The shaded stretch is where the capacity lies." }
+                "The shaded stretch is where the capacity lies. The table has all trials in their order, also those that delivered nothing." }
             p.legend { span.key.holds { "holds" } span.key.fails { "fails" } span.key.unsure { "unsure" } span.key.invalid { "invalid" } }
             (chart.draw("latency of delivery against the offered rate"))
+            (trials::table(found))
         }
     }
 }

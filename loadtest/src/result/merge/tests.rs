@@ -100,6 +100,27 @@ fn what_is_no_whole_is_refused() {
 }
 
 #[test]
+fn parts_that_did_not_start_together_are_refused() {
+    let (mut parts, _) = shards(3);
+    parts[1].began = "2026-01-31T12:00:00.900Z".into();
+    assert_eq!(merge(&parts).unwrap().began, "2026-01-31T12:00:00.000Z");
+    parts[2].began = "2026-01-31T11:59:00.000Z".into();
+    assert_eq!(merge(&parts), Err(MergeError::Apart(60.9)));
+    parts[2].began = "at noon".into();
+    assert_eq!(merge(&parts), Err(MergeError::Different("start")));
+}
+
+#[test]
+fn generators_have_the_cores_of_all_their_machines() {
+    let (mut parts, _) = shards(4);
+    for part in &mut parts {
+        part.generator.cpu_seconds = 0.6 * part.generator.lasted_seconds * part.generator.cores as f64;
+    }
+    let share = merge(&parts).unwrap().generator.cpu_share();
+    assert!((share - 0.6).abs() < 1e-9, "{share}");
+}
+
+#[test]
 fn a_result_keeps_to_the_published_schema() {
     let schema: serde_json::Value = serde_json::from_str(SCHEMA).unwrap();
     let validator = jsonschema::validator_for(&schema).unwrap();
