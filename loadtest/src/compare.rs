@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::bootstrap::{self, Interval};
-use crate::capacity::Capacity;
+use crate::capacity::{Capacity, End, Outcome as Held};
 use crate::latency::Kind;
 use crate::result::{Failures, Outcome, RunResult};
 
@@ -96,7 +96,7 @@ pub fn compare(base: &RunResult, new: &RunResult, tolerance: f64) -> Result<Comp
     // What no line shows.
     let mut besides = None;
     if searches && lines.is_empty() {
-        besides = open_ended(base, new);
+        besides = open_ended(base, new, tolerance);
         remarks.push("a search without an upper end only says what was borne at least".into());
     }
     if !searches {
@@ -173,10 +173,15 @@ impl Comparison {
     }
 }
 
+/// What was confirmed; and where nothing holds there is nothing to confirm.
+fn decides(found: &Capacity) -> bool {
+    found.confirmed || matches!(found.end, End::Nothing(_))
+}
+
 /// Whose search was not confirmed: its interval is where the search stood when it ended, and decides nothing.
 fn unconfirmed(base: &RunResult, new: &RunResult) -> Option<String> {
     let (of_base, of_new) = (base.capacity.as_ref()?, new.capacity.as_ref()?);
-    let who = match (of_base.confirmed, of_new.confirmed) {
+    let who = match (decides(of_base), decides(of_new)) {
         (true, true) => return None,
         (false, true) => "the base's search was",
         (true, false) => "the new one's search was",
@@ -229,13 +234,22 @@ fn failures(base: &RunResult, new: &RunResult) -> Vec<String> {
 }
 
 /// Of two searches, of which one found no upper end: `None` when they do not decide.
-fn open_ended(base: &RunResult, new: &RunResult) -> Option<Judgement> {
+fn open_ended(base: &RunResult, new: &RunResult, tolerance: f64) -> Option<Judgement> {
     let (base, new) = (base.capacity.as_ref()?, new.capacity.as_ref()?);
-    // No open end is ever confirmed; what was borne was borne.
-    let upper = |found: &Capacity| found.upper.filter(|_| found.confirmed);
-    if upper(base).is_some_and(|upper| new.lower > upper) {
+    let upper = |found: &Capacity| found.upper.filter(|_| decides(found));
+    // No open end is ever confirmed. What was borne was borne, but not by chance.
+    let borne = |found: &Capacity| {
+        let held = found.trials.iter().filter(|trial| trial.outcome == Held::Holds);
+        let at_the_end = held.filter(|trial| (trial.rate - found.lower).abs() < 1e-6 * found.lower);
+        (at_the_end.count() >= 2).then_some(found.lower)
+    };
+    let is_beyond = |lower: Option<f64>, upper: Option<f64>| {
+        let both = lower.zip(upper);
+        both.is_some_and(|(lower, upper)| lower > upper * (1.0 + tolerance))
+    };
+    if is_beyond(borne(new), upper(base)) {
         Some(Judgement::Better)
-    } else if upper(new).is_some_and(|upper| upper < base.lower) {
+    } else if is_beyond(borne(base), upper(new)) {
         Some(Judgement::Worse)
     } else {
         None

@@ -233,6 +233,7 @@ impl Session {
             objective: settings.objective,
             judges_latency: play.judges_latency,
             cut_short: played.cut_short,
+            part_owes: false,
             verdict: Verdict::none(),
             latencies: rows.map(|(kind, row)| (kind, Measured::from(row))).collect(),
             tally: played.tally,

@@ -46,14 +46,19 @@ impl Channels {
             match self.events.try_send(Incoming::Missed(self.missed)) {
                 Ok(()) => self.missed = 0,
                 Err(_) => {
-                    self.missed += 1;
+                    self.miss();
                     return;
                 }
             }
         }
         if let Err(mpsc::error::TrySendError::Full(_)) = self.events.try_send(incoming) {
-            self.missed += 1;
+            self.miss();
         }
+    }
+
+    fn miss(&mut self) {
+        self.missed += 1;
+        self.status.missed.fetch_add(1, Ordering::Relaxed);
     }
 }
 

@@ -34,6 +34,8 @@ pub(super) struct Status {
     pub(super) next_id: AtomicU64,
     /// Packets whose answer is still to come.
     pub(super) pending: AtomicUsize,
+    /// Of what arrived: dropped, whether that was told or not.
+    pub(super) missed: AtomicU64,
     pub(super) end: OnceLock<End>,
 }
 
@@ -83,6 +85,7 @@ impl Status {
             sid,
             next_id: AtomicU64::new(0),
             pending: AtomicUsize::new(0),
+            missed: AtomicU64::new(0),
             end: OnceLock::new(),
         }
     }
@@ -211,6 +214,13 @@ impl Connection {
             None => self.status.pending.load(Ordering::Relaxed),
             Some(_) => 0,
         }
+    }
+
+    /// How much of what arrived was dropped until now, for [`Events`](super::Events) was full: what
+    /// [`Incoming::Missed`](super::Incoming::Missed) has told, and what it will tell once something else arrives.
+    #[must_use]
+    pub fn missed(&self) -> u64 {
+        self.status.missed.load(Ordering::Relaxed)
     }
 
     /// Why the connection ended; `None` while it is open.

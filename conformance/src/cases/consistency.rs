@@ -338,7 +338,8 @@ async fn a_presence_is_the_same_everywhere(w: World) -> Outcome {
     Ok(())
 }
 
-async fn listed(viewer: &User, id: &str) -> Result<Option<Value>, Stop> {
+/// Among those who are online, as one may see them.
+pub(super) async fn listed(viewer: &User, id: &str) -> Result<Option<Value>, Stop> {
     let mut query = "?limit=100".to_owned();
     loop {
         let page = viewer.get(&format!("/api/users/online{query}")).await?;

@@ -157,6 +157,13 @@ mod tests {
     }
 
     #[test]
+    fn what_waits_long_starts_first() {
+        let first: Vec<String> = all().take(LONG.len()).map(|case| case.id()).collect();
+        let missing: Vec<&&str> = LONG.iter().filter(|id| !first.contains(&(**id).to_owned())).collect();
+        assert!(missing.is_empty(), "{missing:?}");
+    }
+
+    #[test]
     fn no_two_cases_have_one_name() {
         let mut names = BTreeSet::new();
         let twice: Vec<String> = all()

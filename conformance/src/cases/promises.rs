@@ -71,6 +71,8 @@ async fn newest_first(w: &World, viewer: &User, peer: &User) -> Result<Vec<Value
         w.success(&req::PROMISES_DURABLE_CRASH, &page, 200, Some("ConversationResponse"))?;
         history.extend(page.items().iter().cloned());
         match page.body["nextCursor"].as_str() {
+            // Whoever has more to show shows it.
+            Some(_) if page.items().is_empty() => return Ok(history),
             Some(cursor) => query = format!("?limit=100&cursor={}", escaped(cursor)),
             None => return Ok(history),
         }

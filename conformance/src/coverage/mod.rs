@@ -169,7 +169,7 @@ impl Group {
                 seen: count,
                 excused: None,
             };
-            let unclaimed = cell.profile().is_some_and(|profile| !claims.contains(&profile));
+            let unclaimed = cell.profile(name).is_some_and(|profile| !claims.contains(&profile));
             cell.excused = excuse(name, &cell).or(unclaimed.then_some("its profile is not claimed"));
             cell
         });
@@ -188,19 +188,23 @@ impl Cell {
     }
 
     /// Without whose claim nobody promises it, where that is not `core`.
-    fn profile(&self) -> Option<Profile> {
-        /// By what stands in the name of a row or a column.
-        const OF: [(&str, Profile); 7] = [
-            ("RATE_LIMITED", Profile::Security),
-            ("CLIENT_MESSAGE_ID", Profile::Recovery),
-            ("clientMessageId", Profile::Recovery),
-            ("message_edited", Profile::Edits),
-            ("MessageEdited", Profile::Edits),
-            ("message_deleted", Profile::Edits),
-            ("MessageDeleted", Profile::Edits),
+    fn profile(&self, group: &str) -> Option<Profile> {
+        const OF: [(&str, Profile); 9] = [
+            ("*RATE_LIMITED", Profile::Security),
+            ("*CLIENT_MESSAGE_ID*", Profile::Recovery),
+            ("*clientMessageId*", Profile::Recovery),
+            // The answer to what is repeated.
+            ("calls/sendMessage/200", Profile::Recovery),
+            ("shapes/*.seq/present", Profile::Recovery),
+            ("*message_edited*", Profile::Edits),
+            ("*MessageEdited*", Profile::Edits),
+            ("*message_deleted*", Profile::Edits),
+            ("*MessageDeleted*", Profile::Edits),
         ];
-        let named = |part: &str| self.row.contains(part) || self.column.contains(part);
-        OF.iter().find(|(part, _)| named(part)).map(|(_, profile)| *profile)
+        let id = self.id(group);
+        OF.iter()
+            .find(|(pattern, _)| fits(pattern, &id))
+            .map(|(_, profile)| *profile)
     }
 }
 

@@ -19,6 +19,8 @@ use super::{Stop, World};
 const BUSY: Duration = Duration::from_secs(30);
 /// Before each time.
 const PAUSE: Duration = Duration::from_millis(150);
+/// However long the server says.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// A request that is being put together; `send` sends it.
 #[must_use = "it is sent by `send`"]
@@ -125,10 +127,13 @@ impl Request {
         if !hashes(operation(&self.method, &self.path)) {
             return self.send_once().await;
         }
-        let what = format!("{} {}", self.method, self.path);
+        let (what, target) = (format!("{} {}", self.method, self.path), self.world.target.clone());
         let answer = self.send_patiently(BUSY).await?;
         match answer.status {
-            503 => Err(Stop::Inconclusive(format!("{what} stayed unavailable"))),
+            503 => {
+                target.pulse.answered(503);
+                Err(Stop::Inconclusive(format!("{what} stayed unavailable")))
+            }
             _ => Ok(answer),
         }
     }
@@ -142,7 +147,8 @@ impl Request {
             if answer.status != 503 || began.elapsed() > patience + waited {
                 return Ok(answer);
             }
-            tokio::time::sleep(PAUSE).await;
+            let asked = answer.header("retry-after").parse().map(Duration::from_secs);
+            tokio::time::sleep(asked.unwrap_or_default().clamp(PAUSE, LONGEST_PAUSE)).await;
         }
     }
 
@@ -207,7 +213,10 @@ impl Request {
             Stop::Inconclusive(format!("{method} {path}: {why}"))
         })?;
         if of_target {
-            world.target.pulse.answered(status);
+            // Whoever is too busy to hash is asked again: until then it is no failure.
+            if status != 503 || !hashes(operation) {
+                world.target.pulse.answered(status);
+            }
             if status == 401 && counted == Counted::User {
                 // By its address after all.
                 world.target.pace.spent(Counted::Guest, 1);

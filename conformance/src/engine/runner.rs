@@ -248,12 +248,15 @@ async fn pass(
         .iter()
         .filter_map(|&index| Some((index, plan.cases.get(index)?.clone())));
     let mut tasks = JoinSet::new();
-    loop {
-        // In their order: what takes long is among the first.
+    // In their order: what takes long is among the first.
+    let mut fill = |tasks: &mut JoinSet<(usize, CaseResult)>| {
         for (index, case) in waiting.by_ref().take(jobs.max(1).saturating_sub(tasks.len())) {
             let (target, course) = (plan.target.clone(), course.clone());
             tasks.spawn(async move { (index, course.run_one(target, case).await) });
         }
+    };
+    loop {
+        fill(&mut tasks);
         let (index, result) = match timeout_at(deadline, tasks.join_next()).await {
             Ok(Some(Ok(joined))) => joined,
             // A task here never panics: the case runs in one of its own.
@@ -272,6 +275,8 @@ async fn pass(
             break;
         }
         if plan.watch && troubled && course.cut.get().is_none() {
+            // Looking may take long.
+            fill(&mut tasks);
             if let Some(storm) = plan.target.pulse.storm() {
                 course.end(storm, true);
             } else if let Err(why) = plan.target.restarted().await {

@@ -258,6 +258,7 @@ impl Player {
         if let Link::Up { connection, .. } = &self.link {
             connection.close().await;
         }
+        self.count_dropped();
         self.stage.hand_in_book(Book {
             device: self.number,
             outboxes: std::mem::take(&mut self.outboxes),
@@ -265,6 +266,14 @@ impl Player {
             foreign: self.foreign,
             late: self.late,
         });
+    }
+
+    /// What was dropped here is missing in the books: the verdict does not take it for the server's fault.
+    pub(super) fn count_dropped(&self) {
+        if let Link::Up { connection, .. } = &self.link {
+            let dropped = connection.missed();
+            self.stage.progress.overrun.fetch_add(dropped, Ordering::Relaxed);
+        }
     }
 
     /// Since the start; nothing before it.

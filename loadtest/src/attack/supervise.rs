@@ -50,8 +50,13 @@ pub(super) async fn supervise(
     // In whatever way: goose is to end now.
     supervisor.stage.stop.send_replace(true);
     supervisor.everybody_left().await;
+    // Whoever ended it while they left has ended it too.
+    let interrupted = super::was_interrupted();
     goose::trigger_killswitch("the schedule has ended");
-    watched
+    watched.map(|watched| Watched {
+        cut_short: watched.cut_short || interrupted,
+        ..watched
+    })
 }
 
 struct Supervisor {

@@ -60,9 +60,19 @@ impl Known {
         rates.reduce(|(low, high), (rate, _)| (low.min(rate), high.max(rate)))
     }
 
-    /// A rate that held although it is none below `upper`: what is there bears less than it did.
+    /// A rate that held although it is none below `upper`: what is there may bear less than it did. Messages are lost at any time.
     pub(super) fn held_beyond(&self, upper: f64) -> Option<f64> {
-        Some(self.held).filter(|held| *held >= upper)
+        let lost = self.lost().map_or(f64::INFINITY, |(rate, _)| rate);
+        Some(self.held).filter(|held| (upper..lost).contains(held))
+    }
+
+    /// What is left of an interval that was confirmed, when nothing found since contradicts it: that it is narrower by a message that was
+    /// lost does not.
+    pub(super) fn left_of(&self, (lower, upper): (f64, f64)) -> Option<(f64, f64)> {
+        let upper = self.lost().map_or(upper, |(rate, _)| rate.min(upper));
+        let holds = self.lower().is_some_and(|holds| (lower..upper).contains(&holds));
+        let fails = self.upper().is_some_and(|(fails, _)| fails >= upper);
+        (holds && fails).then_some((lower, upper))
     }
 
     /// Why nothing holds.
@@ -117,6 +127,19 @@ mod tests {
         known.keep(170.0, Step::Confirm, FAILS);
         assert_eq!((known.lower(), known.upper()), (None, Some((170.0, Limit::Latency))));
         assert_eq!(known.nothing(), End::Nothing(Limit::Latency));
+    }
+
+    #[test]
+    fn what_was_confirmed_is_left_until_it_is_contradicted() {
+        let mut known = known(&[(100.0, Decision::Holds), (200.0, FAILS)]);
+        let before = (100.0, 200.0);
+        assert_eq!(known.left_of(before), Some(before));
+        known.keep(150.0, Step::Narrow, Decision::Holds);
+        assert_eq!(known.left_of(before), Some(before));
+        known.keep(180.0, Step::Narrow, Decision::Fails(Limit::Ledger));
+        assert_eq!(known.left_of(before), Some((100.0, 180.0)));
+        known.keep(90.0, Step::Confirm, FAILS);
+        assert_eq!(known.left_of(before), None);
     }
 
     #[test]

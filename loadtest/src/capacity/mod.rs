@@ -134,7 +134,7 @@ impl Capacity {
         match self.end {
             End::Found(_) if self.confirmed => Outcome::Passed,
             End::Nothing(_) => Outcome::Failed,
-            End::Generator => Outcome::Invalid,
+            End::Generator | End::Interrupted => Outcome::Invalid,
             _ => Outcome::Unsure,
         }
     }

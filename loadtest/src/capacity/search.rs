@@ -78,7 +78,8 @@ pub async fn search(plan: &Plan, trial: impl AsyncFnMut(f64, Step) -> Result<Tri
         confirmed: found.is_ok(),
         end: match (end, held_more) {
             // Whatever else ended it: no answer to this would have been true for long.
-            (End::Found(_) | End::Noise | End::Nothing(_) | End::Time | End::Trials, Some(held)) => End::Drift(held),
+            (End::Found(Limit::Ledger), _) => end,
+            (End::Found(_) | End::Noise | End::Time | End::Trials, Some(held)) => End::Drift(held),
             (end, _) => end,
         },
         trials: search.trials,
@@ -97,12 +98,22 @@ impl<T: AsyncFnMut(f64, Step) -> Result<Trial, End>> Search<'_, T> {
     /// Both ends, once they are confirmed, and why the interval is not narrower; or why it came to nothing.
     async fn run(&mut self) -> Result<(f64, f64, End), End> {
         self.bracket().await?;
+        let mut confirmed = None;
         loop {
             let stopped = self.narrow().await;
-            if let Some(end @ (End::Interrupted | End::Broken)) = stopped {
-                return Err(end);
-            }
-            let (lower, upper, limit) = self.confirm().await?;
+            let again = match stopped {
+                Some(end @ (End::Interrupted | End::Broken)) => Err(end),
+                _ => self.confirm().await,
+            };
+            let (lower, upper, limit) = match again {
+                Ok(again) => again,
+                // What was confirmed before is wider, and as true as it was.
+                Err(end) => {
+                    let left = confirmed.and_then(|before| self.known.left_of(before));
+                    return left.map(|(lower, upper)| (lower, upper, end)).ok_or(end);
+                }
+            };
+            confirmed = Some((lower, upper));
             let narrow = upper - lower <= (self.plan.width + 1e-9) * upper;
             match stopped {
                 _ if narrow => return Ok((lower, upper, End::Found(limit))),

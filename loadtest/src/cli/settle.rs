@@ -40,12 +40,20 @@ pub(super) fn report(path: &Path, directory: Option<&Path>) -> Result<ExitCode, 
     let beside = parent.unwrap_or(Path::new("."));
     let directory = directory.unwrap_or(beside);
     report::prepare(directory).map_err(Failed::harness)?;
-    // What lies there already is this result, or another one that is not to be lost.
+    let place = directory.join(report::RESULT);
     let is_beside = directory.canonicalize().ok() == beside.canonicalize().ok();
     if !is_beside {
-        result.write(&directory.join(report::RESULT)).map_err(Failed::harness)?;
+        if place.exists() && read(&place).ok().as_ref() != Some(&result) {
+            return Err(Failed::usage(format!(
+                "{} is another result: name a directory without one by --report",
+                place.display()
+            )));
+        }
+        result.write(&place).map_err(Failed::harness)?;
     }
-    report::write_pages(&result, directory, is_beside).map_err(Failed::harness)?;
+    // A page of goose's that lies there is of the result that lies there.
+    let own = place.canonicalize().ok() == path.canonicalize().ok();
+    report::write_pages(&result, directory, own).map_err(Failed::harness)?;
     print(&report::terminal(&result, directory))?;
     Ok(ExitCode::SUCCESS)
 }

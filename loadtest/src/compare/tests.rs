@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::capacity::{End, Objective};
+use crate::capacity::{Limit, Objective, Step, Trial};
 use crate::cast::Shard;
 use crate::latency::{Recorder, Sample};
 use crate::ledger::Balance;
@@ -97,12 +97,53 @@ fn searched(lower: f64, upper: Option<f64>, confirmed: bool) -> RunResult {
         upper,
         confirmed,
         end: End::Generator,
-        trials: Vec::new(),
+        trials: vec![held(lower); 2],
     };
     RunResult {
         capacity: Some(capacity),
         ..ran(20, 0, 1)
     }
+}
+
+fn held(rate: f64) -> Trial {
+    Trial {
+        rate,
+        outcome: Held::Holds,
+        latency: None,
+        errors: 0.0,
+        achieved: rate,
+        step: Step::Narrow,
+    }
+}
+
+/// The same after something happened to the search.
+fn changed(mut result: RunResult, change: impl FnOnce(&mut Capacity)) -> RunResult {
+    if let Some(found) = &mut result.capacity {
+        change(found);
+    }
+    result
+}
+
+#[test]
+fn where_nothing_holds_any_more_it_is_worse() {
+    let nothing = changed(searched(0.0, Some(2.0), false), |found| {
+        found.end = End::Nothing(Limit::Latency);
+    });
+    let base = searched(1000.0, Some(1100.0), true);
+    assert_eq!(compare(&base, &nothing, 0.05).unwrap().outcome, Judgement::Worse);
+    assert_eq!(compare(&nothing, &base, 0.05).unwrap().outcome, Judgement::Better);
+}
+
+#[test]
+fn what_held_once_or_hardly_more_decides_nothing() {
+    let outcome = |base: RunResult| {
+        let new = searched(900.0, Some(1000.0), true);
+        compare(&base, &new, 0.05).unwrap().outcome
+    };
+    assert_eq!(outcome(searched(1100.0, None, false)), Judgement::Worse);
+    assert_eq!(outcome(searched(1040.0, None, false)), Judgement::Unsure);
+    let once = changed(searched(1100.0, None, false), |found| found.trials.truncate(1));
+    assert_eq!(outcome(once), Judgement::Unsure);
 }
 
 #[test]

@@ -102,7 +102,7 @@ fn end(found: &Capacity) -> String {
         End::Found(by) => format!("above it, {} fails", limit(by)),
         End::Noise => "trials at the same rate disagree: it cannot be told more narrowly".into(),
         End::Drift(held) => format!(
-            "it held {} at first and no longer does: what it bears gets less with time",
+            "it held {} once and not when that was tried again: what it bears may get less with time",
             thousands(held)
         ),
         End::Generator if found.upper.is_none() => "the generator could not go higher: the server may bear more".into(),

@@ -58,6 +58,7 @@ pub(crate) fn result(recorder: &Recorder, tally: Tally, ledger: Balance, shard: 
         objective,
         judges_latency: true,
         cut_short: false,
+        part_owes: false,
         verdict: Verdict::none(),
         latencies: recorder.rows().map(|(kind, row)| (kind, Measured::from(row))).collect(),
         tally,

@@ -34,6 +34,8 @@ pub fn merge(parts: &[RunResult]) -> Result<RunResult, MergeError> {
     let (first, others) = parts.split_first().ok_or(MergeError::Nothing)?;
     let mut whole = first.clone();
     let mut recorder = first.recorder();
+    // What the generator of one part dropped does not excuse what is missing in another.
+    whole.part_owes = parts.iter().any(RunResult::owes);
     for part in others {
         same(first, part)?;
         recorder.add(&part.recorder());

@@ -61,6 +61,9 @@ pub struct RunResult {
     pub judges_latency: bool,
     /// Whether it was ended before its end.
     pub cut_short: bool,
+    /// Of several parts: one is missing more than its own generator can have dropped.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub part_owes: bool,
     pub verdict: Verdict,
     /// By kind.
     pub latencies: BTreeMap<Kind, Measured>,

@@ -149,8 +149,8 @@ fn found(result: &RunResult) -> String {
 }
 
 impl RunResult {
-    /// Whether the ledger balances, but for what the generator was too slow to take or did not stay for: of events and acks that are
-    /// missing then, nobody knows whether the server owes them. Such a run is invalid.
+    /// Whether the ledger balances, but for what the generator was too slow to take or did not stay for: of as many events and acks as
+    /// it dropped, or of all once it had left, nobody knows whether the server owes them. Such a run is invalid.
     #[must_use]
     pub fn balances(&self) -> bool {
         let ledger = &self.ledger;
@@ -161,8 +161,13 @@ impl RunResult {
             unanswered: 0,
             ..ledger.clone()
         };
-        let was_away = self.generator.overrun > 0 || self.cut_short;
-        ledger.is_clean() || was_away && with_the_missing().is_clean()
+        ledger.is_clean() || !self.owes() && with_the_missing().is_clean()
+    }
+
+    /// Whether something is missing that its own generator, or that of a part, was there to take and did not drop.
+    pub(super) fn owes(&self) -> bool {
+        let dropped = self.ledger.missed + self.ledger.unanswered <= self.generator.overrun;
+        self.part_owes || !(dropped || self.cut_short)
     }
 }
 

@@ -40,10 +40,7 @@ impl Player {
         match incoming {
             Incoming::Event(event) => self.event(&event),
             Incoming::Answer(answer) => self.answer(&answer),
-            // What was dropped here is missing in the books: the verdict does not take it for the server's fault.
-            Incoming::Missed(count) => {
-                self.stage.progress.overrun.fetch_add(count, Ordering::Relaxed);
-            }
+            // What was dropped is counted when the connection is let go: all of it is known only then.
             _ => {}
         }
     }

@@ -245,6 +245,7 @@ impl Player {
     /// The connection is gone: what was under way is uncertain, and a new one is made.
     pub(super) fn lost(&mut self) {
         let since = Instant::now();
+        self.count_dropped();
         self.link = Link::Down { since };
         self.stage.progress.disconnects.fetch_add(1, Ordering::Relaxed);
         let asked = std::mem::take(&mut self.asked);

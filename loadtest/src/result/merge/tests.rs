@@ -111,6 +111,31 @@ fn parts_that_did_not_start_together_are_refused() {
 }
 
 #[test]
+fn what_one_part_dropped_does_not_excuse_what_another_misses() {
+    let empty = |index| {
+        let ledger = Balance {
+            owed: 10,
+            told: 10,
+            ..Balance::default()
+        };
+        result(
+            &Recorder::default(),
+            Tally::default(),
+            ledger,
+            Shard { index, count: 2 },
+        )
+    };
+    let (mut dropped, mut missed) = (empty(0), empty(1));
+    dropped.generator.overrun = 5;
+    missed.ledger.told -= 1;
+    missed.ledger.find(Finding::Missed, 0, Some(1));
+    let merged = merge(&[dropped.clone(), missed.clone()]).unwrap();
+    assert!(!merged.balances(), "{:?}", merged.verdict);
+    missed.generator.overrun = 1;
+    assert!(merge(&[dropped, missed]).unwrap().balances());
+}
+
+#[test]
 fn generators_have_the_cores_of_all_their_machines() {
     let (mut parts, _) = shards(4);
     for part in &mut parts {

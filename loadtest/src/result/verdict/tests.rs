@@ -57,6 +57,13 @@ fn what_is_missing_is_the_servers_fault_only_where_the_generator_was_there_to_ta
     let verdict = after(miss);
     assert_eq!(verdict.outcome, Outcome::Failed);
     assert_eq!(verdict.objective, Held::Fails(Limit::Ledger));
+    // One of the two was dropped here; the other one was not.
+    let verdict = after(|result| {
+        miss(result);
+        overrun(result);
+        result.generator.overrun = 1;
+    });
+    assert_eq!(verdict.outcome, Outcome::Failed);
     for away in [overrun as fn(&mut RunResult), |result| result.cut_short = true] {
         let verdict = after(|result| {
             miss(result);

@@ -205,5 +205,7 @@ async fn a_rate_at_which_a_message_was_lost_is_never_held() {
             );
         }
         assert!(found.confirmed, "{seed}: {:?}", found.end);
+        // It loses messages all the time.
+        assert!(!matches!(found.end, End::Drift(_)), "{seed}: {found:?}");
     }
 }
