@@ -14,6 +14,8 @@ pub(super) enum Decision {
 const MARGIN: i64 = 4;
 /// While the limit is still far away, one trial decides.
 const QUICK: i64 = 2;
+/// So many trials that are all too slow say that the rate is, also where one of them was far slower than the others.
+const AGREE: usize = 6;
 /// A generator that falls behind by chance does so less often than this in a row.
 const INVALID: usize = 2;
 
@@ -141,6 +143,11 @@ impl<'a> Weighing<'a> {
         if count >= 2 && latencies.iter().all(|part| *part > 2.0) {
             return Some(Decision::Fails(Limit::Latency));
         }
+        // However far they lie apart: that all are too slow by chance happens once in 64.
+        let all_too_slow = latencies.iter().all(|part| *part >= 1.0);
+        if all_too_slow && count >= AGREE {
+            return Some(Decision::Fails(Limit::Latency));
+        }
         let (mean, variance) = spread(latencies);
         let error = |trials: usize| Some(students_t(trials)? * (variance / trials as f64).sqrt());
         let (now, in_the_end) = (error(count)?, error(self.plan.repeats)?);
@@ -152,7 +159,7 @@ impl<'a> Weighing<'a> {
             () if mean + to_hold < 1.0 => Some(Decision::Holds),
             () if mean - now >= 1.0 => Some(Decision::Fails(Limit::Latency)),
             // So near to the limit that the rest of them would be spent for nothing.
-            () if (mean - 1.0).abs() < in_the_end / 2.0 => Some(Decision::Unsure),
+            () if !all_too_slow && (mean - 1.0).abs() < in_the_end / 2.0 => Some(Decision::Unsure),
             () => None,
         }
     }

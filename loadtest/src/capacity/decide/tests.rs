@@ -52,6 +52,16 @@ fn a_message_that_was_lost_is_not_outweighed() {
 }
 
 #[test]
+fn six_that_are_all_too_slow_are_no_accident_however_slow_one_of_them_was() {
+    let mut trials: Vec<Trial> = [158.0, 136.0, 893.0, 134.0, 348.0, 125.0].map(took).into();
+    let said_of = said(Step::Confirm, &trials);
+    assert_eq!(said_of[..5], [Ok(None), Ok(None), Ok(None), Ok(None), Ok(None)]);
+    assert_eq!(said_of[5], Ok(Some(Decision::Fails(Limit::Latency))));
+    trials[0] = took(90.0);
+    assert!(!said(Step::Confirm, &trials).contains(&Ok(Some(Decision::Fails(Limit::Latency)))));
+}
+
+#[test]
 fn an_invalid_trial_decides_nothing() {
     let invalid = || Trial {
         latency: took(900.0).latency,
