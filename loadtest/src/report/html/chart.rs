@@ -27,7 +27,7 @@ pub(super) enum Scale {
 const WIDE: f64 = 1040.0;
 const NARROW: f64 = 510.0;
 const LEFT: f64 = 64.0;
-const RIGHT: f64 = 18.0;
+const RIGHT: f64 = 26.0;
 const TOP: f64 = 14.0;
 const BOTTOM: f64 = 42.0;
 
