@@ -7,8 +7,7 @@ use chat_spec::{Profile, Requirement, req};
 use serde_json::{Value, json};
 
 use crate::cases;
-use crate::engine::{Connection, Device, Outcome, Stop, Transport, User, World};
-use crate::generated::escaped;
+use crate::engine::{Connection, Device, Outcome, Stop, Transport, User, World, escaped};
 
 cases!("consistency":
     a_message_is_the_same_everywhere [
@@ -346,10 +345,8 @@ pub(super) async fn listed(viewer: &User, id: &str) -> Result<Option<Value>, Sto
         if let Some(found) = page.items().iter().find(|user| user["id"] == id) {
             return Ok(Some(found.clone()));
         }
-        match page.body["nextCursor"].as_str() {
-            Some(cursor) => query = format!("?limit=100&cursor={}", escaped(cursor)),
-            None => return Ok(None),
-        }
+        let Some(cursor) = page.cursor() else { return Ok(None) };
+        query = format!("?limit=100&cursor={cursor}");
     }
 }
 
@@ -429,10 +426,8 @@ async fn a_page_costs_the_same_everywhere(w: World) -> Outcome {
     let mut query = "?limit=100".to_owned();
     for _ in 0..MESSAGES / 100 - 1 {
         let page = ann.conversation(&bob, &query).await?;
-        let Some(cursor) = page.body["nextCursor"].as_str() else {
-            break;
-        };
-        query = format!("?limit=100&cursor={}", escaped(cursor));
+        let Some(cursor) = page.cursor() else { break };
+        query = format!("?limit=100&cursor={cursor}");
     }
     let last = query.replace("limit=100", "limit=10");
     // In turns, so that a machine that is busy for a while is so for both.

@@ -90,19 +90,7 @@ async fn every_change_survives_a_crash(w: World) -> Outcome {
         }
     }
     if w.target.claims(Profile::Recovery) {
-        let again = ann.post("/api/messages/send", &once).await?;
-        w.success(
-            &req::SEND_IDEMPOTENT_REPEAT_SAME_ANSWER,
-            &again,
-            200,
-            Some("MessageResponse"),
-        )?;
-        w.equal(
-            &req::SEND_IDEMPOTENT_REPEAT_SAME_ANSWER,
-            "id",
-            first.body["message"]["id"].clone(),
-            again.body["message"]["id"].clone(),
-        );
+        super::send::repeated(&w, &first, &ann.post("/api/messages/send", &once).await?)?;
     }
     w.refused(
         &req::LOGOUT_TOKENS_DIE,

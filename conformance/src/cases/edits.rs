@@ -1,10 +1,11 @@
 //! Editing and deleting.
 
-use chat_spec::req;
+use chat_spec::{Requirement, req};
 use serde_json::json;
 
+use super::newest_messages;
 use crate::cases;
-use crate::engine::{Outcome, Stop, User, World};
+use crate::engine::{Outcome, Request, User, World};
 
 cases!("edits":
     an_edit_keeps_its_place [EDIT_EVENT_BOTH_SIDES, EDIT_SUCCESS_KEEPS, EDIT_SUCCESS_MESSAGE, MESSAGE_NEW_NOBODY_ELSE],
@@ -24,11 +25,24 @@ fn path(message: &serde_json::Value) -> String {
     format!("/api/messages/{}", message["id"].as_str().unwrap_or_default())
 }
 
-/// What a call that is refused must leave as it was.
-async fn history(user: &User, peer: &User) -> Result<serde_json::Value, Stop> {
-    let page = user.conversation(peer, "").await?;
-    page.succeeded()?;
-    Ok(page.body["items"].clone())
+/// What the receiver of a message tries and what a stranger tries is refused, and the conversation stays as it was.
+async fn only_for_the_sender(
+    w: &World,
+    [sender, receiver, stranger]: [&User; 3],
+    [of_receiver, of_stranger]: [&'static Requirement; 2],
+    attempt: impl Fn(&User) -> Request,
+) -> Outcome {
+    let before = newest_messages(sender, receiver).await?;
+    for (requirement, user, status, code) in [
+        (of_receiver, receiver, 403, "NOT_MESSAGE_SENDER"),
+        (of_stranger, stranger, 404, "MESSAGE_NOT_FOUND"),
+    ] {
+        let answer = attempt(user).send().await?;
+        w.refused(requirement, &answer, status, code);
+        let after = newest_messages(sender, receiver).await?;
+        w.equal(requirement, "the conversation", before.clone(), after);
+    }
+    Ok(())
 }
 
 async fn an_edit_keeps_its_place(w: World) -> Outcome {
@@ -122,20 +136,9 @@ async fn edits_have_rights(w: World) -> Outcome {
     let (ann, bob, eve) = (w.user("ann").await?, w.user("bob").await?, w.user("eve").await?);
     let message = ann.must_send(&bob.id, "before").await?;
     let body = json!({"content": "changed"});
-    let before = history(&ann, &bob).await?;
-    for (requirement, user, status, code) in [
-        (&req::EDIT_RIGHTS_RECEIVER, &bob, 403, "NOT_MESSAGE_SENDER"),
-        (&req::EDIT_RIGHTS_STRANGER, &eve, 404, "MESSAGE_NOT_FOUND"),
-    ] {
-        let answer = user.put(&path(&message), &body).await?;
-        w.refused(requirement, &answer, status, code);
-        w.equal(
-            requirement,
-            "the conversation",
-            before.clone(),
-            history(&ann, &bob).await?,
-        );
-    }
+    let edit = |user: &User| user.request("PUT", &path(&message)).json(&body);
+    let requirements = [&req::EDIT_RIGHTS_RECEIVER, &req::EDIT_RIGHTS_STRANGER];
+    only_for_the_sender(&w, [&ann, &bob, &eve], requirements, edit).await?;
     w.refused(
         &req::EDIT_MISSING_NOT_FOUND,
         &ann.put("/api/messages/ffffffffffffffffffffffff", &body).await?,
@@ -238,20 +241,9 @@ async fn a_delete_leaves_a_tombstone(w: World) -> Outcome {
 async fn deletes_have_rights(w: World) -> Outcome {
     let (ann, bob, eve) = (w.user("ann").await?, w.user("bob").await?, w.user("eve").await?);
     let message = ann.must_send(&bob.id, "stays").await?;
-    let before = history(&ann, &bob).await?;
-    for (requirement, user, status, code) in [
-        (&req::DELETE_RIGHTS_RECEIVER, &bob, 403, "NOT_MESSAGE_SENDER"),
-        (&req::DELETE_RIGHTS_STRANGER, &eve, 404, "MESSAGE_NOT_FOUND"),
-    ] {
-        let answer = user.delete(&path(&message)).await?;
-        w.refused(requirement, &answer, status, code);
-        w.equal(
-            requirement,
-            "the conversation",
-            before.clone(),
-            history(&ann, &bob).await?,
-        );
-    }
+    let delete = |user: &User| user.request("DELETE", &path(&message));
+    let requirements = [&req::DELETE_RIGHTS_RECEIVER, &req::DELETE_RIGHTS_STRANGER];
+    only_for_the_sender(&w, [&ann, &bob, &eve], requirements, delete).await?;
     let unknown = ann.delete("/api/messages/ffffffffffffffffffffffff").await?;
     w.refused(&req::EDIT_MISSING_NOT_FOUND, &unknown, 404, "MESSAGE_NOT_FOUND");
     Ok(())

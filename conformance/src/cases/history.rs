@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 
 use crate::cases;
 use crate::engine::{Outcome, Stop, User, World};
-use crate::generated::escaped;
 
 cases!("history":
     a_conversation_comes_newest_first [
@@ -150,10 +149,7 @@ async fn catch_up_ascends(w: World) -> Outcome {
         json!(seqs(first.items())),
     );
     let next = bob
-        .conversation(
-            &ann,
-            &format!("?limit=3&cursor={}", escaped(first.text_at("/nextCursor"))),
-        )
+        .conversation(&ann, &format!("?limit=3&cursor={}", first.cursor().unwrap_or_default()))
         .await?;
     w.equal(
         &req::CONVERSATION_AFTER_CURSOR_GOES_ON,
@@ -246,10 +242,8 @@ async fn pages_are_complete_while_a_list_grows(w: World) -> Outcome {
         let page = ann.conversation(&bob, &query).await?;
         seen.extend(contents(page.items()));
         ann.must_send(&bob.id, "meanwhile").await?;
-        let Some(cursor) = page.body["nextCursor"].as_str() else {
-            break;
-        };
-        query = format!("?limit=20&cursor={}", escaped(cursor));
+        let Some(cursor) = page.cursor() else { break };
+        query = format!("?limit=20&cursor={cursor}");
         if seen.len() > 200 {
             break;
         }
@@ -275,7 +269,7 @@ async fn cursors_belong_to_their_list(w: World) -> Outcome {
     fill(&ann, &bob, 2).await?;
     fill(&eve, &ann, 2).await?;
     let page = ann.conversation(&bob, "?limit=1").await?;
-    let cursor = page.text_at("/nextCursor");
+    let cursor = page.cursor().unwrap_or_default();
     w.need(
         &req::LISTS_CURSOR_LAST_PAGE_NULL,
         !cursor.is_empty(),
@@ -288,7 +282,7 @@ async fn cursors_belong_to_their_list(w: World) -> Outcome {
         (&ann, "/api/users/online".into()),
         (&eve, format!("/api/messages/conversation/{}", ann.id)),
     ] {
-        let answer = who.get(&format!("{path}?cursor={}", escaped(cursor))).await?;
+        let answer = who.get(&format!("{path}?cursor={cursor}")).await?;
         w.invalid(&req::LISTS_CURSOR_OTHER_LIST, &answer, &["cursor"]);
     }
     Ok(())
@@ -419,10 +413,8 @@ async fn chats_walk_while_they_move(w: World) -> Outcome {
                 .iter()
                 .filter_map(|chat| chat["id"].as_str().map(str::to_owned)),
         );
-        let Some(cursor) = page.body["nextCursor"].as_str() else {
-            break;
-        };
-        query = format!("?limit=2&cursor={}", escaped(cursor));
+        let Some(cursor) = page.cursor() else { break };
+        query = format!("?limit=2&cursor={cursor}");
         // The last chat moves to the front while the list is walked.
         peers[0].must_send(&ann.id, "again").await?;
         if seen.len() > 20 {

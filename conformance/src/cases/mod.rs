@@ -114,6 +114,13 @@ async fn impatient(w: &World) -> Result<(String, Option<Launched>), Stop> {
     }
 }
 
+/// The newest messages of a conversation: what is refused must leave them as they were.
+async fn newest_messages(user: &User, peer: &User) -> Result<Value, Stop> {
+    let page = user.conversation(peer, "").await?;
+    page.succeeded()?;
+    Ok(page.body["items"].clone())
+}
+
 /// How long what was overtaken is waited for, when the order of events is judged.
 const STRAGGLERS: Duration = Duration::from_secs(1);
 /// How long other nodes may take until they know of a status.

@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 
 use crate::cases;
 use crate::engine::{Outcome, Stop, User, World};
-use crate::generated::escaped;
 
 cases!("promises":
     what_was_acknowledged_survives_a_crash [PROMISES_DURABLE_CRASH, PROMISES_SEQ_GAPLESS],
@@ -70,11 +69,9 @@ async fn newest_first(w: &World, viewer: &User, peer: &User) -> Result<Vec<Value
         let page = viewer.conversation(peer, &query).await?;
         w.success(&req::PROMISES_DURABLE_CRASH, &page, 200, Some("ConversationResponse"))?;
         history.extend(page.items().iter().cloned());
-        match page.body["nextCursor"].as_str() {
-            // Whoever has more to show shows it.
-            Some(_) if page.items().is_empty() => return Ok(history),
-            Some(cursor) => query = format!("?limit=100&cursor={}", escaped(cursor)),
-            None => return Ok(history),
-        }
+        // Whoever has more to show shows it.
+        let next = page.cursor().filter(|_| !page.items().is_empty());
+        let Some(cursor) = next else { return Ok(history) };
+        query = format!("?limit=100&cursor={cursor}");
     }
 }

@@ -4,7 +4,7 @@ use chat_spec::{Profile, req};
 use serde_json::{Value, json};
 
 use crate::cases;
-use crate::engine::{Outcome, World};
+use crate::engine::{Answer, Outcome, World};
 
 cases!("send":
     a_message_is_stored_and_readable [
@@ -273,25 +273,26 @@ async fn both_write_first_at_once(w: World) -> Outcome {
     Ok(())
 }
 
+/// The answer to a message that was sent before is the same, though nothing is created.
+pub(super) fn repeated(w: &World, first: &Answer, again: &Answer) -> Outcome {
+    let requirement = &req::SEND_IDEMPOTENT_REPEAT_SAME_ANSWER;
+    w.success(requirement, again, 200, Some("MessageResponse"))?;
+    w.equal(
+        requirement,
+        "message",
+        first.body["message"].clone(),
+        again.body["message"].clone(),
+    );
+    Ok(())
+}
+
 async fn a_repeat_is_the_same_message(w: World) -> Outcome {
     let (ann, bob) = (w.user("ann").await?, w.user("bob").await?);
     let device = bob.device().await?;
     let body = json!({"to": bob.id, "content": "once", "clientMessageId": "only-once"});
     let first = ann.post(SEND, &body).await?;
     w.success(&req::SEND_SUCCESS_CREATED, &first, 201, Some("MessageResponse"))?;
-    let again = ann.post(SEND, &body).await?;
-    w.success(
-        &req::SEND_IDEMPOTENT_REPEAT_SAME_ANSWER,
-        &again,
-        200,
-        Some("MessageResponse"),
-    )?;
-    w.equal(
-        &req::SEND_IDEMPOTENT_REPEAT_SAME_ANSWER,
-        "message",
-        first.body["message"].clone(),
-        again.body["message"].clone(),
-    );
+    repeated(&w, &first, &ann.post(SEND, &body).await?)?;
     w.arrives(&req::MESSAGE_NEW_EXACTLY_ONCE, &device, "new_message", |p| {
         p["content"] == "once"
     })

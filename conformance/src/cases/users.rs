@@ -5,7 +5,6 @@ use serde_json::json;
 
 use crate::cases;
 use crate::engine::{Answer, Outcome, World};
-use crate::generated::escaped;
 
 cases!("users":
     a_user_is_public [
@@ -133,10 +132,8 @@ async fn users_are_found_by_name(w: World) -> Outcome {
         for _ in 0..6 {
             let page = ann.get(&next).await?;
             seen.extend(ids(&page));
-            let Some(cursor) = page.body["nextCursor"].as_str() else {
-                break;
-            };
-            next = format!("{query}&limit=1&cursor={}", escaped(cursor));
+            let Some(cursor) = page.cursor() else { break };
+            next = format!("{query}&limit=1&cursor={cursor}");
             if grows && newcomer.is_none() {
                 // Before all of them.
                 newcomer = Some(w.user(&format!("A{mark}")).await?.id);
@@ -208,10 +205,8 @@ async fn who_is_online(w: World) -> Outcome {
                 .iter()
                 .filter_map(|user| user["id"].as_str().map(str::to_owned)),
         );
-        let Some(cursor) = page.body["nextCursor"].as_str() else {
-            break;
-        };
-        query = format!("?limit=100&cursor={}", escaped(cursor));
+        let Some(cursor) = page.cursor() else { break };
+        query = format!("?limit=100&cursor={cursor}");
     }
     w.check(
         &req::USERS_ONLINE_LISTS,
@@ -263,10 +258,8 @@ async fn the_list_of_online_users_is_whole(w: World) -> Outcome {
             w.success(&req::USERS_ONLINE_LISTS, &page, 200, Some("UsersResponse"))?;
             let ids = page.items().iter().filter_map(|user| user["id"].as_str());
             seen.extend(ids.map(str::to_owned));
-            match page.body["nextCursor"].as_str() {
-                Some(cursor) => query = format!("?limit={limit}&cursor={}", escaped(cursor)),
-                None => break,
-            }
+            let Some(cursor) = page.cursor() else { break };
+            query = format!("?limit={limit}&cursor={cursor}");
         }
         for absent in [dan, eve] {
             w.check(

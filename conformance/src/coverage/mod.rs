@@ -252,6 +252,8 @@ mod tests {
             "CLIENT_MESSAGE_ID_REUSED",
             "message_edited",
             "MessageDeleted",
+            "calls/sendMessage/200",
+            "Message.seq/present",
         ] {
             assert!(!missing.iter().any(|cell| cell.contains(part)), "{part}");
             assert!(

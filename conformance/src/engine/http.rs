@@ -50,6 +50,14 @@ pub struct Answer {
     pub took: Duration,
 }
 
+/// An origin that no list of a server names.
+pub(crate) const FOREIGN: &str = "https://elsewhere.invalid";
+
+/// For a part of a path or a query.
+pub(crate) fn escaped(text: &str) -> String {
+    url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
+}
+
 /// Whether a call costs the hashing of a password.
 fn hashes(operation: Option<Operation>) -> bool {
     matches!(
@@ -62,6 +70,14 @@ impl World {
     /// A request to the target.
     pub fn request(&self, method: &str, path: &str) -> Request {
         self.request_to(&self.target.base, method, path)
+    }
+
+    /// What a browser asks the target before a page of this origin may make a call.
+    pub fn cors_preflight(&self, path: &str, method: &str, origin: &str) -> Request {
+        self.request("OPTIONS", path)
+            .header("origin", origin)
+            .header("access-control-request-method", method)
+            .header("access-control-request-headers", "authorization,content-type")
     }
 
     /// A request to another server.
@@ -455,6 +471,17 @@ impl Answer {
     /// The items of a page.
     pub fn items(&self) -> &[Value] {
         self.body["items"].as_array().map_or(&[], Vec::as_slice)
+    }
+
+    /// Where the next page of a list begins, as it stands in a URL; none after the last one.
+    pub fn cursor(&self) -> Option<String> {
+        self.body["nextCursor"].as_str().map(escaped)
+    }
+
+    /// Of a CORS preflight: whether pages of this origin may call with their users' credentials.
+    pub fn lets_in(&self, origin: &str) -> bool {
+        ["*", origin].contains(&self.header("access-control-allow-origin"))
+            && self.header("access-control-allow-credentials") == "true"
     }
 
     /// A text at a JSON pointer; empty when it is not there.

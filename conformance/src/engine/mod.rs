@@ -17,6 +17,7 @@ mod world;
 
 pub use case::{Body, Case, Judging};
 pub use http::{Answer, Request, operation};
+pub(crate) use http::{FOREIGN, escaped};
 pub use judgement::{Failure, Outcome, Stop, Tally};
 pub use pace::Limits;
 pub use runner::{CaseResult, Cut, Finding, Plan, Run, THREADS, TRIES, run, run_one, try_one};

@@ -141,8 +141,3 @@ pub(super) fn success_of(operation: Operation) -> u16 {
 pub(super) fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
-
-/// For a part of a path or a query.
-pub(crate) fn escaped(text: &str) -> String {
-    url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
-}

@@ -3,10 +3,10 @@
 use chat_spec::{ClientEvent, Operation, Profile, Requirement, req};
 use serde_json::{Value, json};
 
-use super::fixture::{Fixture, escaped, with_body};
+use super::fixture::{Fixture, with_body};
 use super::schema::{Broken, Property, properties, query};
 use crate::cases;
-use crate::engine::{Outcome, World};
+use crate::engine::{Outcome, World, escaped};
 
 cases!("keywords":
     every_keyword_of_every_body [

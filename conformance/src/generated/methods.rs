@@ -6,7 +6,7 @@ use chat_spec::{Operation, req};
 
 use super::fixture::{Fixture, UNKNOWN, path_to};
 use crate::cases;
-use crate::engine::{Outcome, World};
+use crate::engine::{FOREIGN, Outcome, World};
 
 cases!("methods":
     every_other_method_is_refused [
@@ -18,9 +18,6 @@ cases!("methods":
     every_path_answers_a_preflight [HTTP_CORS_NO_WILDCARD_CREDENTIALS, HTTP_OPTIONS_CORS],
     every_head_is_as_its_get [HTTP_HEAD_AS_GET],
 );
-
-/// An origin that no list of a server names.
-const FOREIGN: &str = "https://elsewhere.invalid";
 
 /// What HEAD has in common with GET, even where an id or a time of its own stands in other headers.
 const LASTING: [&str; 4] = [
@@ -108,13 +105,7 @@ async fn every_path_that_is_almost_one_is_none(w: World) -> Outcome {
 async fn every_path_answers_a_preflight(w: World) -> Outcome {
     for (path, methods) in paths() {
         for method in methods {
-            let from = |origin: &str| {
-                w.request("OPTIONS", &path)
-                    .header("origin", origin)
-                    .header("access-control-request-method", method)
-                    .header("access-control-request-headers", "authorization,content-type")
-                    .send()
-            };
+            let from = |origin: &str| w.cors_preflight(&path, method, origin).send();
             // Whom a server allows is its own affair, and so is how it refuses the others.
             let answer = from(FOREIGN).await?;
             w.check(
@@ -123,13 +114,11 @@ async fn every_path_answers_a_preflight(w: World) -> Outcome {
                 format!("OPTIONS {path}: an answer without a token"),
                 answer.status,
             );
-            let origin = answer.header("access-control-allow-origin");
-            let open = ["*", FOREIGN].contains(&origin) && answer.header("access-control-allow-credentials") == "true";
             w.check(
                 &req::HTTP_CORS_NO_WILDCARD_CREDENTIALS,
-                !open,
+                !answer.lets_in(FOREIGN),
                 "no credentials for every origin",
-                origin,
+                answer.header("access-control-allow-origin"),
             );
             let Some(known) = w.target.allowed_origin() else {
                 continue;

@@ -17,8 +17,6 @@ mod strangers;
 mod unicode;
 mod unknown_fields;
 
-pub(crate) use fixture::escaped;
-
 use crate::engine::Case;
 
 const FAMILIES: [&[Case]; 12] = [

@@ -3,9 +3,9 @@
 use chat_spec::req;
 use serde_json::{Value, json};
 
-use super::fixture::{Fixture, escaped, path_to};
+use super::fixture::{Fixture, path_to};
 use crate::cases;
-use crate::engine::{Outcome, World};
+use crate::engine::{Outcome, World, escaped};
 
 cases!("unicode":
     content_comes_back_as_it_was_sent [EDIT_SUCCESS_MESSAGE, MESSAGE_NEW_AGREES, SEND_CONTENT_EXACT],

@@ -4,9 +4,11 @@ use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use clap::{Args, Subcommand};
+use chat_spec::Profile;
+use clap::{Args, Subcommand, ValueEnum};
 
 use super::error::ProofError;
+use super::lawful::{Form, Unlike};
 use super::repeat::{Against, Repetition, repeat};
 use super::run::run;
 use super::selection::Selection;
@@ -68,9 +70,32 @@ pub struct Flakes {
 pub struct Others {
     #[command(flatten)]
     runs: Flakes,
-    /// One without the extensions `edits` and `recovery`, which it does not claim.
-    #[arg(long)]
-    plain: bool,
+    /// One without this extension, which it does not claim; may be given twice.
+    #[arg(long, value_enum, value_name = "EXTENSION")]
+    without: Vec<Extension>,
+    /// How its ids look.
+    #[arg(long, value_enum, value_name = "FORM", default_value_t = Form::Letters)]
+    ids: Form,
+}
+
+/// What a server need not have.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Extension {
+    Edits,
+    Recovery,
+}
+
+impl Others {
+    fn unlike(&self) -> Unlike {
+        let profile = |extension: &Extension| match extension {
+            Extension::Edits => Profile::Edits,
+            Extension::Recovery => Profile::Recovery,
+        };
+        Unlike {
+            ids: self.ids,
+            without: self.without.iter().map(profile).collect(),
+        }
+    }
 }
 
 /// Runs it; whether the suite is proved. `stack` is none when nobody has asked for one.
@@ -81,8 +106,7 @@ pub async fn perform(prove: &Prove, stack: Option<Stack>) -> Result<bool, ProofE
     match prove {
         Prove::Mutants(mutants) => mutate(mutants, stack, &said).await,
         Prove::Flakes(flakes) => again(Against::Reference, flakes, stack, &said).await,
-        Prove::Lawful(Others { runs, plain: false }) => again(Against::Lawful, runs, stack, &said).await,
-        Prove::Lawful(Others { runs, plain: true }) => again(Against::Plain, runs, stack, &said).await,
+        Prove::Lawful(others) => again(Against::Lawful(others.unlike()), &others.runs, stack, &said).await,
     }
 }
 

@@ -10,8 +10,9 @@ use super::baseline::{Baseline, Observed, reported};
 use super::bench::Workshop;
 use super::error::ProofError;
 use super::hunt::Hunted;
+use super::part::Part;
 use super::selection::Selection;
-use crate::engine::run_one;
+use crate::engine::{Case, run_one};
 use crate::launch::SERVE;
 
 /// Nor are more cases asked.
@@ -21,29 +22,43 @@ const CASES: usize = 8;
 struct Fault {
     name: &'static str,
     breaks: &'static [&'static str],
+    /// Made where messages are stored, once for each kind of database.
+    stored: bool,
 }
 
 const fn fault(name: &'static str, breaks: &'static [&'static str]) -> Fault {
-    Fault { name, breaks }
+    Fault {
+        name,
+        breaks,
+        stored: false,
+    }
+}
+
+const fn stored(name: &'static str, breaks: &'static [&'static str]) -> Fault {
+    Fault {
+        name,
+        breaks,
+        stored: true,
+    }
 }
 
 const FAULTS: &[Fault] = &[
     // Storing.
-    fault("AckBeforeCommit", &["promises.durable.crash", "send.success.stored"]),
+    stored("AckBeforeCommit", &["promises.durable.crash", "send.success.stored"]),
     fault("NoFsync", &["promises.durable.crash"]),
-    fault("SeqGap", &["promises.seq.gapless"]),
+    stored("SeqGap", &["promises.seq.gapless"]),
     fault("SeqBeforeVisible", &["promises.seq.visible-before"]),
-    fault(
+    stored(
         "LostIdempotency",
         &["send.idempotent.repeat-same-answer", "send.idempotent.no-second"],
     ),
-    fault("IdempotencyOfAnybody", &["send.idempotent.per-sender"]),
+    stored("IdempotencyOfAnybody", &["send.idempotent.per-sender"]),
     fault("RepeatToldAgain", &["send.idempotent.no-second"]),
-    fault("ReuseAccepted", &["send.idempotent.reused"]),
-    fault("ContentTrimmed", &["send.content.exact"]),
-    fault("EditResetsRead", &["edit.success.keeps"]),
-    fault("EditKeepsSearch", &["search.match.at-once"]),
-    fault(
+    stored("ReuseAccepted", &["send.idempotent.reused"]),
+    stored("ContentTrimmed", &["send.content.exact"]),
+    stored("EditResetsRead", &["edit.success.keeps"]),
+    stored("EditKeepsSearch", &["search.match.at-once"]),
+    stored(
         "DeleteKeepsContent",
         &[
             "delete.success.content-gone",
@@ -51,39 +66,45 @@ const FAULTS: &[Fault] = &[
             "delete.success.tombstone",
         ],
     ),
-    fault("DeletedInSearch", &["search.scope.no-tombstones"]),
-    fault("TombstonesHidden", &["conversation.tombstones.included"]),
-    fault("DeleteKeepsUnread", &["delete.unread.not-counted"]),
-    fault("UnreadOffByOne", &["chats.unread.counts", "shapes.chat.unread-count"]),
-    fault("UnreadCountsOwn", &["shapes.chat.unread-own-not-counted"]),
-    fault("ReadAgain", &["read.repeat.first-stays"]),
-    fault("ReceiptIgnoresChat", &["receipt.chat.wrong"]),
-    fault(
+    stored("DeletedInSearch", &["search.scope.no-tombstones"]),
+    stored("TombstonesHidden", &["conversation.tombstones.included"]),
+    stored("DeleteKeepsUnread", &["delete.unread.not-counted"]),
+    stored("UnreadOffByOne", &["chats.unread.counts", "shapes.chat.unread-count"]),
+    stored("UnreadCountsOwn", &["shapes.chat.unread-own-not-counted"]),
+    stored("ReadAgain", &["read.repeat.first-stays"]),
+    stored("ReceiptIgnoresChat", &["receipt.chat.wrong"]),
+    stored(
         "SearchEverywhere",
         &["search.scope.own-chats", "conversation.private.strangers"],
     ),
-    fault("SearchOfPatterns", &["search.match.metacharacters"]),
-    fault("SearchInCase", &["search.match.ascii-case"]),
-    fault("NamesInCase", &["register.username.taken", "login.identifier.username"]),
-    fault("InactiveFound", &["users.search.inactive-absent"]),
-    fault("MessageToInactive", &["send.to.inactive"]),
+    stored("SearchOfPatterns", &["search.match.metacharacters"]),
+    stored("SearchInCase", &["search.match.ascii-case"]),
+    stored("NamesInCase", &["register.username.taken", "login.identifier.username"]),
+    stored("InactiveFound", &["users.search.inactive-absent"]),
+    stored("MessageToInactive", &["send.to.inactive"]),
     fault("FoundByEmail", &["users.search.never-email"]),
+    stored("EditedAllTheSame", &["edit.rights.receiver"]),
+    fault("HalfRead", &["read.unknown.refused", "read.own.refused"]),
+    fault("HalfUpdated", &["profile.update.all-or-nothing"]),
     // Lists.
     fault("OffsetPaging", &["lists.cursor.growing"]),
+    fault("OffsetInSearch", &["lists.cursor.growing"]),
+    fault("OwnDefaultLimit", &["lists.limit.default"]),
+    fault("UsersUnordered", &["users.search.order"]),
     fault("CursorSkips", &["lists.cursor.walk-complete"]),
     fault("CursorUnsealed", &["lists.cursor.other-list", "lists.cursor.broken"]),
-    fault("MovedChatsLost", &["lists.cursor.growing"]),
+    stored("MovedChatsLost", &["lists.cursor.growing"]),
     fault("AfterInclusive", &["conversation.after.exact"]),
     fault("LimitClamped", &["lists.limit.range"]),
-    fault("ChatsUnordered", &["chats.list.order"]),
+    stored("ChatsUnordered", &["chats.list.order"]),
     // Rights.
-    fault("StrangerReads", &["read.stranger.refused", "receipt.rights.stranger"]),
-    fault("StrangerEdits", &["edit.rights.stranger", "delete.rights.stranger"]),
-    fault(
+    stored("StrangerReads", &["read.stranger.refused", "receipt.rights.stranger"]),
+    stored("StrangerEdits", &["edit.rights.stranger", "delete.rights.stranger"]),
+    stored(
         "StrangerForbidden",
         &["edit.rights.stranger", "promises.private.existence"],
     ),
-    fault("ReceiverEdits", &["edit.rights.receiver", "delete.rights.receiver"]),
+    stored("ReceiverEdits", &["edit.rights.receiver", "delete.rights.receiver"]),
     fault(
         "StrangerJoins",
         &["join.stranger.not-found", "promises.private.existence"],
@@ -104,16 +125,17 @@ const FAULTS: &[Fault] = &[
     fault("UnsignedToken", &["token.invalid.tampered", "token.invalid.alg-none"]),
     fault("AnyAlgorithm", &["token.invalid.alg-none"]),
     fault("TokenInUrl", &["token.url.never"]),
-    fault("RefreshReusable", &["refresh.reuse.code", "refresh.race.one-wins"]),
-    fault("ReuseKeepsSession", &["refresh.reuse.ends-session"]),
+    stored("RefreshReusable", &["refresh.reuse.code", "refresh.race.one-wins"]),
+    stored("ReuseKeepsSession", &["refresh.reuse.ends-session"]),
     fault("ReuseKeepsSockets", &["refresh.reuse.closes-sockets"]),
     fault(
         "LogoutKeepsSockets",
         &["logout.sockets.disconnected", "socket.session.end"],
     ),
     fault("LogoutEndsAll", &["logout.others.live"]),
-    fault("PasswordKeepsOthers", &["password.change.other-sessions"]),
+    stored("PasswordKeepsOthers", &["password.change.other-sessions"]),
     fault("SocketOutlivesToken", &["socket.expiry.disconnect"]),
+    fault("GuestsHurried", &["socket.authenticate.time-out"]),
     fault("InactiveTokenLives", &["token.inactive-user.invalid"]),
     fault("UnknownUserFast", &["login.credentials.unknown-cost"]),
     fault("UnknownUserTold", &["login.credentials.unknown-alike"]),
@@ -158,10 +180,13 @@ const FAULTS: &[Fault] = &[
     fault("GoneListed", &["users.online.away-absent"]),
     fault("InvisibleLeavesLoudly", &["presence.invisible.leaves-silently"]),
     fault("InvisibleSeenLast", &["presence.invisible.looks-away"]),
+    fault("InvisibleInLists", &["presence.invisible.looks-away"]),
     fault("StatusKept", &["presence.status.reset"]),
     fault("StatusUntold", &["presence.status.changed"]),
     fault("TypingLeaks", &["typing.event.nobody-else"]),
     fault("TypingForever", &["typing.stop.time-out"]),
+    fault("TypingHurried", &["typing.stop.time-out"]),
+    fault("TypingNotRenewed", &["typing.stop.time-out"]),
     fault("TypingStaysOnDisconnect", &["typing.stop.on-disconnect"]),
     // Limits and hostile input.
     fault(
@@ -201,6 +226,39 @@ const FAULTS: &[Fault] = &[
     fault("SessionsPerNode", &["cluster.sessions.across-nodes"]),
 ];
 
+impl Fault {
+    fn is_of(&self, part: Part) -> bool {
+        let several = self.breaks.iter().all(|id| id.starts_with("cluster."));
+        match part {
+            Part::OneNode => !several,
+            Part::OtherStore => self.stored,
+            Part::SeveralNodes => several,
+        }
+    }
+
+    fn title(&self, part: Part) -> String {
+        match part {
+            Part::OtherStore => format!("fault/{} on MongoDB", self.name),
+            Part::OneNode | Part::SeveralNodes => format!("fault/{}", self.name),
+        }
+    }
+}
+
+/// Whether a case is about what one of the selected mistakes on the other store breaks.
+pub(super) fn is_judge_of_stored(selection: &Selection, case: &Case) -> bool {
+    let part = Part::OtherStore;
+    let selected = FAULTS
+        .iter()
+        .filter(|fault| fault.is_of(part) && selection.takes(&fault.title(part)));
+    let mut broken = selected.flat_map(|fault| fault.breaks);
+    broken.any(|id| case.requirements.iter().any(|requirement| requirement.id == *id))
+}
+
+/// Whether this build of the server knows any.
+pub(super) async fn are_here() -> io::Result<bool> {
+    Ok(!known().await?.is_empty())
+}
+
 /// The mistakes that this build of the server knows; none when it was built without.
 async fn known() -> io::Result<BTreeSet<String>> {
     let mut command = Command::new(std::env::current_exe()?);
@@ -219,6 +277,7 @@ async fn known() -> io::Result<BTreeSet<String>> {
 /// One deployment for each mistake, judged by the cases that judge what it breaks.
 pub(super) async fn hunt_all(
     selection: &Selection,
+    part: Part,
     workshop: &Workshop,
     baseline: &Baseline,
     said: &(dyn Fn(&str) + Sync),
@@ -236,19 +295,18 @@ pub(super) async fn hunt_all(
         )));
     }
     let selected: Vec<&Fault> = (FAULTS.iter())
-        .filter(|fault| selection.takes(&format!("fault/{}", fault.name)))
-        .filter(|fault| fault.breaks.iter().all(|id| id.starts_with("cluster.")) == workshop.is_cluster())
+        .filter(|fault| selection.takes(&fault.title(part)) && fault.is_of(part))
         .filter(|fault| selection.sample.is_none() || fault.breaks.iter().any(|id| !baseline.judging(id).is_empty()))
         .collect();
     let selected = selection.sampled(selected);
     said(&format!("{} faults of the server", selected.len()));
-    let hunts = selected.iter().map(|fault| hunt(workshop, baseline, fault));
+    let hunts = selected.iter().map(|fault| hunt(workshop, baseline, fault, part));
     // Each has processes of its own.
     let jobs = selection.jobs.clamp(1, 8);
     Ok(selection.all(hunts, selected.len(), jobs, said).await?)
 }
 
-async fn hunt(workshop: &Workshop, baseline: &Baseline, fault: &Fault) -> io::Result<Hunted> {
+async fn hunt(workshop: &Workshop, baseline: &Baseline, fault: &Fault, part: Part) -> io::Result<Hunted> {
     let mut cases: Vec<&Observed> = Vec::new();
     for id in fault.breaks {
         for judging in baseline.judging(id) {
@@ -258,7 +316,7 @@ async fn hunt(workshop: &Workshop, baseline: &Baseline, fault: &Fault) -> io::Re
         }
     }
     let mut hunted = Hunted {
-        mutant: format!("fault/{}", fault.name),
+        mutant: fault.title(part),
         breaks: fault.breaks.to_vec(),
         reported: BTreeSet::new(),
         by: None,
@@ -296,5 +354,19 @@ mod tests {
             }
         }
         assert!(FAULTS.len() >= 40);
+    }
+
+    #[test]
+    fn what_can_go_wrong_on_mongodb_is_tried_there() {
+        let store = concat!(env!("CARGO_MANIFEST_DIR"), "/../server/src/store/mongo");
+        let files = std::fs::read_dir(store).unwrap().map(|file| file.unwrap().path());
+        let code: String = files
+            .filter(|path| path.is_file())
+            .map(|path| std::fs::read_to_string(path).unwrap())
+            .collect();
+        let switches = code.split("fault!(").skip(1).filter_map(|rest| rest.split(')').next());
+        let there: BTreeSet<&str> = switches.flat_map(|names| names.split(", ")).collect();
+        let tried = FAULTS.iter().filter(|fault| fault.stored).map(|fault| fault.name);
+        assert_eq!(tried.collect::<BTreeSet<_>>(), there);
     }
 }

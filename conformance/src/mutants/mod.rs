@@ -17,6 +17,7 @@ mod lawful;
 mod mutant;
 mod mutation;
 mod own;
+mod part;
 mod proof;
 pub mod proxy;
 mod recorder;
@@ -26,6 +27,7 @@ mod selection;
 mod unit;
 
 pub use error::ProofError;
+pub use lawful::{Form, Unlike};
 pub use proof::{Count, Proof};
 pub use repeat::{Against, Alarms, Repetition, repeat};
 pub use run::run;

@@ -16,6 +16,8 @@ pub struct Proof {
     pub(super) hunted: Vec<Hunted>,
     /// Cases that could not be used, and why.
     pub unusable: Vec<(String, String)>,
+    /// Parts of it that could not be run, and why.
+    pub(super) missing: Vec<String>,
     pub(super) excuses: Vec<Excuse>,
     /// Mutants or cases were left out by selection: what is missing means nothing.
     pub partial: bool,
@@ -84,6 +86,7 @@ impl Proof {
         if self.partial {
             return problems;
         }
+        problems.extend(self.missing.iter().map(|part| format!("not run: {part}")));
         let unproved = self.unproved();
         for requirement in &unproved {
             if !self.excuses.iter().any(|excuse| excuse.of_requirement(requirement.id)) {
@@ -134,6 +137,9 @@ impl Proof {
         }
         for (name, why) in &self.unusable {
             let _ = writeln!(text, "\nNot used: {name}: {why}");
+        }
+        for part in &self.missing {
+            let _ = writeln!(text, "\nNot run: {part}");
         }
         let problems = self.problems();
         if !problems.is_empty() {

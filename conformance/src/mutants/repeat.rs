@@ -13,7 +13,7 @@ use chat_spec::Profile;
 use super::baseline::reported;
 use super::bench::{Bench, Workshop, behind};
 use super::error::ProofError;
-use super::lawful::Lawful;
+use super::lawful::{Lawful, Unlike};
 use crate::cases;
 use crate::engine::{Case, CaseResult, Finding, Plan, Run, Target, Terms};
 use crate::launch::{Launched, Stack};
@@ -34,22 +34,20 @@ pub struct Alarms {
 }
 
 /// What is judged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Against {
     Reference,
     /// The reference server behind `Lawful`.
-    Lawful,
-    /// The same, without the extensions that a server need not have.
-    Plain,
+    Lawful(Unlike),
 }
 
 impl Against {
     /// What it has.
-    fn claims(self, several_nodes: bool) -> BTreeSet<Profile> {
-        let extensions = [Profile::Edits, Profile::Recovery];
+    fn claims(&self, several_nodes: bool) -> BTreeSet<Profile> {
+        let lacks = |profile: &Profile| matches!(self, Self::Lawful(unlike) if unlike.without.contains(profile));
         (Profile::ALL.iter().copied())
             .filter(|profile| several_nodes || *profile != Profile::Cluster)
-            .filter(|profile| self != Self::Plain || !extensions.contains(profile))
+            .filter(|profile| !lacks(profile))
             .collect()
     }
 }
@@ -80,13 +78,8 @@ pub async fn repeat(repetition: &Repetition, said: &(dyn Fn(&str) + Sync)) -> Re
         let bench = workshop.start(None).await?;
         let mut target = bench.target.clone();
         let mut proxies = Vec::new();
-        let other = match repetition.against {
-            Against::Reference => None,
-            Against::Lawful => Some(Lawful::default()),
-            Against::Plain => Some(Lawful::plain()),
-        };
-        if let Some(other) = other {
-            (target, proxies) = behind(&target, Arc::new(other)).await?;
+        if let Against::Lawful(unlike) = &repetition.against {
+            (target, proxies) = behind(&target, Arc::new(Lawful::new(unlike))).await?;
         }
         let claims = repetition.against.claims(workshop.is_cluster());
         target.claim(&claims);

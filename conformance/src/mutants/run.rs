@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use chat_spec::{Level, Profile, REQUIREMENTS};
+use chat_spec::{Level, REQUIREMENTS};
 
 use super::alive::excuses;
 use super::baseline::Baseline;
@@ -11,12 +11,11 @@ use super::error::ProofError;
 use super::faults;
 use super::hunt::hunt;
 use super::own;
+use super::part::Part;
 use super::proof::Proof;
 use super::selection::Selection;
 use crate::launch::Stack;
 
-/// What may be missing on a machine.
-const SEVERAL_NODES: &str = "deployments of several nodes";
 const NONE_FITS: &str = "--mutant takes a part of a name, of a mutant that this stack has (fault/ is in a build with the feature \
      `faults` alone) and that these judges come by, and --within has to leave time for one";
 
@@ -26,52 +25,52 @@ pub async fn run(selection: &Selection, said: &(dyn Fn(&str) + Sync)) -> Result<
     let mut proof = Proof {
         hunted: Vec::new(),
         unusable: Vec::new(),
+        missing: Vec::new(),
         excuses: excuses()?,
         partial: selection.is_partial(),
         took: began.elapsed(),
     };
-    let stacks: &[Stack] = match selection.stack {
-        Some(Stack::Sqlite) => &[Stack::Sqlite],
-        Some(Stack::Mongo) => &[Stack::Mongo],
-        Some(Stack::Cluster) => &[Stack::Cluster],
-        None => &[Stack::Sqlite, Stack::Cluster],
-    };
-    for stack in stacks {
+    for (part, stack) in Part::of(selection.stack) {
         let staged = async {
-            let workshop = Workshop::open(*stack).await?;
-            stage(selection, &workshop, &mut proof, said).await
+            if part == Part::OtherStore && !faults::are_here().await? {
+                return Ok(());
+            }
+            stage(selection, part, stack, &mut proof, said).await
         };
         match staged.await {
-            // What was found out until then is worth being told; what is missing shows as never reported.
-            Err(error) if *stack == Stack::Cluster && selection.stack.is_none() => {
-                proof.unusable.push((SEVERAL_NODES.into(), error.to_string()));
+            // What was found out until then is worth being told.
+            Err(error) if part != Part::OneNode && selection.stack.is_none() => {
+                proof.missing.push(format!("{}: {error}", part.title()));
             }
             other => other?,
         }
     }
     if proof.hunted.is_empty() {
-        let missing = proof.unusable.iter().find(|(what, _)| what == SEVERAL_NODES);
-        let why = missing.map_or(NONE_FITS.into(), |(what, why)| format!("{what}: {why}"));
-        return Err(ProofError::NoMutant(why));
+        let why = proof.missing.pop();
+        return Err(ProofError::NoMutant(why.unwrap_or(NONE_FITS.into())));
     }
     proof.partial |= selection.is_over();
     proof.took = began.elapsed();
     Ok(proof)
 }
 
-/// One kind of deployment: one node for what one node can get wrong, several for what only several can.
+/// One part, on deployments of its own.
 async fn stage(
     selection: &Selection,
-    workshop: &Workshop,
+    part: Part,
+    stack: Stack,
     proof: &mut Proof,
     said: &(dyn Fn(&str) + Sync),
 ) -> Result<(), ProofError> {
     let jobs = selection.jobs.max(1);
+    let mut cases = selection.cases();
+    cases.retain(|case| part.is_judged_by(case, selection));
+    if cases.is_empty() && part == Part::OtherStore {
+        return Ok(());
+    }
+    let workshop = &Workshop::open(stack).await?;
     let bench = workshop.start(None).await?;
     let target = &bench.target;
-    let is_here = |profile: Profile| (profile == Profile::Cluster) == workshop.is_cluster();
-    let mut cases = selection.cases();
-    cases.retain(|case| case.profiles().iter().any(|profile| is_here(*profile)));
     said(&format!("recording {} cases without a mutant", cases.len()));
     let baseline = Baseline::record(target, &cases, jobs, || {}).await?;
     if baseline.cases.is_empty() {
@@ -83,8 +82,8 @@ async fn stage(
         .extend(unusable.map(|(case, why)| (case.title(), why.clone())));
     proof
         .hunted
-        .extend(faults::hunt_all(selection, workshop, &baseline, said).await?);
-    if !workshop.is_cluster() {
+        .extend(faults::hunt_all(selection, part, workshop, &baseline, said).await?);
+    if part == Part::OneNode {
         let mut mutants = selection.mutants();
         if selection.sample.is_some() {
             // A sample of the cases says nothing about what no case comes by.
@@ -102,7 +101,7 @@ async fn stage(
     let reported = |id: &str| proof.hunted.iter().any(|hunted| hunted.reported.contains(id));
     let left: Vec<_> = (REQUIREMENTS.iter().copied())
         .filter(|requirement| requirement.level != Level::May && !reported(requirement.id))
-        .filter(|requirement| is_here(requirement.profile))
+        .filter(|requirement| part.proves(requirement.profile))
         .filter(|requirement| selection.takes(&format!("own/{}", requirement.id)))
         .collect();
     said(&format!(

@@ -53,6 +53,15 @@ impl Chat {
         };
         let bio = fields.given("bio", rule::text(0..=500));
         let picture = fields.given("profilePicture", rule::https_url);
+        if fault!(HalfUpdated)
+            && let Some(Given::Value(bio)) = &bio
+        {
+            let half = ProfileUpdate {
+                bio: Some(Some(bio.clone())),
+                ..ProfileUpdate::default()
+            };
+            self.store.update_profile(me, half).await?;
+        }
         let (Some(username), Some(bio), Some(picture)) = (username, bio, picture) else {
             return Err(fields.refusal());
         };

@@ -127,7 +127,8 @@ impl Chat {
         };
         let within = peer.as_ref().map_or("", |peer| peer.as_str());
         let list = List(&["search", me.as_str(), within, &query.text]);
-        let from = position(&list, query.cursor.as_deref())?;
+        let mut from = position(&list, query.cursor.as_deref())?;
+        let skipped = if fault!(OffsetInSearch) { offset(&mut from) } else { 0 };
         let chat = match &peer {
             None => None,
             Some(peer) => match self.store.chat_of(me, peer).await? {
@@ -140,10 +141,15 @@ impl Chat {
                 }
             },
         };
+        let limit = skipped + query.limit;
         let found = self
             .store
-            .search_messages(me, &query.text, chat.as_ref(), from.as_ref(), query.limit);
-        Ok(page(&list, found.await?).map(|message| seen_by(me, message)))
+            .search_messages(me, &query.text, chat.as_ref(), from.as_ref(), limit);
+        let mut found = found.await?;
+        if fault!(OffsetInSearch) {
+            found = beyond(found, skipped);
+        }
+        Ok(page(&list, found).map(|message| seen_by(me, message)))
     }
 
     /// The id of a user who exists, active or not: what was said with them stays readable.
@@ -157,6 +163,19 @@ impl Chat {
 /// The store's position in a cursor.
 pub(super) fn position(list: &List<'_>, cursor: Option<&str>) -> Result<Option<Position>> {
     cursor.map(|cursor| list.position(cursor).map(Position)).transpose()
+}
+
+/// Of a list that is paged by counting from its start: how many were seen, which is all that its cursors say.
+pub(super) fn offset(from: &mut Option<Position>) -> usize {
+    from.take().and_then(|position| position.0.parse().ok()).unwrap_or(0)
+}
+
+/// What of such a list was not seen.
+pub(super) fn beyond<T>(mut slice: Slice<T>, skipped: usize) -> Slice<T> {
+    let seen = slice.items.len();
+    slice.items.drain(..skipped.min(seen));
+    slice.next = slice.next.map(|_| Position(seen.to_string()));
+    slice
 }
 
 /// A page of the store as the wire has it.

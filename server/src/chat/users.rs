@@ -4,7 +4,7 @@ use chat_protocol::{ErrorCode, OwnUser, Page, Status, User, UserId, UserStatus};
 
 use super::Chat;
 use super::cursor::List;
-use super::lists::{page, position};
+use super::lists::{beyond, offset, page, position};
 use crate::store::UserRecord;
 use crate::{Error, Result};
 
@@ -33,14 +33,27 @@ impl Chat {
     /// Users by a part of their username, in alphabetical order.
     pub async fn search_users(&self, text: &str, limit: usize, cursor: Option<&str>) -> Result<Page<User>> {
         let list = List(&["users", text]);
-        let from = position(&list, cursor)?;
+        let mut from = position(&list, cursor)?;
+        let skipped = if fault!(OffsetInSearch) { offset(&mut from) } else { 0 };
         let by_email = match fault!(FoundByEmail) && text.contains('@') {
             true => self.store.credentials(text).await?.map(|(user, _)| user.username),
             false => None,
         };
         let text = by_email.as_deref().unwrap_or(text);
-        let slice = self.store.search_users(text, from.as_ref(), limit).await?;
-        Ok(page(&list, slice).map(|user| self.public_user(user)))
+        let mut slice = self.store.search_users(text, from.as_ref(), skipped + limit).await?;
+        if fault!(UsersUnordered) {
+            slice.items.reverse();
+        }
+        if fault!(OffsetInSearch) {
+            slice = beyond(slice, skipped);
+        }
+        Ok(page(&list, slice).map(|user| {
+            let mut user = self.public_user(user);
+            if fault!(InvisibleInLists) && self.registry.presence(&user.id).is_some() {
+                user.status = Status::Online;
+            }
+            user
+        }))
     }
 
     pub async fn user(&self, id: &str) -> Result<User> {

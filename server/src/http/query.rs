@@ -47,6 +47,7 @@ impl FromRequestParts<App> for IdInPath {
 impl Params {
     /// `limit`, from 1 to `max`.
     pub fn limit(&mut self, default: usize, max: usize) -> usize {
+        let default = if fault!(OwnDefaultLimit) { 10 } else { default };
         let Some(text) = self.get("limit") else { return default };
         if fault!(LimitClamped) {
             return text.parse().map_or(default, |limit: usize| limit.clamp(1, max));

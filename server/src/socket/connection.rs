@@ -46,7 +46,7 @@ impl Connection {
             caller: None,
             receipts: Receipts::default(),
             gone,
-            deadline: Instant::now() + app.config.authenticate_within,
+            deadline: Instant::now() + app.config.authenticate_within / if fault!(GuestsHurried) { 4 } else { 1 },
             app,
             typing: HashMap::new(),
         }
@@ -119,8 +119,14 @@ impl Connection {
         } else if fault!(TypingForever) {
             self.typing
                 .insert(to.clone(), Instant::now() + Duration::from_secs(3600));
+        } else if fault!(TypingNotRenewed) && self.typing.contains_key(to) {
         } else if self.typing.len() < MOST_TYPING || self.typing.contains_key(to) {
-            self.typing.insert(to.clone(), Instant::now() + TYPING_FOR);
+            let lasts = if fault!(TypingHurried) {
+                TYPING_FOR / 3
+            } else {
+                TYPING_FOR
+            };
+            self.typing.insert(to.clone(), Instant::now() + lasts);
         }
     }
 

@@ -179,10 +179,6 @@ impl Sockets {
 }
 
 impl Socket {
-    pub(super) fn send(&self, message: Message) {
-        let _ = self.out.send(message); // Gone meanwhile.
-    }
-
     /// What is held back for the same time keeps its order.
     fn send_later(&self, after: Duration, text: String) {
         let mut lines = lock(&self.lines);

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
@@ -13,6 +13,7 @@ use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
+use tokio::sync::{Notify, mpsc};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::Role;
@@ -27,6 +28,9 @@ type Upstream = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 /// What every server opens.
 const NEW_SESSION: &str = "/socket.io/?EIO=4&transport=websocket";
+
+/// What a client says when it has moved here from polling.
+const UPGRADED: &str = "5";
 
 /// Opens the connection to the server first, so that the client hears whatever the server says.
 pub(super) async fn serve(through: Arc<Through>, mut request: Request<Incoming>) -> io::Result<Response<Full<Bytes>>> {
@@ -45,16 +49,20 @@ pub(super) async fn serve(through: Arc<Through>, mut request: Request<Incoming>)
             }
         }
     };
+    let moved = Notify::new();
     let socket = match polling::session(&call) {
         // It began by polling and is upgraded.
         Some(sid) => through.sockets.of_session(sid),
-        None => through.sockets.open(),
+        None => {
+            moved.notify_one();
+            through.sockets.open()
+        }
     };
     let key = request.headers().get(SEC_WEBSOCKET_KEY).map(HeaderValue::as_bytes);
     let accept = HeaderValue::from_str(&derive_accept_key(key.unwrap_or_default())).map_err(io::Error::other)?;
     let upgrade = hyper::upgrade::on(&mut request);
     tokio::spawn(async move {
-        carry(&through, upgrade, upstream, &socket).await;
+        carry(&through, upgrade, upstream, &socket, &moved).await;
         through.sockets.close(&socket);
     });
     let mut switched = Response::new(Full::default());
@@ -94,17 +102,27 @@ async fn open(server: SocketAddr, path: &str, headers: &HeaderMap) -> io::Result
     }
 }
 
-/// Carries frames both ways until one side ends.
-async fn carry(through: &Through, upgrade: OnUpgrade, upstream: Upstream, socket: &Arc<Socket>) {
+/// Carries frames both ways until one side ends. What waits for the session comes here once it has `moved`: until then, its polls
+/// bring it, and over a WebSocket that is only probed there is nothing but the answer to that.
+async fn carry(through: &Through, upgrade: OnUpgrade, upstream: Upstream, socket: &Arc<Socket>, moved: &Notify) {
     let Ok(upgraded) = upgrade.await else { return };
     let client: WebSocketStream<TokioIo<Upgraded>> =
         WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, None).await;
     let (mut to_client, mut from_client) = client.split();
     let (mut to_server, mut from_server) = upstream.split();
-    let waiting = (socket.waiting.lock().unwrap_or_else(std::sync::PoisonError::into_inner)).take();
-    let Some(mut waiting) = waiting else { return };
-    let out = async move {
-        while let Some(message) = waiting.recv().await {
+    let (said, mut saying) = mpsc::unbounded_channel();
+    let out = async {
+        let mut waiting = None;
+        loop {
+            let message = tokio::select! {
+                biased;
+                Some(message) = saying.recv() => message,
+                () = moved.notified() => {
+                    waiting = (socket.waiting.lock().unwrap_or_else(PoisonError::into_inner)).take();
+                    continue;
+                }
+                Some(message) = next(&mut waiting) => message,
+            };
             let last = message.is_close();
             if to_client.send(message).await.is_err() || last {
                 break;
@@ -117,10 +135,10 @@ async fn carry(through: &Through, upgrade: OnUpgrade, upstream: Upstream, socket
             match message {
                 Message::Text(text) => {
                     for text in through.sockets.told(&*through.tamper, socket, text.as_str().to_owned()) {
-                        socket.send(Message::text(text));
+                        let _ = said.send(Message::text(text)); // Both end together.
                     }
                 }
-                Message::Binary(_) => socket.send(message),
+                Message::Binary(_) => drop(said.send(message)),
                 Message::Close(_) => return message,
                 _ => {}
             }
@@ -129,6 +147,7 @@ async fn carry(through: &Through, upgrade: OnUpgrade, upstream: Upstream, socket
     };
     let up = async {
         while let Some(Ok(message)) = from_client.next().await {
+            let moves = matches!(&message, Message::Text(text) if *text == UPGRADED);
             let message = match message {
                 Message::Text(text) => Message::text(through.sockets.asked(
                     &*through.tamper,
@@ -142,6 +161,9 @@ async fn carry(through: &Through, upgrade: OnUpgrade, upstream: Upstream, socket
             if to_server.send(message).await.is_err() {
                 break;
             }
+            if moves {
+                moved.notify_one();
+            }
         }
         let _ = to_server.close().await; // Closed either way.
     };
@@ -149,7 +171,7 @@ async fn carry(through: &Through, upgrade: OnUpgrade, upstream: Upstream, socket
     let server_went = async {
         let last = down.await;
         if through.tamper.ends() {
-            socket.send(last);
+            let _ = said.send(last); // Both end together.
         }
         std::future::pending::<()>().await;
     };
@@ -157,5 +179,13 @@ async fn carry(through: &Through, upgrade: OnUpgrade, upstream: Upstream, socket
         () = out => {}
         () = up => {}
         () = server_went => {}
+    }
+}
+
+/// The next of what waits; as long as nobody waits here, never.
+async fn next(waiting: &mut Option<mpsc::UnboundedReceiver<Message>>) -> Option<Message> {
+    match waiting {
+        Some(waiting) => waiting.recv().await,
+        None => std::future::pending().await,
     }
 }

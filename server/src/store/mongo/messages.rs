@@ -94,6 +94,11 @@ impl MessageStore for MongoStore {
             .find_one_and_update(own(id, editor), vec![doc! {"$set": set}])
             .return_document(ReturnDocument::After);
         match self.db.call(edit).await? {
+            Some(edited)
+                if fault!(EditedAllTheSame) && edited.get_object_id("receiver").is_ok_and(|id| id == editor) =>
+            {
+                Ok(EditOutcome::NotSender)
+            }
             Some(edited) => {
                 self.indexer.wake();
                 Ok(EditOutcome::Done(row::message(&edited)?))
@@ -158,7 +163,7 @@ fn own(id: ObjectId, sender: ObjectId) -> Document {
     if fault!(StrangerEdits) {
         return doc! {"_id": id, "receiver": {"$ne": sender}, "deletedAt": Bson::Null, "seq": {"$gt": 0}};
     }
-    if fault!(ReceiverEdits) {
+    if fault!(ReceiverEdits, EditedAllTheSame) {
         return doc! {
             "_id": id, "$or": [{"sender": sender}, {"receiver": sender}], "deletedAt": Bson::Null, "seq": {"$gt": 0},
         };

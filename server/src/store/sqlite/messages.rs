@@ -285,6 +285,7 @@ fn own<T>(
     match found {
         None => Ok(EditOutcome::NotFound),
         Some((num, false)) if fault!(ReceiverEdits) => change(num).map(EditOutcome::Done),
+        Some((num, false)) if fault!(EditedAllTheSame) => change(num).map(|_| EditOutcome::NotSender),
         Some((_, false)) => Ok(EditOutcome::NotSender),
         Some((num, true)) => change(num).map(EditOutcome::Done),
     }

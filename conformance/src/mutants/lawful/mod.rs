@@ -3,13 +3,18 @@
 //! Ids and cursors of another form, members that nobody specified, other texts, other headers, JSON with white space, presence
 //! told to more people than must hear of it, events of different people in another order. Nothing of it may make a case fail.
 
+mod ids;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use chat_spec::Profile;
 use hyper::header::{HeaderName, HeaderValue, SERVER, VARY};
 use serde_json::{Value, json};
 
+pub use self::ids::Form;
+use self::ids::{Ids, their_cursor};
 use super::proxy::{Call, Kind, Packet, Place, Reply, Tamper, Told, Whom};
 
 /// How much later the events of every second person come.
@@ -27,24 +32,24 @@ const OPTIONAL: [&str; 10] = [
     "x-frame-options",
     "x-permitted-cross-domain-policies",
 ];
-/// Ids are 24 of these letters, one for each hexadecimal digit.
-const LETTERS: &[u8; 16] = b"QzWyExRwTvYuUtIs";
-/// A cursor is that of the reference server behind this, which a URL has in another form.
-const CURSOR: &str = "c+/=&";
-const CURSOR_IN_URL: &str = "c%2B%2F%3D%26";
 /// A field of the extension `recovery`, and one that is as long and means nothing.
 const CLIENT_ID: [&str; 2] = ["clientMessageId", "clientMessageIx"];
 /// The same for the parameter of its list.
 const AFTER: [&str; 2] = ["after", "aftex"];
-/// Texts that are ids only by chance, or not ids at all.
-const NO_IDS: [&str; 6] = ["content", "requestId", "message", "bio", "username", "clientMessageId"];
+/// In what the other server differs beyond that.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unlike {
+    pub ids: Form,
+    /// Extensions that it does not have, and does not claim.
+    pub without: Vec<Profile>,
+}
 
 /// The other server.
-#[derive(Default)]
 pub(super) struct Lawful {
     known: Mutex<Known>,
-    /// It has neither `edits` nor `recovery`, and does not claim them.
-    plain: bool,
+    ids: Ids,
+    edits: bool,
+    recovery: bool,
 }
 
 #[derive(Default)]
@@ -60,21 +65,15 @@ impl Tamper for Lawful {
         if !call.is_api() {
             return;
         }
-        call.path = our_path(&call.path);
-        if self.plain {
-            call.path = call.path.replace(&format!("{}=", AFTER[0]), &format!("{}=", AFTER[1]));
+        call.path = self.ids.hear_path(&call.path);
+        if let Some(body) = self.ids.hear_body(&call.body) {
+            call.body = body.into();
         }
-        // In the text itself, and at the same length: what else a body is, its size included, is the client's.
-        if let (Ok(body), Ok(text)) = (serde_json::from_slice(&call.body), std::str::from_utf8(&call.body)) {
-            let mut found = Vec::new();
-            ids(&body, "", &mut found);
-            let ours = found.into_iter().filter_map(|theirs| Some((our_id(&theirs)?, theirs)));
-            let text = ours.fold(text.to_owned(), |text, (ours, theirs)| text.replace(&theirs, &ours));
-            let text = match self.plain {
-                true => text.replace(CLIENT_ID[0], CLIENT_ID[1]),
-                false => text,
-            };
-            call.body = text.into();
+        if !self.recovery {
+            call.path = call.path.replace(&format!("{}=", AFTER[0]), &format!("{}=", AFTER[1]));
+            if let Ok(text) = std::str::from_utf8(&call.body) {
+                call.body = text.replace(CLIENT_ID[0], CLIENT_ID[1]).into();
+            }
         }
     }
 
@@ -109,12 +108,12 @@ impl Tamper for Lawful {
         } else {
             embellish(&mut body);
         }
-        rename(&mut body, "", &their_id);
-        if self.plain {
+        self.ids.say(&mut body);
+        if !self.recovery {
             uncount(&mut body);
         }
         if let Some(cursor) = body["nextCursor"].as_str() {
-            body["nextCursor"] = json!(format!("{CURSOR}{cursor}"));
+            body["nextCursor"] = their_cursor(cursor).into();
         }
         reply.put_body(format!("{body:#}\n"));
         Duration::ZERO
@@ -122,9 +121,9 @@ impl Tamper for Lawful {
 
     fn asked(&self, _: &Place, packet: &mut Packet) {
         if packet.kind == Kind::Event {
-            rename(&mut packet.data, "", &our_id);
+            self.ids.hear(&mut packet.data);
             let members = packet.payload_mut().and_then(Value::as_object_mut);
-            if let Some(members) = members.filter(|_| self.plain)
+            if let Some(members) = members.filter(|_| !self.recovery)
                 && let Some(id) = members.remove(CLIENT_ID[0])
             {
                 members.insert(CLIENT_ID[1].into(), id);
@@ -142,7 +141,7 @@ impl Tamper for Lawful {
             }
             Kind::Event | Kind::Ack => {}
         }
-        if self.plain && ["message_edited", "message_deleted"].contains(&packet.event()) {
+        if !self.edits && ["message_edited", "message_deleted"].contains(&packet.event()) {
             return Vec::new();
         }
         let actor = self.actor(&packet);
@@ -161,8 +160,8 @@ impl Tamper for Lawful {
                 _ => embellish(payload),
             }
         }
-        rename(&mut packet.data, "", &their_id);
-        if self.plain {
+        self.ids.say(&mut packet.data);
+        if !self.recovery {
             uncount(&mut packet.data);
         }
         // A poll that is answered already would not bring it.
@@ -181,11 +180,13 @@ impl Tamper for Lawful {
 }
 
 impl Lawful {
-    /// One that has no extension.
-    pub(super) fn plain() -> Self {
+    pub(super) fn new(unlike: &Unlike) -> Self {
+        let has = |profile| !unlike.without.contains(&profile);
         Self {
-            plain: true,
-            ..Self::default()
+            known: Mutex::default(),
+            ids: Ids::of(unlike.ids),
+            edits: has(Profile::Edits),
+            recovery: has(Profile::Recovery),
         }
     }
 
@@ -250,75 +251,6 @@ impl Lawful {
     }
 }
 
-/// Renames every id below a value.
-fn rename(value: &mut Value, name: &str, to: &dyn Fn(&str) -> Option<String>) {
-    match value {
-        Value::String(text) if !NO_IDS.contains(&name) => {
-            if let Some(renamed) = to(text) {
-                *text = renamed;
-            }
-        }
-        Value::Object(members) => members.iter_mut().for_each(|(name, member)| rename(member, name, to)),
-        Value::Array(items) => items.iter_mut().for_each(|item| rename(item, name, to)),
-        _ => {}
-    }
-}
-
-/// Every text below a value that may be an id.
-fn ids(value: &Value, name: &str, found: &mut Vec<String>) {
-    match value {
-        Value::String(text) if !NO_IDS.contains(&name) => found.push(text.clone()),
-        Value::Object(members) => members.iter().for_each(|(name, member)| ids(member, name, found)),
-        Value::Array(items) => items.iter().for_each(|item| ids(item, name, found)),
-        _ => {}
-    }
-}
-
-/// The other server's form of one of our ids; none for what is none.
-fn their_id(ours: &str) -> Option<String> {
-    if ours.len() != 24 {
-        return None;
-    }
-    let letters: Option<String> = (ours.chars())
-        .map(|c| match c {
-            '0'..='9' | 'a'..='f' => c.to_digit(16).map(|digit| char::from(LETTERS[digit as usize])),
-            _ => None,
-        })
-        .collect();
-    letters
-}
-
-/// Ours for one of the other server's; none for what is none.
-fn our_id(theirs: &str) -> Option<String> {
-    if theirs.len() != 24 {
-        return None;
-    }
-    let digit = |letter: u8| LETTERS.iter().position(|known| *known == letter);
-    let digits = theirs
-        .bytes()
-        .map(|letter| digit(letter).map(|digit| format!("{digit:x}")));
-    digits.collect()
-}
-
-/// A path and query with our ids and cursors.
-fn our_path(path: &str) -> String {
-    let (path, query) = path
-        .split_once('?')
-        .map_or((path, None), |(path, query)| (path, Some(query)));
-    let ours = |text: &str| our_id(text).unwrap_or_else(|| text.to_owned());
-    let path: Vec<String> = path.split('/').map(ours).collect();
-    let pair = |pair: &str| match pair.split_once('=') {
-        Some(("cursor", cursor)) => format!("cursor={}", cursor.strip_prefix(CURSOR_IN_URL).unwrap_or(cursor)),
-        Some((name, value)) => format!("{name}={}", ours(value)),
-        None => pair.to_owned(),
-    };
-    let query = query.map(|query| query.split('&').map(pair).collect::<Vec<_>>().join("&"));
-    match query {
-        Some(query) => format!("{}?{query}", path.join("/")),
-        None => path.join("/"),
-    }
-}
-
 /// Members that nobody specified, wherever they are allowed: not in users and errors.
 fn embellish(value: &mut Value) {
     match value {
@@ -357,39 +289,5 @@ fn reword(error: &mut Value) {
         for detail in details {
             detail["message"] = json!("ist so nicht erlaubt");
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ids_go_there_and_back() {
-        let ours = "65f0aa1234567890bcdeffff";
-        let theirs = their_id(ours).unwrap();
-        assert_ne!(theirs, ours);
-        assert_eq!(our_id(&theirs).as_deref(), Some(ours));
-        for none in [
-            "",
-            "65f0",
-            "65F0AA1234567890BCDEFFFF",
-            "QzWy",
-            "ZZZZZZZZZZZZZZZZZZZZZZZZ",
-        ] {
-            assert_eq!((their_id(none), our_id(none)), (None, None), "{none}");
-        }
-    }
-
-    #[test]
-    fn paths_are_translated_and_strange_ones_left() {
-        let theirs = their_id("65f0aa1234567890bcdeffff").unwrap();
-        assert_eq!(
-            our_path(&format!(
-                "/api/users/{theirs}/status?cursor={CURSOR_IN_URL}abc&userId={theirs}&q=a=b"
-            )),
-            "/api/users/65f0aa1234567890bcdeffff/status?cursor=abc&userId=65f0aa1234567890bcdeffff&q=a=b"
-        );
-        assert_eq!(our_path("/api/users/%00?limit"), "/api/users/%00?limit");
     }
 }
