@@ -1,11 +1,25 @@
-//! Holds a new result against an older one. "It cannot be told" is an answer.
+//! Holds new results against older ones, of one run a side or of several. "It cannot be told" is an answer.
 
-use std::collections::BTreeMap;
+mod alike;
+mod failures;
+mod latency;
+mod scatter;
+mod searches;
 
-use crate::bootstrap::{self, Interval};
-use crate::capacity::{Capacity, End, Outcome as Held};
+use std::path::PathBuf;
+
+use self::searches::Searches;
+use crate::bootstrap::Interval;
 use crate::latency::Kind;
-use crate::result::{Failures, Outcome, RunResult};
+use crate::result::RunResult;
+
+/// A run of one side.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Run {
+    /// By which it is named to people.
+    pub file: PathBuf,
+    pub result: RunResult,
+}
 
 /// What became of one figure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,81 +60,89 @@ pub struct Possible {
 /// All figures.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Comparison {
+    /// How many runs of either side the figures are from.
+    pub runs: Runs,
+    /// Whether they are searches for a capacity.
+    pub searches: bool,
     pub lines: Vec<Line>,
     /// What makes the two hard to compare, or decides by itself.
     pub remarks: Vec<String>,
     pub outcome: Judgement,
 }
 
-/// The two cannot be compared.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum CompareError {
-    #[error("the two are of different runs: their {0} differs")]
-    Different(&'static str),
-    #[error("the {0} result is invalid: {1}")]
-    Invalid(&'static str, String),
+/// So many of either side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Runs {
+    pub base: usize,
+    pub new: usize,
 }
 
-/// Compares latencies, and the capacity where both have one. `tolerance` is the part by which the new one may be worse.
+/// The two sides cannot be compared.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CompareError {
+    #[error("one side has no result")]
+    Nothing,
+    #[error("{} and {} are of different runs: their {what} differs", .one.display(), .other.display())]
+    Different {
+        what: &'static str,
+        one: PathBuf,
+        other: PathBuf,
+    },
+    #[error("{}: this result is invalid: {why}", .file.display())]
+    Invalid { file: PathBuf, why: String },
+    #[error("{} and {} are the same run, and each may count once", .one.display(), .other.display())]
+    Twice { one: PathBuf, other: PathBuf },
+    #[error("{} is a part of a run: give what merge makes of all its parts, and keep the parts elsewhere", .file.display())]
+    Part { file: PathBuf },
+}
+
+/// Compares latencies, or the capacity where all searched for one. `tolerance` is the part by which the new side may be worse.
 ///
 /// # Errors
 ///
-/// When the two did not do the same, or one says nothing about its server.
-pub fn compare(base: &RunResult, new: &RunResult, tolerance: f64) -> Result<Comparison, CompareError> {
-    for (equal, what) in [
-        (base.scenario == new.scenario, "scenario"),
-        (base.profile == new.profile, "profile"),
-        (base.weights == new.weights, "weights"),
-        (base.size == new.size, "size"),
-        (base.objective == new.objective, "objective"),
-    ] {
-        if !equal {
-            return Err(CompareError::Different(what));
-        }
-    }
-    let searches = base.capacity.is_some() && new.capacity.is_some();
-    if !searches {
-        if base.phases != new.phases {
-            return Err(CompareError::Different("load"));
-        }
-        for (name, result) in [("base", base), ("new", new)] {
-            if result.verdict.outcome == Outcome::Invalid {
-                return Err(CompareError::Invalid(name, result.verdict.reasons.join("; ")));
-            }
-        }
-    }
+/// When not all did the same, one says nothing about its server, or one is given twice.
+pub fn compare(base: &[Run], new: &[Run], tolerance: f64) -> Result<Comparison, CompareError> {
+    alike::check(base, new)?;
+    let searched = Searches::of(base).zip(Searches::of(new));
+    let mut runs = Runs {
+        base: base.len(),
+        new: new.len(),
+    };
+    let searches = searched.is_some();
+    let mut lines = Vec::new();
     let mut remarks = Vec::new();
-    // At capacity both are as slow as they may be: what each bears is the answer.
-    let mut lines = capacity(base, new, tolerance);
-    remarks.extend(unconfirmed(base, new));
     // What no line shows.
     let mut besides = None;
-    if searches && lines.is_empty() {
-        besides = open_ended(base, new, tolerance);
-        remarks.push("a search without an upper end only says what was borne at least".into());
-    }
-    if !searches {
+    if let Some((of_base, of_new)) = searched {
+        // At capacity both are as slow as they may be: what each bears is the answer.
+        lines.extend(searches::line(&of_base, &of_new, tolerance));
+        remarks.extend(searches::remarks(&of_base, &of_new));
+        if lines.is_empty() {
+            besides = searches::open_ended(&of_base, &of_new, tolerance);
+            remarks.push("a search without an upper end only says what was borne at least".into());
+        }
+        runs = Runs {
+            base: of_base.count(),
+            new: of_new.count(),
+        };
+    } else {
         for kind in Kind::ALL.into_iter().filter(|kind| *kind != Kind::Turn) {
             for quantile in [0.5, 0.99] {
-                lines.extend(line(base, new, kind, quantile, tolerance));
+                lines.extend(latency::line(base, new, kind, quantile, tolerance));
             }
         }
-        let failures = failures(base, new);
+        let failures = failures::new_ones(base, new);
         besides = (!failures.is_empty()).then_some(Judgement::Worse);
         remarks.extend(failures);
     }
-    if base.environment.processor != new.environment.processor || base.environment.cores != new.environment.cores {
-        remarks.push("they were made on different machines".into());
-    }
-    if base.environment.debug_build != new.environment.debug_build {
-        remarks.push("one was made by a build without optimization".into());
-    }
-    let lost = !new.balances();
-    if lost {
-        remarks.push("the new ledger does not balance".into());
-    }
+    remarks.extend(alike::circumstances(base, new));
+    let lost: Vec<&Run> = new.iter().filter(|run| !run.result.balances()).collect();
+    remarks.extend(lost.iter().map(|run| match new {
+        [_] => "the new ledger does not balance".into(),
+        _ => format!("the ledger of {} does not balance", run.file.display()),
+    }));
     let has = |judgement| lines.iter().any(|line| line.judgement == judgement);
-    let outcome = if lost || has(Judgement::Worse) || besides == Some(Judgement::Worse) {
+    let outcome = if !lost.is_empty() || has(Judgement::Worse) || besides == Some(Judgement::Worse) {
         Judgement::Worse
     } else if let Some(besides) = besides {
         besides
@@ -134,6 +156,8 @@ pub fn compare(base: &RunResult, new: &RunResult, tolerance: f64) -> Result<Comp
         Judgement::Same
     };
     Ok(Comparison {
+        runs,
+        searches,
         lines,
         remarks,
         outcome,
@@ -156,142 +180,65 @@ impl Comparison {
                 most(|possible| possible.worse.max(possible.better))
             ),
             Judgement::NotWorse => format!(
-                "The new one is worse by no more than {}, if at all. Whether it is better cannot be told: longer runs may.",
-                most(|possible| possible.worse)
+                "The new one is worse by no more than {}, if at all. Whether it is better cannot be told: {} may.",
+                most(|possible| possible.worse),
+                self.what_helps()
             ),
             Judgement::Worse => format!("The new one is WORSE.{}", self.caution()),
-            Judgement::Unsure => "It cannot be told: make longer runs, or both on a quiet machine.".into(),
+            Judgement::Unsure => {
+                let all = if self.runs.are_several() { "all" } else { "both" };
+                let hardly = match self.has_pair() {
+                    true => " Two runs hardly show how much runs differ: three or more a side tell more.",
+                    false => "",
+                };
+                format!(
+                    "It cannot be told: make {}, or {all} on a quiet machine.{hardly}",
+                    self.what_helps()
+                )
+            }
         }
     }
 
-    /// Intervals know one run each.
-    fn caution(&self) -> &'static str {
-        match self.lines.iter().any(|line| line.judgement == self.outcome) {
-            true => " How much runs differ from one another is in no interval: let a second pair say the same.",
-            false => "",
+    /// What an interval does not know, where it decided.
+    fn caution(&self) -> String {
+        if !self.lines.iter().any(|line| line.judgement == self.outcome) {
+            return String::new();
+        }
+        let Runs { base, new } = self.runs;
+        match (base, new) {
+            (1, 1) => {
+                " How much runs differ from one another is in no interval: let a second pair say the same.".into()
+            }
+            (1, _) => {
+                " How much runs differ from one another is not in the base's interval: add more of its runs.".into()
+            }
+            (_, 1) => {
+                " How much runs differ from one another is not in the new one's interval: add more of its runs.".into()
+            }
+            _ => {
+                let what = if self.searches { "searches" } else { "runs" };
+                format!(" So say {new} {what} of it and {base} of the base.")
+            }
+        }
+    }
+
+    /// Whether some interval is as wide as it is because only two runs are behind it.
+    fn has_pair(&self) -> bool {
+        self.runs.base == 2 || self.runs.new == 2
+    }
+
+    fn what_helps(&self) -> &'static str {
+        match self.runs.are_several() {
+            true => "more or longer runs",
+            false => "longer runs",
         }
     }
 }
 
-/// What was confirmed; and where nothing holds there is nothing to confirm.
-fn decides(found: &Capacity) -> bool {
-    found.confirmed || matches!(found.end, End::Nothing(_))
-}
-
-/// Whose search was not confirmed: its interval is where the search stood when it ended, and decides nothing.
-fn unconfirmed(base: &RunResult, new: &RunResult) -> Option<String> {
-    let (of_base, of_new) = (base.capacity.as_ref()?, new.capacity.as_ref()?);
-    let who = match (decides(of_base), decides(of_new)) {
-        (true, true) => return None,
-        (false, true) => "the base's search was",
-        (true, false) => "the new one's search was",
-        (false, false) => "both searches were",
-    };
-    Some(format!("{who} not confirmed"))
-}
-
-/// What failed that did not before: it is in no histogram, and failing is quick.
-fn failures(base: &RunResult, new: &RunResult) -> Vec<String> {
-    let succeeds = |result: &RunResult, kind: Kind| {
-        let measured = result.latencies.get(&kind);
-        measured.is_some_and(|measured| measured.summary.count > 0)
-    };
-    let kinds = base
-        .latencies
-        .keys()
-        .filter(|kind| succeeds(base, **kind) && !succeeds(new, **kind));
-    let mut said: Vec<String> = kinds
-        .map(|kind| format!("of {} the new one has none", kind.name()))
-        .collect();
-    let before: BTreeMap<Kind, Failures> = base.failures_by_kind().collect();
-    for (kind, now) in new
-        .failures_by_kind()
-        .filter(|(_, now)| now.exceed(new.objective.errors))
-    {
-        let before = before.get(&kind).copied().unwrap_or_default();
-        // What failed as often before did not become worse.
-        if now.interval().low > before.interval().high {
-            said.push(format!(
-                "{} of {} of {} failed, {} of {} before",
-                now.failed,
-                now.all,
-                kind.name(),
-                before.failed,
-                before.all
-            ));
-        }
+impl Runs {
+    fn are_several(self) -> bool {
+        self.base > 1 || self.new > 1
     }
-    let (before, now) = (base.verdict.errors, new.verdict.errors);
-    if now > before && now > new.objective.errors {
-        said.push(format!(
-            "{:.2} % failed, {:.2} % before: {:.2} % may",
-            now * 100.0,
-            before * 100.0,
-            new.objective.errors * 100.0
-        ));
-    }
-    said
-}
-
-/// Of two searches, of which one found no upper end: `None` when they do not decide.
-fn open_ended(base: &RunResult, new: &RunResult, tolerance: f64) -> Option<Judgement> {
-    let (base, new) = (base.capacity.as_ref()?, new.capacity.as_ref()?);
-    let upper = |found: &Capacity| found.upper.filter(|_| decides(found));
-    // No open end is ever confirmed. What was borne was borne, but not by chance.
-    let borne = |found: &Capacity| {
-        let held = found.trials.iter().filter(|trial| trial.outcome == Held::Holds);
-        let at_the_end = held.filter(|trial| (trial.rate - found.lower).abs() < 1e-6 * found.lower);
-        (at_the_end.count() >= 2).then_some(found.lower)
-    };
-    let is_beyond = |lower: Option<f64>, upper: Option<f64>| {
-        let both = lower.zip(upper);
-        both.is_some_and(|(lower, upper)| lower > upper * (1.0 + tolerance))
-    };
-    if is_beyond(borne(new), upper(base)) {
-        Some(Judgement::Better)
-    } else if is_beyond(borne(base), upper(new)) {
-        Some(Judgement::Worse)
-    } else {
-        None
-    }
-}
-
-fn line(base: &RunResult, new: &RunResult, kind: Kind, quantile: f64, tolerance: f64) -> Option<Line> {
-    let of = |result: &RunResult| {
-        let measured = result.latencies.get(&kind)?;
-        let seconds = measured.seconds.iter().filter(|(second, _)| result.measures(**second));
-        let blocks = seconds.map(|(_, second)| &second.histogram.0);
-        // Two intervals of 95 % that do not meet are apart with more than 99 %.
-        let micros = bootstrap::quantile(blocks, quantile, 0.95, 1)?;
-        Some(Interval {
-            low: micros.low / 1000.0,
-            estimate: micros.estimate / 1000.0,
-            high: micros.high / 1000.0,
-        })
-    };
-    let (base, new) = (of(base)?, of(new)?);
-    let what = format!("{} p{:.0} in ms", kind.name(), quantile * 100.0);
-    Some(judged(what, base, new, tolerance, false))
-}
-
-fn capacity(base: &RunResult, new: &RunResult, tolerance: f64) -> Vec<Line> {
-    let of = |result: &RunResult| {
-        let found = result.capacity.as_ref()?;
-        let upper = found.upper?;
-        Some(Interval {
-            low: found.lower,
-            estimate: (found.lower * upper).sqrt(),
-            high: upper,
-        })
-    };
-    let Some((of_base, of_new)) = of(base).zip(of(new)) else {
-        return Vec::new();
-    };
-    let mut line = judged("capacity per second".into(), of_base, of_new, tolerance, true);
-    if unconfirmed(base, new).is_some() {
-        line.judgement = Judgement::Unsure;
-    }
-    vec![line]
 }
 
 /// `more_is_better` for a capacity; for latencies less is.

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-use chat_loadtest::result::{RunResult, SCHEMA, merge};
+use chat_loadtest::result::{Outcome, RunResult, SCHEMA, merge};
 
 /// Runs it as in a small image, where no certificates are: none of these servers needs any.
 fn program(arguments: &[&str]) -> Output {
@@ -198,8 +198,8 @@ fn a_report_made_anew_leaves_other_results_alone() {
         ..result.clone()
     };
     base.write(&path("base.json")).unwrap();
-    let report = |more: &[&Path]| {
-        let mut arguments = vec!["report", "base.json"];
+    let report_of = |result: &'static str, more: &[&Path]| {
+        let mut arguments = vec!["report", result];
         arguments.extend(more.iter().map(|path| path.to_str().unwrap()));
         Command::new(env!("CARGO_BIN_EXE_chat-loadtest"))
             .args(arguments)
@@ -207,6 +207,7 @@ fn a_report_made_anew_leaves_other_results_alone() {
             .output()
             .unwrap()
     };
+    let report = |more: &[&Path]| report_of("base.json", more);
     let seed = |name: &str| RunResult::read(&path(name)).unwrap().seed;
     for more in [&[][..], &[Path::new("--report"), Path::new(".")]] {
         assert_eq!(report(more).status.code(), Some(0));
@@ -220,6 +221,50 @@ fn a_report_made_anew_leaves_other_results_alone() {
     );
     assert_eq!(seed("other/result.json"), base.seed);
     assert!(!text(&path("other/report.html")).contains("goose.html"));
+    // Where another result is, it stays.
+    let refused = report_of("result.json", &[Path::new("--report"), Path::new("other")]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert_eq!(seed("other/result.json"), base.seed);
+}
+
+#[test]
+fn directories_of_runs_are_compared_and_none_of_them_twice() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    let mut result = smoke(&path("once"), &["--scenario", "dm"]);
+    // How a busy machine did is not what this is about.
+    result.verdict.outcome = Outcome::Passed;
+    result.generator.overrun = 0;
+    let write = |name: &str, seed: u64, lost: u64| {
+        let mut run = RunResult { seed, ..result.clone() };
+        run.ledger.lost = lost;
+        std::fs::create_dir_all(path(name)).unwrap();
+        run.write(&path(name).join("result.json")).unwrap();
+    };
+    let compare = |base: &str, new: &str| {
+        let output = program(&["compare", path(base).to_str().unwrap(), path(new).to_str().unwrap()]);
+        let said = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+        (output.status.code(), said.concat())
+    };
+    // Its own result counts beside those of its directories; what else lies there does not.
+    for (name, seed) in [("base", 1), ("base/1", 2), ("base/2", 3), ("new/1", 4), ("new/2", 5)] {
+        write(name, seed, 0);
+    }
+    std::fs::create_dir_all(path("new/logs")).unwrap();
+    std::fs::write(path("new/report.html"), "of a run").unwrap();
+    let (code, said) = compare("base", "new");
+    assert!(matches!(code, Some(0 | 5)), "{said}");
+    assert!(said.contains("base, 3 runs") && said.contains("new, 2 runs"), "{said}");
+    // A file is one run, as ever.
+    let (code, said) = compare("base/result.json", "new/1/result.json");
+    assert!(matches!(code, Some(0 | 5)) && !said.contains("base, "), "{said}");
+    write("new/3", 6, 1);
+    let (code, said) = compare("base", "new");
+    assert!(code == Some(1) && said.contains("new/3/result.json"), "{said}");
+    write("new/3", 4, 0);
+    let (code, said) = compare("base", "new");
+    assert!(code == Some(NOT_MADE) && said.contains("new/3/result.json"), "{said}");
+    assert_eq!(compare("base", "new/logs").0, Some(2));
 }
 
 #[test]

@@ -78,7 +78,6 @@ pub async fn search(plan: &Plan, trial: impl AsyncFnMut(f64, Step) -> Result<Tri
         confirmed: found.is_ok(),
         end: match (end, held_more) {
             // Whatever else ended it: no answer to this would have been true for long.
-            (End::Found(Limit::Ledger), _) => end,
             (End::Found(_) | End::Noise | End::Time | End::Trials, Some(held)) => End::Drift(held),
             (end, _) => end,
         },

@@ -38,11 +38,14 @@ enum Command {
     Run(Box<run::RunOptions>),
     /// Search for the highest rate that keeps the objective.
     Capacity(Box<capacity::CapacityOptions>),
-    /// Hold a new result against an older one: is it slower?
+    /// Hold new results against older ones: is it slower?
+    ///
+    /// Of one run a side how much runs differ is not known, and a second pair has to say the same. Of several a side it is: of three
+    /// or more, made in turns, the answer is surer than any longer run makes it.
     Compare {
-        /// The result.json to compare with.
+        /// The result.json to compare with; or a directory of several runs: its own and those of the directories in it.
         base: PathBuf,
-        /// The result.json that is judged.
+        /// The result.json that is judged, or a directory of several.
         new: PathBuf,
         /// How much worse it may be, as a part: 0.05 lets pass 5 %.
         #[arg(long, default_value_t = 0.05, value_name = "PART")]

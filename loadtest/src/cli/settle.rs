@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use super::{Failed, code, print};
-use crate::compare::{self, Judgement};
+use crate::compare::{self, Judgement, Run};
 use crate::report;
 use crate::result::{self, RunResult};
 
@@ -12,7 +12,7 @@ pub(super) fn compare(base: &Path, new: &Path, tolerance: f64, markdown: Option<
     if !(tolerance.is_finite() && tolerance >= 0.0) {
         return Err(Failed::usage("--tolerance is a part, such as 0.05"));
     }
-    let (base, new) = (read(base)?, read(new)?);
+    let (base, new) = (side(base)?, side(new)?);
     let comparison = compare::compare(&base, &new, tolerance).map_err(Failed::harness)?;
     let text = report::compared(&comparison);
     print(&text)?;
@@ -24,6 +24,46 @@ pub(super) fn compare(base: &Path, new: &Path, tolerance: f64, markdown: Option<
         Judgement::Worse => 1,
         Judgement::Unsure => 5,
     }))
+}
+
+/// The runs of a side: a file is one, a directory each whose reports are in it or in one of its directories.
+fn side(path: &Path) -> Result<Vec<Run>, Failed> {
+    let mut files = vec![path.to_owned()];
+    if path.is_dir() {
+        files = results_in(path).map_err(|error| Failed::usage(format!("{}: {error}", path.display())))?;
+        if files.is_empty() {
+            return Err(Failed::usage(format!(
+                "{0}: there is no {1} in it nor in a directory of it: name a {1}, or give each run a --report {2}",
+                path.display(),
+                report::RESULT,
+                path.join("1").display()
+            )));
+        }
+    }
+    let runs = files.into_iter().map(|file| {
+        let result = read(&file)?;
+        Ok(Run { file, result })
+    });
+    runs.collect()
+}
+
+/// By path.
+fn results_in(directory: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let mut places = vec![directory.to_owned()];
+    for entry in std::fs::read_dir(directory)? {
+        let place = entry?.path();
+        if place.is_dir() {
+            places.push(place);
+        }
+    }
+    let mut files = Vec::new();
+    for file in places.iter().map(|place| place.join(report::RESULT)) {
+        if file.try_exists()? {
+            files.push(file);
+        }
+    }
+    files.sort_unstable();
+    Ok(files)
 }
 
 pub(super) fn merge(parts: &[PathBuf], directory: &Path) -> Result<ExitCode, Failed> {

@@ -1,12 +1,23 @@
+mod several;
+
 use std::time::Duration;
 
 use super::*;
-use crate::capacity::{Limit, Objective, Step, Trial};
+use crate::capacity::{Capacity, End, Limit, Objective, Outcome as Held, Step, Trial};
 use crate::cast::Shard;
 use crate::latency::{Recorder, Sample};
 use crate::ledger::Balance;
 use crate::result::fixture::result;
 use crate::tally::Tally;
+
+/// Of one run a side.
+fn compare(base: &RunResult, new: &RunResult, tolerance: f64) -> Result<Comparison, CompareError> {
+    let run = |result: &RunResult| Run {
+        file: "result.json".into(),
+        result: result.clone(),
+    };
+    super::compare(&[run(base)], &[run(new)], tolerance)
+}
 
 fn interval([low, estimate, high]: [f64; 3]) -> Interval {
     Interval { low, estimate, high }
@@ -198,7 +209,10 @@ fn runs_that_were_asked_for_something_else_are_not_compared() {
         },
         ..searched(500.0, Some(550.0), true)
     };
-    assert_eq!(compare(&base, &strict, 0.05), Err(CompareError::Different("objective")));
+    assert!(matches!(
+        compare(&base, &strict, 0.05),
+        Err(CompareError::Different { what: "objective", .. })
+    ));
 }
 
 #[test]
@@ -228,6 +242,8 @@ fn the_sentence_says_what_was_ruled_out_and_not_what_was_tolerated() {
     let compared = |base, new| {
         let lines = vec![judged(String::new(), interval(base), interval(new), 0.05, false)];
         Comparison {
+            runs: Runs { base: 1, new: 1 },
+            searches: false,
             outcome: lines[0].judgement,
             lines,
             remarks: Vec::new(),

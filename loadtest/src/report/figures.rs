@@ -1,6 +1,6 @@
 //! Numbers as people read them.
 
-use crate::capacity::{Capacity, End, Limit};
+use crate::capacity::{Capacity, End, Limit, Outcome as Held, Step, Trial};
 use crate::latency::Kind;
 use crate::result::{Outcome, RunResult};
 
@@ -95,6 +95,33 @@ pub(super) fn limit(limit: Limit) -> &'static str {
         Limit::Ledger => "the ledger",
         Limit::Threshold => "a threshold",
     }
+}
+
+/// What a trial came to.
+pub(super) fn trial_outcome(outcome: Held) -> String {
+    match outcome {
+        Held::Holds => "holds".into(),
+        Held::Fails(by) => format!("fails by {}", limit(by)),
+        Held::Unsure => "unsure".into(),
+        Held::Invalid => "invalid: the generator was the bottleneck".into(),
+    }
+}
+
+/// What a trial was for.
+pub(super) fn step(step: Step) -> &'static str {
+    match step {
+        Step::Bracket => "bracket",
+        Step::Narrow => "narrow",
+        Step::Confirm => "confirm",
+    }
+}
+
+/// How long it took in a trial until messages were delivered.
+pub(super) fn delivery(trial: &Trial) -> String {
+    trial.latency.map_or("nothing delivered".into(), |latency| {
+        let [low, high] = [latency.low, latency.high].map(three);
+        format!("{} ({low} to {high})", millis(latency.estimate))
+    })
 }
 
 fn end(found: &Capacity) -> String {

@@ -4,9 +4,10 @@ use std::fmt::{Display, Write as _};
 use std::path::Path;
 
 use super::figures::{
-    LATENCIES, capacity, latencies, limit, millis, own_cost, percent, thousands, three, throughput, verdict,
+    LATENCIES, capacity, delivery, latencies, millis, own_cost, percent, step, thousands, three, throughput,
+    trial_outcome, verdict,
 };
-use crate::capacity::{Outcome as Held, Step, Trial};
+use crate::capacity::Trial;
 use crate::compare::{Comparison, Judgement};
 use crate::result::RunResult;
 
@@ -99,33 +100,28 @@ fn line<T: Display>(kind: &str, figures: [T; LATENCIES.len()]) -> String {
 /// One trial of a search, as it is said when it is over.
 #[must_use]
 pub fn trial_line(trial: &Trial) -> String {
-    let step = match trial.step {
-        Step::Bracket => "bracket",
-        Step::Narrow => "narrow",
-        Step::Confirm => "confirm",
-    };
-    let outcome = match trial.outcome {
-        Held::Holds => "holds".into(),
-        Held::Fails(by) => format!("fails by {}", limit(by)),
-        Held::Unsure => "unsure".into(),
-        Held::Invalid => "invalid: the generator was the bottleneck".into(),
-    };
-    let latency = trial.latency.map_or("nothing delivered".into(), |latency| {
-        format!(
-            "{} ({} to {})",
-            millis(latency.estimate),
-            three(latency.low),
-            three(latency.high)
-        )
-    });
-    format!("{step:>8} {:>9}/s  {latency:<32} {outcome}", thousands(trial.rate))
+    let (step, rate) = (step(trial.step), thousands(trial.rate));
+    format!(
+        "{step:>8} {rate:>9}/s  {:<32} {}",
+        delivery(trial),
+        trial_outcome(trial.outcome)
+    )
 }
 
 /// A comparison.
 #[must_use]
 pub fn compared(comparison: &Comparison) -> String {
     let mut text = String::new();
-    let _ = writeln!(text, "{:<28} {:>26} {:>26} {:>9}", "", "base", "new", "change");
+    let what = if comparison.searches { "searches" } else { "runs" };
+    let heading = |side: &str, count: usize| match count {
+        1 => side.to_owned(),
+        _ => format!("{side}, {count} {what}"),
+    };
+    let (base, new) = (
+        heading("base", comparison.runs.base),
+        heading("new", comparison.runs.new),
+    );
+    let _ = writeln!(text, "{:<28} {base:>26} {new:>26} {:>9}", "", "change");
     for line in &comparison.lines {
         let interval = |of: &crate::bootstrap::Interval| {
             format!("{} ({} to {})", three(of.estimate), three(of.low), three(of.high))

@@ -1,9 +1,5 @@
 //! The search for the capacity, at a server that bears exactly so much.
 
-use std::process::Command;
-
-use chat_loadtest::result::RunResult;
-
 use crate::server::{Faults, SPARE, Toy};
 
 /// Of a trial, in seconds.
@@ -31,27 +27,10 @@ async fn search(bears: f64) {
         ..Faults::default()
     })
     .await;
-    let (url, report) = (toy.base.to_string(), tempfile::tempdir().unwrap());
-    let directory = report.path().to_owned();
-    let searched = tokio::task::spawn_blocking(move || {
-        Command::new(env!("CARGO_BIN_EXE_chat-loadtest"))
-            .args(["capacity", "--url", &url, "--quiet", "--report"])
-            .arg(&directory)
-            .args([
-                "--start",
-                "80",
-                "--trial",
-                &format!("{TRIAL}s"),
-                "--pattern",
-                "constant",
-            ])
-            .args(["--users", "10", "--read-every", "0", "--drain", "20"])
-            .output()
-            .unwrap()
-    });
-    let output = searched.await.unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    let result = RunResult::read(&report.path().join("result.json")).unwrap_or_else(|_| panic!("{said}"));
+    let trial = format!("{TRIAL}s");
+    let mut options = vec!["--start", "80", "--trial", &trial, "--pattern", "constant"];
+    options.extend(["--users", "10", "--read-every", "0", "--drain", "20"]);
+    let (result, said) = crate::run(&toy, "capacity", &options).await;
     let found = result.capacity.unwrap();
     let upper = found.upper.unwrap();
     println!(

@@ -8,6 +8,7 @@ mod capacity;
 mod patience;
 mod server;
 
+use std::process::Command;
 use std::time::Duration;
 
 use chat_loadtest::capacity::Objective;
@@ -44,6 +45,22 @@ fn settings() -> Settings {
         people: None,
         command: Vec::new(),
     }
+}
+
+/// Runs the program against a toy, in a process of its own; its result, and what it said beside.
+async fn run(toy: &Toy, command: &str, options: &[&str]) -> (RunResult, String) {
+    let report = tempfile::tempdir().unwrap();
+    let mut program = Command::new(env!("CARGO_BIN_EXE_chat-loadtest"));
+    program
+        .args([command, "--url", toy.base.as_str(), "--quiet", "--report"])
+        .arg(report.path())
+        .args(options);
+    let output = tokio::task::spawn_blocking(move || program.output().unwrap())
+        .await
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let result = RunResult::read(&report.path().join("result.json"));
+    (result.unwrap_or_else(|_| panic!("{said}")), said)
 }
 
 async fn loaded(toy: &Toy, rate: f64, seconds: u64) -> RunResult {

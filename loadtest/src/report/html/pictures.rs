@@ -5,9 +5,9 @@ use maud::{Markup, html};
 
 use super::chart::{Chart, Scale};
 use super::trials;
-use crate::capacity::Capacity;
+use crate::capacity::{Capacity, Outcome};
 use crate::latency::{Kind, Summary};
-use crate::report::figures::{millis, percent, thousands, three};
+use crate::report::figures::{delivery, millis, percent, thousands, three, trial_outcome};
 use crate::result::RunResult;
 use crate::target::Usage;
 
@@ -35,15 +35,19 @@ pub(super) fn capacity(result: &RunResult, found: &Capacity) -> Markup {
     let upper = found.upper.unwrap_or_else(|| rates.fold(found.lower, f64::max));
     chart.stretch(found.lower, upper, "interval", "");
     for (trial, latency) in &shown {
-        let (class, how) = trials::outcome(trial.outcome);
+        let class = match trial.outcome {
+            Outcome::Holds => "holds",
+            Outcome::Fails(_) => "fails",
+            Outcome::Unsure => "unsure",
+            Outcome::Invalid => "invalid",
+        };
         let tip = format!(
-            "{}/s: {} ({} to {}), {} failed, {}/s acknowledged: {how}",
+            "{}/s: {}, {} failed, {}/s acknowledged: {}",
             thousands(trial.rate),
-            millis(latency.estimate),
-            three(latency.low),
-            three(latency.high),
+            delivery(trial),
             percent(trial.errors),
-            thousands(trial.achieved)
+            thousands(trial.achieved),
+            trial_outcome(trial.outcome)
         );
         chart.point(trial.rate, (latency.low, latency.estimate, latency.high), class, &tip);
     }

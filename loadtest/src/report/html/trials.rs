@@ -2,8 +2,8 @@
 
 use maud::{Markup, html};
 
-use crate::capacity::{Capacity, Outcome, Step};
-use crate::report::figures::{limit, millis, percent, thousands, three};
+use crate::capacity::Capacity;
+use crate::report::figures::{delivery, percent, step, thousands, trial_outcome};
 
 /// In the order in which they were made.
 pub(super) fn table(found: &Capacity) -> Markup {
@@ -12,17 +12,13 @@ pub(super) fn table(found: &Capacity) -> Markup {
             thead { tr { th { "offered" } th.left { "for" } th { "delivery" } th { "failed" } th { "acknowledged" } th.left { "outcome" } } }
             tbody {
                 @for trial in &found.trials {
-                    @let (_, outcome) = outcome(trial.outcome);
                     tr {
                         th { (thousands(trial.rate)) "/s" }
                         td.left { (step(trial.step)) }
-                        td { @match trial.latency {
-                            Some(latency) => { (millis(latency.estimate)) " (" (three(latency.low)) " to " (three(latency.high)) ")" },
-                            None => "nothing delivered",
-                        } }
+                        td { (delivery(trial)) }
                         td { (percent(trial.errors)) }
                         td { (thousands(trial.achieved)) "/s" }
-                        td.left { (outcome) }
+                        td.left { (trial_outcome(trial.outcome)) }
                     }
                 }
             }
@@ -30,29 +26,11 @@ pub(super) fn table(found: &Capacity) -> Markup {
     }
 }
 
-/// The class that colours it, and the words.
-pub(super) fn outcome(outcome: Outcome) -> (&'static str, String) {
-    match outcome {
-        Outcome::Holds => ("holds", "holds".into()),
-        Outcome::Fails(by) => ("fails", format!("fails by {}", limit(by))),
-        Outcome::Unsure => ("unsure", "unsure".into()),
-        Outcome::Invalid => ("invalid", "invalid: the generator was the bottleneck".into()),
-    }
-}
-
-fn step(step: Step) -> &'static str {
-    match step {
-        Step::Bracket => "bracket",
-        Step::Narrow => "narrow",
-        Step::Confirm => "confirm",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::bootstrap::Interval;
-    use crate::capacity::{End, Limit, Trial};
+    use crate::capacity::{End, Limit, Outcome, Step, Trial};
 
     #[test]
     fn every_trial_is_a_row_even_one_that_delivered_nothing() {
