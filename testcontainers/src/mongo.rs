@@ -75,7 +75,8 @@ impl Mongo {
     /// As [`Mongo::start_on`], with its data on a disk: for measuring what durable writes cost. Natively others have them in
     /// memory where there is room, and in Docker they are always on a disk. The directory is among the temporary files. Its cache
     /// may take what MongoDB takes by default, half of the memory above 1 GiB, and its oplog 1 GiB, where others have 256 MiB and
-    /// 64 MiB; and it keeps no history of documents for reads of the past.
+    /// 64 MiB; it keeps no history of documents for reads of the past, and writes pages out by no more threads than half of the
+    /// processors.
     ///
     /// # Errors
     ///
@@ -140,10 +141,19 @@ impl Service for Mongod {
     /// Options that make a throw-away server start quickly and stay small; one that is measured has room as in production.
     fn arguments(port: u16, life: Life) -> Vec<String> {
         let port = port.to_string();
+        let eviction = eviction();
         // What is measured has the cache that MongoDB takes by default, and no history, as in deploy/.
-        let (oplog_mib, memory): (_, [&str; 2]) = match life {
-            Life::OnDisk => ("1024", ["--setParameter", "minSnapshotHistoryWindowInSeconds=0"]),
-            Life::Owned | Life::FailPoints | Life::Shared => ("64", ["--wiredTigerCacheSizeGB", "0.25"]),
+        let (oplog_mib, memory): (_, &[&str]) = match life {
+            Life::OnDisk => (
+                "1024",
+                &[
+                    "--setParameter",
+                    "minSnapshotHistoryWindowInSeconds=0",
+                    "--wiredTigerEngineConfigString",
+                    &eviction,
+                ],
+            ),
+            Life::Owned | Life::FailPoints | Life::Shared => ("64", &["--wiredTigerCacheSizeGB", "0.25"]),
         };
         let options = ["--port", &port, "--replSet", SET, "--oplogSize", oplog_mib];
         let parameters = [
@@ -157,7 +167,7 @@ impl Service for Mongod {
             Life::FailPoints => &["--setParameter", "enableTestCommands=1"],
             Life::Owned | Life::OnDisk | Life::Shared => &[],
         };
-        let all = options.into_iter().chain(memory).chain(parameters);
+        let all = options.into_iter().chain(memory.iter().copied()).chain(parameters);
         let all = all.chain(fail_points.iter().copied());
         all.map(Into::into).collect()
     }
@@ -196,6 +206,14 @@ impl Service for Mongod {
             Err(format!("a majority write fails: {written}"))
         }
     }
+}
+
+/// WiredTiger writes pages out by four threads, however few processors there are, and meanwhile nobody else gets any: half of them
+/// are enough.
+fn eviction() -> String {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = (processors / 2).clamp(1, 4);
+    format!("eviction=(threads_min={threads},threads_max={threads})")
 }
 
 fn succeeded(answer: &Document) -> bool {
