@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::alive::Excuse;
 use super::hunt::Hunted;
+use super::part::Part;
 
 /// Everything about one run over the mutants.
 pub struct Proof {
@@ -17,7 +18,7 @@ pub struct Proof {
     /// Cases that could not be used, and why.
     pub unusable: Vec<(String, String)>,
     /// Parts of it that could not be run, and why.
-    pub(super) missing: Vec<String>,
+    pub(super) missing: Vec<(Part, String)>,
     pub(super) excuses: Vec<Excuse>,
     /// Mutants or cases were left out by selection: what is missing means nothing.
     pub partial: bool,
@@ -83,10 +84,13 @@ impl Proof {
                 problems.push(format!("alive: {} ({})", hunted.mutant, chances(hunted)));
             }
         }
+        // A part that a selection leaves nothing of may be missing; the other store is not even begun then.
+        let counts = |part: &Part| !self.partial || *part == Part::OtherStore;
+        let missing = self.missing.iter().filter(|(part, _)| counts(part));
+        problems.extend(missing.map(|(_, why)| format!("not run: {why}")));
         if self.partial {
             return problems;
         }
-        problems.extend(self.missing.iter().map(|part| format!("not run: {part}")));
         let unproved = self.unproved();
         for requirement in &unproved {
             if !self.excuses.iter().any(|excuse| excuse.of_requirement(requirement.id)) {
@@ -138,8 +142,8 @@ impl Proof {
         for (name, why) in &self.unusable {
             let _ = writeln!(text, "\nNot used: {name}: {why}");
         }
-        for part in &self.missing {
-            let _ = writeln!(text, "\nNot run: {part}");
+        for (_, why) in &self.missing {
+            let _ = writeln!(text, "\nNot run: {why}");
         }
         let problems = self.problems();
         if !problems.is_empty() {

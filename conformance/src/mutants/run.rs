@@ -40,13 +40,13 @@ pub async fn run(selection: &Selection, said: &(dyn Fn(&str) + Sync)) -> Result<
         match staged.await {
             // What was found out until then is worth being told.
             Err(error) if part != Part::OneNode && selection.stack.is_none() => {
-                proof.missing.push(format!("{}: {error}", part.title()));
+                proof.missing.push((part, format!("{}: {error}", part.title())));
             }
             other => other?,
         }
     }
     if proof.hunted.is_empty() {
-        let why = proof.missing.pop();
+        let why = proof.missing.pop().map(|(_, why)| why);
         return Err(ProofError::NoMutant(why.unwrap_or(NONE_FITS.into())));
     }
     proof.partial |= selection.is_over();

@@ -117,7 +117,10 @@ pub(super) fn remarks(base: &Searches, new: &Searches) -> Vec<String> {
 /// Of searches of which one found no upper end: `None` when they do not decide.
 pub(super) fn open_ended(base: &Searches, new: &Searches, tolerance: f64) -> Option<Judgement> {
     // No open end is ever confirmed.
-    let upper = |side: &Searches| side.upper().filter(|_| side.decide());
+    let upper = |side: &Searches| {
+        let interval = side.interval().filter(|_| side.decide())?;
+        Some(interval.high)
+    };
     let is_beyond = |lower: Option<f64>, upper: Option<f64>| {
         let both = lower.zip(upper);
         both.is_some_and(|(lower, upper)| lower > upper * (1.0 + tolerance))

@@ -115,13 +115,14 @@ async fn carry(through: &Through, upgrade: OnUpgrade, upstream: Upstream, socket
         let mut waiting = None;
         loop {
             let message = tokio::select! {
+                // What waited was said before.
                 biased;
-                Some(message) = saying.recv() => message,
                 () = moved.notified() => {
                     waiting = (socket.waiting.lock().unwrap_or_else(PoisonError::into_inner)).take();
                     continue;
                 }
                 Some(message) = next(&mut waiting) => message,
+                Some(message) = saying.recv() => message,
             };
             let last = message.is_close();
             if to_client.send(message).await.is_err() || last {
@@ -158,11 +159,12 @@ async fn carry(through: &Through, upgrade: OnUpgrade, upstream: Upstream, socket
                 Message::Close(_) => break,
                 _ => continue,
             };
-            if to_server.send(message).await.is_err() {
-                break;
-            }
+            // Before the server can answer.
             if moves {
                 moved.notify_one();
+            }
+            if to_server.send(message).await.is_err() {
+                break;
             }
         }
         let _ = to_server.close().await; // Closed either way.

@@ -283,7 +283,7 @@ fn of_searches_without_an_upper_end_all_must_have_borne_more() {
     let open = |lowers: &[f64]| side("new", lowers.iter().map(|lower| searched(*lower, None, false)));
     let base = side(
         "base",
-        [1000.0, 1100.0].map(|lower| searched(lower, Some(lower * 1.1), true)),
+        [1000.0, 1050.0, 1100.0].map(|lower| searched(lower, Some(lower * 1.1), true)),
     );
     let outcome = |lowers: &[f64]| compare(&base, &open(lowers), 0.05).unwrap().outcome;
     assert_eq!(outcome(&[2000.0, 1500.0]), Judgement::Better);
