@@ -61,20 +61,21 @@ mod switch {
         UnreadCountsOwn, ReadAgain, ReceiptIgnoresChat, SearchEverywhere, SearchOfPatterns, SearchInCase, NamesInCase,
         InactiveFound, MessageToInactive, FoundByEmail, EditedAllTheSame, HalfRead, HalfUpdated,
         // Lists.
-        OffsetPaging, OffsetInSearch, OwnDefaultLimit, UsersUnordered, CursorSkips, CursorUnsealed, MovedChatsLost, AfterInclusive, LimitClamped, ChatsUnordered,
+        OffsetPaging, OffsetInSearch, OwnDefaultLimit, UsersUnordered, CursorSkips, CursorUnsealed, MovedChatsLost,
+        AfterInclusive, LimitClamped, ChatsUnordered,
         // Rights.
         StrangerReads, StrangerEdits, StrangerForbidden, ReceiverEdits, StrangerJoins, MassAssignment, ClientIdToReceiver,
         EmailInPicture,
         // Sessions and tokens.
         RevokedTokenLives, RefreshAsAccess, AccessAsRefresh, UnsignedToken, AnyAlgorithm, TokenInUrl, RefreshReusable, ReuseKeepsSession,
-        ReuseKeepsSockets, LogoutKeepsSockets, LogoutEndsAll, PasswordKeepsOthers, SocketOutlivesToken, GuestsHurried, InactiveTokenLives,
-        UnknownUserFast, UnknownUserTold, InactiveToldFirst, PasswordCut, SecondUserAccepted, ExtensionIgnored,
+        ReuseKeepsSockets, LogoutKeepsSockets, LogoutEndsAll, PasswordKeepsOthers, SocketOutlivesToken, GuestsHurried,
+        InactiveTokenLives, UnknownUserFast, UnknownUserTold, InactiveToldFirst, PasswordCut, SecondUserAccepted, ExtensionIgnored,
         // Delivery.
         DoubledBroadcast, FirstDeviceOnly, SenderForgotten, OriginToldToo, OrderSwapped, RestTellsNobody, FirstMessageUntold, JoinTold,
         OneReceiptPerChat, EditToldToSenderOnly, RestMessageSent,
         // Presence and typing.
-        OfflineWithFirst, NoGrace, OnlineForEachDevice, InvisibleListed, GoneListed, InvisibleLeavesLoudly, InvisibleSeenLast, InvisibleInLists, StatusKept,
-        StatusUntold, TypingLeaks, TypingForever, TypingHurried, TypingNotRenewed, TypingStaysOnDisconnect,
+        OfflineWithFirst, NoGrace, OnlineForEachDevice, InvisibleListed, GoneListed, InvisibleLeavesLoudly, InvisibleSeenLast,
+        InvisibleInLists, StatusKept, StatusUntold, TypingLeaks, TypingForever, TypingHurried, TypingNotRenewed, TypingStaysOnDisconnect,
         // Limits and hostile input.
         LimitsUnmounted, LimitsByAddress, ForwardedBelieved, EventsUnlimited, DetailsEcho, LengthInUtf16, OneDetailOnly,
         PayloadKills, UnknownEventIgnored, BadPayloadIgnored, AnyRequestId, MalformedIdFails, InternalsTold, ZeroIsDefault, ZeroUnlogged,

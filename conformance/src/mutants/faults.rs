@@ -36,9 +36,8 @@ const fn fault(name: &'static str, breaks: &'static [&'static str]) -> Fault {
 
 const fn stored(name: &'static str, breaks: &'static [&'static str]) -> Fault {
     Fault {
-        name,
-        breaks,
         stored: true,
+        ..fault(name, breaks)
     }
 }
 

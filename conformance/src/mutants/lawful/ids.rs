@@ -58,20 +58,22 @@ impl Ids {
 
     /// Renames every id below what the server says.
     pub(super) fn say(&self, value: &mut Value) {
-        rename(value, None, &|kind, ours| self.their_id(kind, ours));
+        rename(value, None, &mut |kind, ours| self.their_id(kind, ours));
     }
 
     /// Renames every id below what a client says.
     pub(super) fn hear(&self, value: &mut Value) {
-        rename(value, None, &|kind, theirs| self.our_id(kind, theirs));
+        rename(value, None, &mut |kind, theirs| self.our_id(kind, theirs));
     }
 
     /// What a client says in a body; none when there is nothing to rename.
     pub(super) fn hear_body(&self, body: &[u8]) -> Option<Vec<u8>> {
         let mut value: Value = serde_json::from_slice(body).ok()?;
         let mut found = Vec::new();
-        ids(&value, None, &mut |kind, theirs| {
-            found.extend(self.our_id(kind, theirs).map(|ours| (theirs.to_owned(), ours)));
+        rename(&mut value, None, &mut |kind, theirs| {
+            let ours = self.our_id(kind, theirs)?;
+            found.push((theirs.to_owned(), ours.clone()));
+            Some(ours)
         });
         match self {
             // What is too long is refused whatever it says.
@@ -85,7 +87,6 @@ impl Ids {
                 Some(ours.into_bytes())
             }
             Self::Numbers(_) => {
-                self.hear(&mut value);
                 let excess = value.to_string().len().saturating_sub(LONGEST_BODY);
                 shorten(&mut value, excess);
                 Some(value.to_string().into_bytes())
@@ -103,8 +104,7 @@ impl Ids {
         for segment in path.split('/') {
             let kind = match before {
                 ["api", "messages"] if !NO_MESSAGES.contains(&segment) => Some(Kind::Message),
-                ["messages", "conversation"] => Some(Kind::User),
-                ["api", "users"] => Some(Kind::User),
+                ["messages", "conversation"] | ["api", "users"] => Some(Kind::User),
                 _ => None,
             };
             let ours = kind.and_then(|kind| self.our_id(kind, segment));
@@ -193,7 +193,7 @@ fn kind_of(name: &str, beside: &serde_json::Map<String, Value>) -> Option<Kind> 
 }
 
 /// Renames every id below a value; `kind` is that of the value itself.
-fn rename(value: &mut Value, kind: Option<Kind>, to: &dyn Fn(Kind, &str) -> Option<String>) {
+fn rename(value: &mut Value, kind: Option<Kind>, to: &mut dyn FnMut(Kind, &str) -> Option<String>) {
     match value {
         Value::String(text) => {
             if let Some(renamed) = kind.and_then(|kind| to(kind, text)) {
@@ -207,24 +207,6 @@ fn rename(value: &mut Value, kind: Option<Kind>, to: &dyn Fn(Kind, &str) -> Opti
             }
         }
         Value::Array(items) => items.iter_mut().for_each(|item| rename(item, kind, to)),
-        _ => {}
-    }
-}
-
-/// Every text below a value that may be an id.
-fn ids(value: &Value, kind: Option<Kind>, found: &mut dyn FnMut(Kind, &str)) {
-    match value {
-        Value::String(text) => {
-            if let Some(kind) = kind {
-                found(kind, text);
-            }
-        }
-        Value::Object(members) => {
-            for (name, member) in members {
-                ids(member, kind_of(name, members), found);
-            }
-        }
-        Value::Array(items) => items.iter().for_each(|item| ids(item, kind, found)),
         _ => {}
     }
 }

@@ -36,6 +36,7 @@ const OPTIONAL: [&str; 10] = [
 const CLIENT_ID: [&str; 2] = ["clientMessageId", "clientMessageIx"];
 /// The same for the parameter of its list.
 const AFTER: [&str; 2] = ["after", "aftex"];
+
 /// In what the other server differs beyond that.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unlike {
