@@ -19,7 +19,7 @@ pub struct Generator {
     /// Of these, what was done in the same time.
     pub done: u64,
     /// Seconds of processor time, and how many cores there are for it and for a server that runs beside it. Of several generators
-    /// the sums.
+    /// the sums; cores that some of them share count once.
     pub cpu_seconds: f64,
     pub cores: usize,
     /// Over which time.
@@ -120,20 +120,32 @@ impl Generator {
         faults
     }
 
-    /// Adds another generator of the same run.
+    /// Adds another generator of the same run, but for its cores: [`Self::beside`] knows which they share.
     pub fn add(&mut self, other: &Self, lateness: Summary) {
         self.lateness = lateness;
         self.offered += other.offered;
         self.done += other.done;
         self.cpu_seconds += other.cpu_seconds;
-        // On a machine of its own: two on one would be each other's bottleneck.
-        self.cores += other.cores;
         self.lasted_seconds = self.lasted_seconds.max(other.lasted_seconds);
         self.memory = self.memory.zip(other.memory).map(|(one, two)| one + two);
         self.connected += other.connected;
         self.disconnects += other.disconnects;
         self.overrun += other.overrun;
         self.faults.extend(other.faults.iter().cloned());
+    }
+
+    /// The cores of generators that share them, and what is wrong with them together when nothing is with each.
+    #[must_use]
+    pub fn beside(these: &[&Self]) -> (usize, Option<String>) {
+        let cores = these.iter().map(|one| one.cores).max().unwrap_or(0);
+        let of_all = |one: &&Self| one.cpu_seconds / one.lasted_seconds.max(1e-9) / cores.max(1) as f64;
+        let share: f64 = these.iter().map(of_all).sum();
+        let too_much = share > CPU && these.iter().all(|one| one.cpu_share() <= CPU);
+        let fault = too_much.then(|| {
+            let (count, percent) = (these.len(), share * 100.0);
+            format!("{count} generators on one machine took {percent:.0} % of all {cores} cores together")
+        });
+        (cores, fault)
     }
 }
 

@@ -1,5 +1,7 @@
 //! The machine that a run was made on.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
 use serde::{Deserialize, Serialize};
 
 /// What figures depend on.
@@ -9,6 +11,9 @@ pub struct Environment {
     pub system: String,
     pub processor: String,
     pub cores: usize,
+    /// Which cores these are: generators of one run that say the same share them. A digest, which tells nothing else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shares: Option<String>,
     /// In GiB.
     pub memory: f64,
     /// Whether this program was built without optimization: then its own cost is several times what it should be.
@@ -29,10 +34,13 @@ impl Environment {
         let kib =
             field(&read("/proc/meminfo"), "MemTotal").and_then(|text| text.split(' ').next()?.parse::<f64>().ok());
         let kernel = read("/proc/sys/kernel/osrelease");
+        let processors = read("/proc/cpuinfo");
+        let all = processors.lines().filter(|line| line.starts_with("processor")).count();
         Self {
             system: format!("{} {} {}", std::env::consts::OS, kernel.trim(), std::env::consts::ARCH),
-            processor: field(&read("/proc/cpuinfo"), "model name").unwrap_or_else(|| "unknown".into()),
+            processor: field(&processors, "model name").unwrap_or_else(|| "unknown".into()),
             cores: cores(),
+            shares: shares(cores() == all),
             memory: kib.map_or(0.0, |kib| (kib / 1024.0 / 1024.0 * 10.0).round() / 10.0),
             debug_build: cfg!(debug_assertions),
             load_before: read("/proc/loadavg")
@@ -48,4 +56,24 @@ impl Environment {
 #[must_use]
 pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+/// Which cores they are: all of the machine, or those that a container, a control group or an affinity leaves. `None` where the kernel
+/// does not tell one machine from another.
+fn shares(all: bool) -> Option<String> {
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let boot = read("/proc/sys/kernel/random/boot_id");
+    if boot.trim().is_empty() {
+        return None;
+    }
+    let mut digest = DefaultHasher::new();
+    boot.trim().hash(&mut digest);
+    if !all {
+        std::fs::read_link("/proc/self/ns/uts").ok().hash(&mut digest);
+        read("/proc/self/cgroup").hash(&mut digest);
+        let status = read("/proc/self/status");
+        let allowed = status.lines().find(|line| line.starts_with("Cpus_allowed_list"));
+        allowed.hash(&mut digest);
+    }
+    Some(format!("{:016x}", digest.finish()))
 }

@@ -1,9 +1,12 @@
 //! Parts of a run, made one: nothing is lost by it, and nothing averaged.
 
+use std::collections::BTreeMap;
+
 use chat_protocol::Timestamp;
 
 use super::verdict::judge;
 use super::{Measured, RunResult};
+use crate::generator::Generator;
 use crate::latency::{Kind, Recorder, Summary};
 use crate::target::Usage;
 
@@ -62,10 +65,32 @@ pub fn merge(parts: &[RunResult]) -> Result<RunResult, MergeError> {
     complete(&whole)?;
     together(parts)?;
     whole.generator.lateness = lateness(&recorder);
+    machines(&mut whole, parts);
     whole.latencies = recorder.rows().map(|(kind, row)| (kind, Measured::from(row))).collect();
     whole.capacity = None;
     whole.verdict = judge(&whole);
     Ok(whole)
+}
+
+/// Counts the cores of each machine once, and judges what generators took together that share them.
+fn machines(whole: &mut RunResult, parts: &[RunResult]) {
+    let mut shared: BTreeMap<&str, Vec<&Generator>> = BTreeMap::new();
+    let mut alone = Vec::new();
+    for part in parts {
+        match &part.environment.shares {
+            Some(which) => shared.entry(which).or_default().push(&part.generator),
+            None => alone.push(vec![&part.generator]),
+        }
+    }
+    if shared.len() + alone.len() > 1 {
+        whole.environment.shares = None;
+    }
+    whole.generator.cores = 0;
+    for beside in shared.into_values().chain(alone) {
+        let (cores, fault) = Generator::beside(&beside);
+        whole.generator.cores += cores;
+        whole.generator.faults.extend(fault);
+    }
 }
 
 fn lateness(recorder: &Recorder) -> Summary {

@@ -5,8 +5,8 @@ use super::*;
 use crate::cast::Shard;
 use crate::latency::Sample;
 use crate::ledger::{Balance, Finding};
-use crate::result::SCHEMA;
 use crate::result::fixture::{SECONDS, result};
+use crate::result::{Outcome, SCHEMA};
 use crate::tally::Tally;
 
 /// What a message does to the books of whoever sends it.
@@ -135,14 +135,46 @@ fn what_one_part_dropped_does_not_excuse_what_another_misses() {
     assert!(merge(&[dropped, missed]).unwrap().balances());
 }
 
-#[test]
-fn generators_have_the_cores_of_all_their_machines() {
+/// Four parts, of which each took this share of the two cores that it says.
+fn four_that_took(share: f64, cores: [Option<&str>; 4]) -> Vec<RunResult> {
     let (mut parts, _) = shards(4);
-    for part in &mut parts {
-        part.generator.cpu_seconds = 0.6 * part.generator.lasted_seconds * part.generator.cores as f64;
+    for (part, shares) in parts.iter_mut().zip(cores) {
+        part.environment.shares = shares.map(str::to_owned);
+        // Nothing else is wrong.
+        part.ledger = Balance::default();
+        part.generator.cpu_seconds = share * part.generator.lasted_seconds * part.generator.cores as f64;
     }
-    let share = merge(&parts).unwrap().generator.cpu_share();
-    assert!((share - 0.6).abs() < 1e-9, "{share}");
+    parts
+}
+
+#[test]
+fn generators_have_the_cores_of_all_their_machines_each_once() {
+    for (cores, expected) in [
+        ([None; 4], 8),
+        ([Some("a"), Some("b"), Some("c"), Some("d")], 8),
+        ([Some("a"), Some("b"), Some("a"), Some("b")], 4),
+        ([Some("a"), None, Some("a"), None], 6),
+        ([Some("a"); 4], 2),
+    ] {
+        let merged = merge(&four_that_took(0.2, cores)).unwrap();
+        assert_eq!(merged.generator.cores, expected, "{cores:?}");
+        assert!(merged.generator.faults.is_empty(), "{:?}", merged.generator.faults);
+        let share = merged.generator.cpu_share();
+        assert!((share - 0.2 * 8.0 / expected as f64).abs() < 1e-9, "{share}");
+        assert_eq!(merged.environment.shares.is_some(), cores == [Some("a"); 4]);
+    }
+}
+
+#[test]
+fn generators_that_are_each_others_bottleneck_make_a_run_invalid() {
+    let merged = merge(&four_that_took(0.5, [Some("a"), Some("b"), Some("a"), None])).unwrap();
+    assert_eq!(merged.verdict.outcome, Outcome::Invalid);
+    let faults = &merged.generator.faults;
+    assert_eq!(faults.len(), 1, "{faults:?}");
+    assert!(
+        faults[0].starts_with("2 generators on one machine took 100 %"),
+        "{faults:?}"
+    );
 }
 
 #[test]
