@@ -1,0 +1,46 @@
+//! What people write, as far as a search index sees it: common words, the first ones most often.
+
+/// As many as a number of eight bits names.
+#[rustfmt::skip]
+const WORDS: [&str; 256] = [
+    "you", "I", "the", "to", "a", "it", "and", "is", "in", "that", "of", "me", "what", "this", "on", "for", "not",
+    "we", "do", "my", "no", "so", "be", "are", "have", "just", "your", "know", "with", "but", "all", "like", "at",
+    "how", "here", "they", "go", "out", "up", "if", "can", "about", "get", "now", "right", "oh", "he", "will", "good",
+    "was", "want", "when", "think", "one", "come", "see", "well", "yeah", "let", "going", "ok", "got", "time", "why",
+    "did", "been", "take", "look", "who", "back", "there", "tell", "from", "please", "some", "them", "were", "make",
+    "said", "would", "could", "should", "really", "need", "too", "thing", "way", "sorry", "off", "day", "yes", "over",
+    "then", "where", "hey", "man", "down", "thanks", "never", "people", "maybe", "home", "love", "her", "him", "his",
+    "she", "our", "work", "only", "more", "something", "call", "an", "us", "or", "had", "give", "any", "much",
+    "nothing", "keep", "sure", "than", "dad", "mom", "still", "ever", "night", "even", "help", "always", "talk",
+    "because", "again", "great", "first", "before", "stop", "house", "wait", "live", "find", "two", "put", "believe",
+    "better", "may", "left", "long", "after", "doing", "last", "must", "away", "kind", "name", "done", "new", "these",
+    "guy", "listen", "friend", "try", "lot", "place", "room", "feel", "things", "mean", "leave", "care", "big",
+    "world", "money", "happened", "show", "might", "start", "best", "morning", "car", "tonight", "every", "hear",
+    "heart", "next", "doctor", "turn", "head", "old", "together", "enough", "anything", "days", "second", "minute",
+    "course", "problem", "girl", "years", "already", "without", "someone", "stay", "beautiful", "guess", "coming",
+    "remember", "wrong", "run", "family", "bring", "week", "another", "ready", "phone", "later", "watch", "getting",
+    "talking", "matter", "door", "food", "against", "whole", "five", "idea", "true", "almost", "happy", "exactly",
+    "bad", "train", "dinner", "tomorrow", "yesterday", "birthday", "holiday", "weekend", "photo", "school", "coffee",
+    "bus", "ticket", "street", "garden", "weather", "rain", "meeting", "project", "answer", "question", "kitchen",
+    "window", "summer",
+];
+
+/// Words without end, the same for the same seed.
+pub(super) fn words(seed: u64) -> impl Iterator<Item = &'static str> {
+    let mut state = seed;
+    std::iter::from_fn(move || {
+        let bits = mix(&mut state);
+        // The product of two numbers is more often small.
+        let place = (bits & 0xff) * (bits >> 8 & 0xff) / 256;
+        WORDS.get(usize::try_from(place).ok()?).copied()
+    })
+}
+
+/// SplitMix64: words of two messages have nothing in common.
+fn mix(state: &mut u64) -> u64 {
+    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mut bits = *state;
+    bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    bits ^ (bits >> 31)
+}
