@@ -5,12 +5,13 @@
 //! write. The index says where to look; whether a message matches, its content says.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use chat_protocol::{ChatId, Message, UserId};
 use futures_util::TryStreamExt as _;
-use futures_util::future::try_join_all;
+use futures_util::future::{try_join, try_join_all};
 use mongodb::bson::oid::ObjectId;
-use mongodb::bson::{Bson, Document, doc};
+use mongodb::bson::{Bson, Document, RawDocument, RawDocumentBuf, doc};
 
 use super::{Db, clock, row};
 use crate::store::fold::fold;
@@ -18,10 +19,13 @@ use crate::store::{Position, Slice, StoreError, StoreResult};
 
 /// The index knows nothing shorter.
 const TRIGRAM: usize = 3;
-/// Entries that are looked at in one go.
-const BATCH: usize = 50;
-/// Messages that share an entry: what they say in common is kept once, but a search has to read them all.
-const SHARED: usize = 32;
+/// Entries that are looked at first: what is said often fills a page from few.
+const FIRST: usize = 4;
+/// Entries that are looked at in one go after that.
+const BATCH: usize = 16;
+/// Messages that share an entry: what they say in common is kept once, but a search has to read them all. Of a hundred characters of
+/// common words, 32 have 63 tokens each, 128 have 33.
+const SHARED: usize = 128;
 /// From the oldest to the newest message of an entry, in positions: a page may begin in the middle of one.
 const SPAN: i64 = clock::span(60_000);
 /// More entries than this are not counted to find the rarest trigram.
@@ -29,16 +33,28 @@ const MANY: u64 = 2000;
 /// So many trigrams of a long query are compared.
 const SAMPLES: usize = 8;
 
-/// Names a trigram of a user. Two may share a token: the content decides.
+/// Names a trigram of a user. A user's names lie together, so that an entry changes a few pages of the index and not one for each of
+/// its tokens. Two may share a token: the content decides.
 fn token(user: &ObjectId, trigram: &[char]) -> i64 {
-    // FNV-1a: stored, so it must never change, which std's hashers may.
-    let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
-    let mut add = |byte: u8| hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-    user.bytes().into_iter().for_each(&mut add);
-    for scalar in trigram {
-        u32::from(*scalar).to_le_bytes().into_iter().for_each(&mut add);
-    }
-    i64::from_le_bytes(hash.to_le_bytes())
+    let half = |hash: u64| (hash ^ (hash >> 32)) & 0xffff_ffff;
+    let (user, trigram) = (half(hash(user.bytes())), half(hash(scalars(trigram))));
+    i64::from_le_bytes((user << 32 | trigram).to_le_bytes())
+}
+
+/// What [`token`] was before, which older entries have.
+pub(super) fn scattered_token(user: &ObjectId, trigram: &[char]) -> i64 {
+    let bytes = user.bytes().into_iter().chain(scalars(trigram));
+    i64::from_le_bytes(hash(bytes).to_le_bytes())
+}
+
+fn scalars(trigram: &[char]) -> impl Iterator<Item = u8> {
+    trigram.iter().flat_map(|scalar| u32::from(*scalar).to_le_bytes())
+}
+
+/// FNV-1a: stored, so it must never change, which std's hashers may.
+fn hash(bytes: impl IntoIterator<Item = u8>) -> u64 {
+    let add = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    bytes.into_iter().fold(0xcbf2_9ce4_8422_2325, add)
 }
 
 /// What the index keeps of messages: entries of a few each, made when they are asked for. No two chats share one, and no two nodes:
@@ -106,7 +122,8 @@ pub(super) fn messages_of(entry: &Document) -> Vec<ObjectId> {
 /// The query for entries that may be about this message.
 pub(super) fn entries_near(sender: ObjectId, chat: ObjectId, order: i64) -> Document {
     let range = doc! {"$gte": order, "$lt": order.saturating_add(SPAN)};
-    doc! {"tokens": token(&sender, &[]), "order": range, "chatId": chat}
+    let all_of = [token(&sender, &[]), scattered_token(&sender, &[])];
+    doc! {"tokens": {"$in": all_of.as_slice()}, "order": range, "chatId": chat}
 }
 
 /// What is looked for, by whom.
@@ -119,13 +136,8 @@ struct Query {
 }
 
 impl Query {
-    fn matches(&self, message: &Document) -> bool {
+    fn matches(&self, message: &RawDocument) -> bool {
         let mine = |key: &str| message.get_object_id(key).is_ok_and(|id| id == self.user);
-        let needle = if fault!(SearchOfPatterns) {
-            self.needle.trim_matches(['%', '_', '.', '*'])
-        } else {
-            self.needle.as_str()
-        };
         (mine("sender") || mine("receiver") || fault!(SearchEverywhere))
             && message.get_i64("order").is_ok_and(|order| order < self.below)
             && (self
@@ -133,7 +145,7 @@ impl Query {
                 .is_none_or(|chat| message.get_object_id("chatId").is_ok_and(|id| id == chat))
                 || fault!(SearchEverywhere))
             && (message.get_datetime("deletedAt").is_err() || fault!(DeletedInSearch))
-            && fold(message.get_str("content").unwrap_or_default()).contains(needle)
+            && fold(message.get_str("content").unwrap_or_default()).contains(&self.needle)
     }
 }
 
@@ -154,6 +166,30 @@ pub(super) fn with_tokens(rarest: i64, others: &[i64], chat: Option<ObjectId>, b
         filter.insert("$expr", doc! {"$setIsSubset": [others, "$tokens"]});
     }
     filter
+}
+
+/// Of these, the messages that may say it. Text in ASCII matches a pattern or not at all, and only that is sent; whether other text
+/// matches, its folded form says.
+pub(super) fn saying(mut filter: Document, needle: &str) -> Document {
+    let mut either = vec![doc! {"content": {"$regex": r"[^\x00-\x7f]"}}];
+    if needle.is_ascii() {
+        either.push(doc! {"content": {"$regex": literally(needle), "$options": "i"}});
+    }
+    filter.insert("$or", either);
+    filter
+}
+
+/// A pattern that means this text, whatever it has of what patterns are made of.
+fn literally(ascii: &str) -> String {
+    let mut pattern = String::with_capacity(ascii.len() * 4);
+    for byte in ascii.bytes() {
+        if byte.is_ascii_alphanumeric() {
+            pattern.push(char::from(byte));
+        } else {
+            let _ = write!(pattern, "\\x{byte:02x}");
+        }
+    }
+    pattern
 }
 
 fn within(mut filter: Document, chat: Option<ObjectId>) -> Document {
@@ -192,20 +228,17 @@ pub(super) async fn messages(
     let query = Query {
         user,
         chat: only,
-        needle: if fault!(SearchInCase) {
-            query.to_owned()
-        } else {
-            fold(query)
-        },
+        needle: needle(query),
         below,
         wanted: limit + 1,
     };
     // What is not indexed first: whatever is indexed meanwhile is then seen twice, and never missed.
     let mut found = BTreeMap::new();
     not_indexed(db, &query, &mut found).await?;
-    let mut indexed = BTreeMap::new();
-    in_index(db, &query, &mut indexed).await?;
+    let (mut indexed, mut before) =
+        try_join(in_index(db, &query, token), in_index(db, &query, scattered_token)).await?;
     found.append(&mut indexed);
+    found.append(&mut before);
     let more = found.len() > limit;
     let page: Vec<(i64, Message)> = found.into_iter().rev().take(limit).collect();
     let next = page
@@ -216,14 +249,39 @@ pub(super) async fn messages(
     Ok(Slice { items, next })
 }
 
+fn needle(query: &str) -> String {
+    if fault!(SearchInCase) {
+        return query.to_owned();
+    }
+    let folded = fold(query);
+    if fault!(SearchOfPatterns) {
+        return folded.trim_matches(['%', '_', '.', '*']).to_owned();
+    }
+    folded
+}
+
 type Found = BTreeMap<i64, Message>;
 
 async fn not_indexed(db: &Db, query: &Query, found: &mut Found) -> StoreResult<()> {
-    let find = db.messages.find(fresh(query.user, query.chat, query.below));
+    let all = fresh(query.user, query.chat, query.below);
+    matching(db, query, all, doc! {"order": -1}, query.wanted, found).await
+}
+
+/// Finds what matches of these messages, in this order, so many at most.
+async fn matching(
+    db: &Db,
+    query: &Query,
+    filter: Document,
+    sort: Document,
+    most: usize,
+    found: &mut Found,
+) -> StoreResult<()> {
+    // Taken apart only where they match: of what is not indexed, there may be thousands.
+    let messages = db.messages.clone_with_type::<RawDocumentBuf>();
     let look = async {
-        let mut cursor = find.sort(doc! {"order": -1}).await?;
+        let mut cursor = messages.find(saying(filter, &query.needle)).sort(sort).await?;
         let mut matching = Vec::new();
-        while matching.len() < query.wanted {
+        while matching.len() < most {
             let Some(message) = cursor.try_next().await? else { break };
             if query.matches(&message) {
                 matching.push(message);
@@ -232,28 +290,32 @@ async fn not_indexed(db: &Db, query: &Query, found: &mut Found) -> StoreResult<(
         Ok(matching)
     };
     for message in db.call(Box::pin(look)).await? {
+        let message = Document::try_from(&*message).map_err(|error| StoreError::Broken(error.to_string()))?;
         found.insert(row::int(&message, "order")?, row::message(&message)?);
     }
     Ok(())
 }
 
-async fn in_index(db: &Db, query: &Query, found: &mut Found) -> StoreResult<()> {
+/// What matches of the entries whose tokens are these: a page of it at least, where there is as much.
+async fn in_index(db: &Db, query: &Query, token: fn(&ObjectId, &[char]) -> i64) -> StoreResult<Found> {
+    let mut found = Found::new();
     let scalars: Vec<char> = query.needle.chars().collect();
     let mut tokens: Vec<i64> = scalars.windows(TRIGRAM).map(|gram| token(&query.user, gram)).collect();
     tokens.sort_unstable();
     tokens.dedup();
     let rarest = match rarest(db, &tokens).await? {
-        Some((0, _)) => return Ok(()),
+        Some((0, _)) => return Ok(found),
         Some((_, rarest)) => rarest,
         None => token(&query.user, &[]),
     };
     tokens.retain(|token| *token != rarest);
     let mut below = query.below.saturating_add(SPAN);
+    let mut batch = FIRST;
     loop {
         let find = db.search.find(with_tokens(rarest, &tokens, query.chat, below));
         let find = find
             .sort(doc! {"order": -1})
-            .limit(i64::try_from(BATCH).unwrap_or(i64::MAX));
+            .limit(i64::try_from(batch).unwrap_or(i64::MAX));
         let look = async {
             find.projection(doc! {"order": 1, "ids": 1})
                 .await?
@@ -261,22 +323,16 @@ async fn in_index(db: &Db, query: &Query, found: &mut Found) -> StoreResult<()> 
                 .await
         };
         let entries = db.call(Box::pin(look)).await?;
-        let Some(last) = entries.last() else { return Ok(()) };
+        let Some(last) = entries.last() else { return Ok(found) };
         let reached = row::int(last, "order")?;
         let ids: Vec<ObjectId> = entries.iter().flat_map(messages_of).collect();
-        let look = async {
-            let found = db.messages.find(doc! {"_id": {"$in": ids}}).await?;
-            found.try_collect::<Vec<Document>>().await
-        };
-        for message in db.call(Box::pin(look)).await? {
-            if query.matches(&message) {
-                found.insert(row::int(&message, "order")?, row::message(&message)?);
-            }
-        }
+        let these = doc! {"_id": {"$in": ids}};
+        matching(db, query, these, doc! {}, usize::MAX, &mut found).await?;
         // What is older than the last entry may have others before it that were not looked at yet.
-        if found.range(reached..).count() >= query.wanted || entries.len() < BATCH {
-            return Ok(());
+        if found.range(reached..).count() >= query.wanted || entries.len() < batch {
+            return Ok(found);
         }
+        batch = BATCH;
         // Two entries may have the same newest message, when one of two nodes was cut short.
         below = if reached + 1 < below { reached + 1 } else { reached };
     }

@@ -19,6 +19,10 @@ pub(crate) async fn finds_literal_parts_ignoring_case(b: Bench) {
         "GRÖSSE und Größe",
         "\"quoted\" AND",
         "back\\slash",
+        "two\nLines\tthere",
+        // Folded, these are in ASCII: of two letters, and the sign of a unit.
+        "Hauptstraße",
+        "273 \u{212a}",
     ] {
         b.send(&ann, &bob, content).await;
     }
@@ -36,6 +40,10 @@ pub(crate) async fn finds_literal_parts_ignoring_case(b: Bench) {
             ("größe", vec!["GRÖSSE und Größe"]),
             ("\"quoted\" and", vec!["\"quoted\" AND"]),
             ("ck\\sl", vec!["back\\slash"]),
+            ("O\nlines\tT", vec!["two\nLines\tthere"]),
+            ("TSTRASSE", vec!["Hauptstraße"]),
+            ("273 k", vec!["273 \u{212a}"]),
+            ("straß", vec!["Hauptstraße"]),
             ("world hello", vec![]),
             (".*", vec![]),
             ("NOT", vec![]),

@@ -10,8 +10,8 @@ use super::open_own;
 use crate::store::suite::Bench;
 use crate::store::{MessageStore as _, Store as _};
 
-/// More than share one entry.
-const MANY: usize = 100;
+/// More than share one entry, in each of two chats, and more entries than are looked at first.
+const MANY: usize = 450;
 
 #[tokio::test]
 async fn pages_hold_every_match_once_and_newest_first() {
@@ -117,7 +117,7 @@ async fn a_change_of_one_message_leaves_those_that_share_its_entry() {
     assert_eq!(entries().await, 0);
 }
 
-/// An index of the time when each message had an entry of its own.
+/// An index of the time when each message had an entry of its own, and tokens lay anywhere.
 #[tokio::test]
 async fn entries_without_a_list_are_about_the_message_they_are_named_after() {
     let (store, _mongo, _) = open_own().await;
@@ -130,6 +130,13 @@ async fn entries_without_a_list_are_about_the_message_they_are_named_after() {
     let mut old = entry;
     old.remove("ids");
     old.insert("_id", ObjectId::parse_str(id.as_str()).unwrap());
+    let trigrams: Vec<char> = "from long ago".chars().collect();
+    let users = [&ann, &bob].map(|user| ObjectId::parse_str(user.as_str()).unwrap());
+    let of = |user: &ObjectId| -> Vec<i64> {
+        let trigrams = std::iter::once::<&[char]>(&[]).chain(trigrams.windows(3));
+        trigrams.map(|trigram| search::scattered_token(user, trigram)).collect()
+    };
+    old.insert("tokens", users.iter().flat_map(of).collect::<Vec<i64>>());
     store.db.search.insert_one(old).await.unwrap();
     let hits = async |query: &str| {
         store
