@@ -430,14 +430,18 @@ async fn a_page_costs_the_same_everywhere(w: World) -> Outcome {
         query = format!("?limit=100&cursor={cursor}");
     }
     let last = query.replace("limit=100", "limit=10");
-    // In turns, so that a machine that is busy for a while is so for both.
-    let (mut at_first, mut at_last) = (Duration::MAX, Duration::MAX);
-    for _ in 0..5 {
+    // In turns, so that a machine that is busy for a while is so for both; and again, since the quickest of many is what it costs: on a
+    // slow machine fifteen may all have waited for a processor.
+    let (mut at_first, mut at_last, mut good) = (Duration::MAX, Duration::MAX, false);
+    for round in 0..25 {
+        if good && round >= 5 {
+            break;
+        }
         at_first = at_first.min(quickest(&w, &ann, &bob, "?limit=10").await?);
         at_last = at_last.min(quickest(&w, &ann, &bob, &last).await?);
+        // An offset would read a hundred times as much; what a page takes anyway hides some of it.
+        good = at_last < at_first * 8 + Duration::from_millis(20);
     }
-    // An offset would read a hundred times as much; what a page takes anyway hides some of it.
-    let good = at_last < at_first * 8 + Duration::from_millis(20);
     w.check(
         &req::LISTS_CURSOR_CONSTANT_COST,
         good,
