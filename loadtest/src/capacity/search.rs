@@ -196,7 +196,14 @@ impl<T: AsyncFnMut(f64, Step) -> Result<Trial, End>> Search<'_, T> {
             if let Some((rate, limit)) = self.known.lost().filter(|(rate, _)| *rate <= upper) {
                 (upper, failed) = (rate, Some(limit));
             }
-            let (below, above) = self.both(lower, upper, failed).await?;
+            let (below, above) = match self.both(lower, upper, failed).await {
+                // Further up than the generator comes, but it failed where that came.
+                Err(End::Generator) if self.known.upper().is_some_and(|(fails, _)| fails < upper) => {
+                    upper = self.known.upper().map_or(upper, |(fails, _)| fails);
+                    continue;
+                }
+                said => said?,
+            };
             match (below, above) {
                 (Some(Decision::Holds), Some(Decision::Fails(limit))) => return Ok((lower, upper, limit)),
                 (Some(Decision::Fails(limit)), _) => {

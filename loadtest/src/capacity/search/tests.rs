@@ -327,6 +327,30 @@ async fn below_the_end_of_the_generator_is_looked_for_the_end_of_the_server() {
 }
 
 #[tokio::test]
+async fn the_upper_end_is_confirmed_where_the_generator_comes() {
+    let plan = Plan {
+        start: 1084.0 / 8.0,
+        ..Plan::default()
+    };
+    // It fails at 1,084, and to be sure is asked at 1,117 first.
+    let outcome = |rate: f64| match rate {
+        _ if rate > 1100.0 => Outcome::Invalid,
+        _ => sharp(1050.0, rate),
+    };
+    let mut tried = 0.0f64;
+    let found = search(&plan, async |rate, step| {
+        tried = tried.max(rate);
+        trial(rate, step, outcome(rate))
+    });
+    let found = found.await;
+    assert!(tried > 1100.0, "{tried}");
+    assert_eq!((found.confirmed, found.end), (true, End::Found(Limit::Errors)));
+    assert!(found.lower <= 1050.0 && (1084.0..1085.0).contains(&found.upper.unwrap()));
+    let confirming = found.trials.iter().filter(|trial| trial.step == Step::Confirm);
+    assert!(confirming.filter(|trial| trial.rate == found.upper.unwrap()).count() > 0);
+}
+
+#[tokio::test]
 async fn what_gets_faster_is_searched_for_higher_up() {
     // 1,000 at first, as of a server that is not warm yet.
     let plan = Plan {
