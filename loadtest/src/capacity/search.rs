@@ -197,11 +197,14 @@ impl<T: AsyncFnMut(f64, Step) -> Result<Trial, End>> Search<'_, T> {
                 (upper, failed) = (rate, Some(limit));
             }
             let (below, above) = match self.both(lower, upper, failed).await {
-                // Further up than the generator comes, but it failed where that came.
-                Err(End::Generator) if self.known.upper().is_some_and(|(fails, _)| fails < upper) => {
-                    upper = self.known.upper().map_or(upper, |(fails, _)| fails);
-                    continue;
-                }
+                // Further up than the generator comes: it is asked again where it failed. Not when only the lower end was to be tried.
+                Err(End::Generator) if failed.is_none() => match self.known.upper() {
+                    Some((fails, _)) if fails < upper => {
+                        upper = fails;
+                        continue;
+                    }
+                    _ => return Err(End::Generator),
+                },
                 said => said?,
             };
             match (below, above) {

@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 
 use chat_protocol::{ChatId, Message, UserId};
 use futures_util::TryStreamExt as _;
-use futures_util::future::{try_join, try_join_all};
+use futures_util::future::try_join_all;
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Bson, Document, RawDocument, RawDocumentBuf, doc};
 
@@ -26,6 +26,8 @@ const BATCH: usize = 16;
 /// Messages that share an entry: what they say in common is kept once, but a search has to read them all. Of a hundred characters of
 /// common words, 32 have 63 tokens each, 128 have 33.
 const SHARED: usize = 128;
+/// Bytes of content in an entry, unless one message has more: an entry has tokens for all of them, and must be written in one go.
+const SAID: usize = 16 * 1024;
 /// From the oldest to the newest message of an entry, in positions: a page may begin in the middle of one.
 const SPAN: i64 = clock::span(60_000);
 /// More entries than this are not counted to find the rarest trigram.
@@ -77,8 +79,14 @@ pub(super) fn entries<'m>(
         messages.sort_by_key(|(order, _)| -order);
         let mut rest = messages.as_slice();
         while let Some((newest, _)) = rest.first() {
-            let near = |(order, _): &&(i64, &Document)| newest - order < SPAN;
-            let (some, others) = rest.split_at(rest.iter().take(SHARED).take_while(near).count());
+            let mut said = 0;
+            let fits = |(order, message): &&(i64, &Document)| {
+                let more = message.get_str("content").map_or(0, str::len);
+                let is_first = said == 0;
+                said += more;
+                newest - order < SPAN && (is_first || said <= SAID)
+            };
+            let (some, others) = rest.split_at(rest.iter().take(SHARED).take_while(fits).count());
             rest = others;
             let messages: Vec<&Document> = some.iter().map(|(_, message)| *message).collect();
             shared.push((chat, *newest, messages));
@@ -235,10 +243,10 @@ pub(super) async fn messages(
     // What is not indexed first: whatever is indexed meanwhile is then seen twice, and never missed.
     let mut found = BTreeMap::new();
     not_indexed(db, &query, &mut found).await?;
-    let (mut indexed, mut before) =
-        try_join(in_index(db, &query, token), in_index(db, &query, scattered_token)).await?;
-    found.append(&mut indexed);
-    found.append(&mut before);
+    // Older entries first: one that changes meanwhile gets the tokens of today.
+    for token in [scattered_token, token] {
+        found.append(&mut in_index(db, &query, token).await?);
+    }
     let more = found.len() > limit;
     let page: Vec<(i64, Message)> = found.into_iter().rev().take(limit).collect();
     let next = page

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use mongodb::bson::doc;
 use mongodb::bson::oid::ObjectId;
 
-use super::super::search;
+use super::super::{clock, search};
 use super::open_own;
 use crate::store::suite::Bench;
 use crate::store::{MessageStore as _, Store as _};
@@ -115,6 +115,26 @@ async fn a_change_of_one_message_leaves_those_that_share_its_entry() {
     }
     store.search_caught_up().await.unwrap();
     assert_eq!(entries().await, 0);
+}
+
+#[test]
+fn an_entry_has_no_more_tokens_than_can_be_written_in_one_go() {
+    let entries_of = |length: usize, messages: i64| -> Vec<usize> {
+        let (chat, user) = (ObjectId::new(), ObjectId::new());
+        let message = |order: i64| {
+            doc! {"_id": ObjectId::new(), "chatId": chat, "sender": user, "receiver": user, "order": order, "content": "x".repeat(length)}
+        };
+        let messages: Vec<_> = (0..messages).map(|n| message(n * clock::NODES)).collect();
+        let entries = search::entries(&messages).unwrap();
+        entries
+            .map(|entry| search::messages_of(&entry.unwrap()).len())
+            .collect()
+    };
+    assert_eq!(entries_of(100, 300), [128, 128, 44]);
+    assert_eq!(entries_of(4000, 10), [4, 4, 2]);
+    // One that has more than all of them may is alone.
+    assert_eq!(entries_of(20_000, 3), [1, 1, 1]);
+    assert_eq!(entries_of(0, 200), [128, 72]);
 }
 
 /// An index of the time when each message had an entry of its own, and tokens lay anywhere.
