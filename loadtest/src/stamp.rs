@@ -88,7 +88,7 @@ impl Stamp {
     }
 
     fn words(&self) -> impl Iterator<Item = &'static str> {
-        words::words(u64::from(self.stream) << 32 | u64::from(self.number))
+        words::words(self.stream, self.number)
     }
 
     /// Whether these are the first of its words, the last one perhaps cut.

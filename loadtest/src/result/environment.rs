@@ -26,7 +26,6 @@ impl Environment {
     /// This machine.
     #[must_use]
     pub fn here() -> Self {
-        let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
         let field = |text: &str, name: &str| {
             let line = text.lines().find(|line| line.starts_with(name))?;
             Some(line.split_once(':')?.1.trim().to_owned())
@@ -58,10 +57,14 @@ pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
+/// What the kernel says there; nothing where it says nothing.
+fn read(path: &str) -> String {
+    std::fs::read_to_string(path).unwrap_or_default()
+}
+
 /// Which cores they are: all of the machine, or those that a container, a control group or an affinity leaves. `None` where the kernel
 /// does not tell one machine from another.
 fn shares(all: bool) -> Option<String> {
-    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     let boot = read("/proc/sys/kernel/random/boot_id");
     if boot.trim().is_empty() {
         return None;

@@ -1,5 +1,9 @@
 //! What people write, as far as a search index sees it: common words, the first ones most often.
 
+use rand::RngExt as _;
+
+use crate::schedule::chance;
+
 /// As many as a number of eight bits names.
 #[rustfmt::skip]
 const WORDS: [&str; 256] = [
@@ -25,22 +29,12 @@ const WORDS: [&str; 256] = [
     "window", "summer",
 ];
 
-/// Words without end, the same for the same seed.
-pub(super) fn words(seed: u64) -> impl Iterator<Item = &'static str> {
-    let mut state = seed;
+/// Words without end, those of one message.
+pub(super) fn words(stream: u32, number: u32) -> impl Iterator<Item = &'static str> {
+    let mut chance = chance(u64::from(stream), number as usize);
     std::iter::from_fn(move || {
-        let bits = mix(&mut state);
         // The product of two numbers is more often small.
-        let place = (bits & 0xff) * (bits >> 8 & 0xff) / 256;
-        WORDS.get(usize::try_from(place).ok()?).copied()
+        let place = usize::from(chance.random::<u8>()) * usize::from(chance.random::<u8>()) / WORDS.len();
+        WORDS.get(place).copied()
     })
-}
-
-/// SplitMix64: words of two messages have nothing in common.
-fn mix(state: &mut u64) -> u64 {
-    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mut bits = *state;
-    bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    bits ^ (bits >> 31)
 }
