@@ -7,8 +7,9 @@ use serde_json::Value;
 
 use super::Judge;
 use super::values::{Seen, error, judge as judge_value};
-use crate::engine::Record;
+use crate::engine::quota::all_have;
 use crate::engine::transcript::{Received, Sent, What};
+use crate::engine::{Record, has_directive};
 
 /// Words that only the inside of a server knows.
 const INTERNAL: [&str; 15] = [
@@ -104,7 +105,7 @@ fn answer(judge: &mut Judge<'_>, sent: &Sent, received: &Received, caller: Optio
             let field = header(received, name);
             judge.check(
                 &req::LIMITS_HEADERS_STRUCTURED,
-                has_parameters(field, &wanted),
+                all_have(field, &wanted),
                 || format!("{what}: {name}: \"…\" with {wanted:?}"),
                 || field.to_owned(),
             );
@@ -151,7 +152,7 @@ fn answer(judge: &mut Judge<'_>, sent: &Sent, received: &Received, caller: Optio
         let caching = header(received, "cache-control");
         judge.check(
             &req::HEADERS_SECURITY_NO_STORE,
-            caching.contains("no-store"),
+            has_directive(caching, "no-store"),
             || format!("{what}: Cache-Control no-store"),
             || caching.to_owned(),
         );
@@ -221,23 +222,6 @@ fn most_items(operation: Operation, path: &str) -> Option<(&'static Requirement,
 
 fn is_request_id(id: &[u8]) -> bool {
     (1..=128).contains(&id.len()) && id.iter().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(b))
-}
-
-/// Every item of a structured list begins with a quoted name and has these parameters, which are numbers.
-fn has_parameters(field: &str, wanted: &[&str]) -> bool {
-    let fits = |item: &str| {
-        let mut parts = item.split(';').map(str::trim);
-        let named = parts
-            .next()
-            .is_some_and(|name| name.len() > 2 && name.starts_with('"') && name.ends_with('"'));
-        let numbers: Vec<&str> = parts
-            .filter_map(|part| part.split_once('='))
-            .filter(|(_, value)| value.parse::<u64>().is_ok())
-            .map(|(name, _)| name)
-            .collect();
-        named && wanted.iter().all(|name| numbers.contains(name))
-    };
-    field.split(',').all(|item| fits(item.trim()))
 }
 
 /// Whose token it was, as far as one can tell: a call of a user that carries any.

@@ -61,13 +61,13 @@ async fn in_lists(w: &World, one: &User, other: &User, message: &Value) -> Outco
             &req::PROMISES_ONE_SYSTEM_SOCKET_TO_REST,
             "history",
             message,
-            &find(page.items()),
+            &find(page.items()?),
             &ALL,
         );
     }
     let chats = one.get("/api/messages/chats").await?;
     let last = chats
-        .items()
+        .items()?
         .iter()
         .find(|chat| chat["id"] == message["chatId"])
         .map(|chat| chat["lastMessage"].clone());
@@ -88,7 +88,7 @@ async fn in_lists(w: &World, one: &User, other: &User, message: &Value) -> Outco
                 &req::SEARCH_MATCH_AT_ONCE,
                 "search",
                 message,
-                &find(found.items()),
+                &find(found.items()?),
                 &ALL,
             );
         }
@@ -125,13 +125,13 @@ async fn a_message_is_the_same_everywhere(w: World) -> Outcome {
                 );
                 ack["messageId"].clone()
             } else {
-                ann.post("/api/messages/send", &body).await?.body["message"]["id"].clone()
+                ann.post("/api/messages/send", &body).await?.good()?.body["message"]["id"].clone()
             };
             let message = if w.target.claims(Profile::Recovery) {
                 // A repetition by the other way shows the whole message.
-                ann.post("/api/messages/send", &body).await?.body["message"].clone()
+                ann.post("/api/messages/send", &body).await?.good()?.body["message"].clone()
             } else {
-                ann.conversation(&bob, "?limit=1").await?.body["items"][0].clone()
+                ann.conversation(&bob, "?limit=1").await?.good()?.body["items"][0].clone()
             };
             w.equal(
                 &req::SEND_IDEMPOTENT_ACROSS_WAYS,
@@ -168,6 +168,7 @@ async fn a_message_is_the_same_everywhere(w: World) -> Outcome {
             let edited = ann
                 .put(&path, &json!({"content": format!("{content} edited")}))
                 .await?
+                .good()?
                 .body["message"]
                 .clone();
             for device in told_of_edits {
@@ -188,7 +189,7 @@ async fn a_message_is_the_same_everywhere(w: World) -> Outcome {
             in_lists(&w, &bob, &ann, &edited).await?;
             if by_socket {
                 ann.delete(&path).await?.succeeded()?;
-                let tombstone = bob.conversation(&ann, "?limit=1").await?.body["items"][0].clone();
+                let tombstone = bob.conversation(&ann, "?limit=1").await?.good()?.body["items"][0].clone();
                 for device in told_of_edits {
                     let event = w
                         .arrives(&req::DELETE_EVENT_BOTH_SIDES, device, "message_deleted", |event| {
@@ -232,10 +233,13 @@ async fn a_user_is_the_same_everywhere(w: World) -> Outcome {
         let requirement = &req::PROFILE_UPDATE_VISIBLE;
         let public = ["id", "username", "status", "lastSeen", "profilePicture", "bio"];
         let mut views = vec![
-            ("the profile", ann.get("/api/auth/profile").await?.body["user"].clone()),
+            (
+                "the profile",
+                ann.get("/api/auth/profile").await?.good()?.body["user"].clone(),
+            ),
             (
                 "getUser of oneself",
-                ann.get(&format!("/api/users/{}", ann.id)).await?.body["user"].clone(),
+                ann.get(&format!("/api/users/{}", ann.id)).await?.good()?.body["user"].clone(),
             ),
         ];
         let ack = device.ask("authenticate", json!({"token": ann.access})).await?;
@@ -261,13 +265,13 @@ pub(super) async fn as_others_see(viewer: &User, of: &User) -> Result<Vec<(&'sta
     let user = viewer.get(&format!("/api/users/{}", of.id)).await?;
     let search = viewer.get(&format!("/api/users/search?q={}", of.username)).await?;
     let chats = viewer.get("/api/messages/chats").await?;
-    let participants = (chats.items().iter()).filter_map(|chat| chat["participants"].as_array());
+    let participants = (chats.items()?.iter()).filter_map(|chat| chat["participants"].as_array());
     let in_chat = participants.flatten().find(|user| user["id"] == of.id.as_str());
     Ok(vec![
         ("getUser", user.body["user"].clone()),
         (
             "the search of users",
-            search.items().first().cloned().unwrap_or_default(),
+            search.items()?.first().cloned().unwrap_or_default(),
         ),
         ("a participant", in_chat.cloned().unwrap_or_default()),
     ])
@@ -301,7 +305,7 @@ async fn a_presence_is_the_same_everywhere(w: World) -> Outcome {
             )
             .await?;
         let requirement = &req::PROMISES_ONE_SYSTEM_SOCKET_TO_REST;
-        let shown = bob.get(&format!("/api/users/{}/status", ann.id)).await?.body;
+        let shown = bob.get(&format!("/api/users/{}/status", ann.id)).await?.good()?.body;
         agree(
             &w,
             requirement,
@@ -331,7 +335,7 @@ async fn a_presence_is_the_same_everywhere(w: World) -> Outcome {
             );
         }
         // To oneself, invisible is a status like any other.
-        let own = ann.get("/api/auth/profile").await?.body["user"]["status"].clone();
+        let own = ann.get("/api/auth/profile").await?.good()?.body["user"]["status"].clone();
         w.equal(&req::PRESENCE_STATUS_VISIBLE, "own status", status, own);
     }
     Ok(())
@@ -342,7 +346,7 @@ pub(super) async fn listed(viewer: &User, id: &str) -> Result<Option<Value>, Sto
     let mut query = "?limit=100".to_owned();
     loop {
         let page = viewer.get(&format!("/api/users/online{query}")).await?;
-        if let Some(found) = page.items().iter().find(|user| user["id"] == id) {
+        if let Some(found) = page.items()?.iter().find(|user| user["id"] == id) {
             return Ok(Some(found.clone()));
         }
         let Some(cursor) = page.cursor() else { return Ok(None) };
@@ -355,7 +359,7 @@ async fn read_state_is_the_same_everywhere(w: World) -> Outcome {
     let (a1, b1, b2) = (ann.device().await?, bob.device().await?, bob.device().await?);
     for (number, by) in ["socket", "ids", "chat"].into_iter().enumerate() {
         let message = ann.must_send(&bob.id, &format!("read {by} {number}")).await?;
-        let before = bob.get("/api/messages/chats").await?.body["items"][0]["unreadCount"].clone();
+        let before = bob.get("/api/messages/chats").await?.good()?.body["items"][0]["unreadCount"].clone();
         w.equal(&req::CHATS_UNREAD_COUNTS, "unreadCount", 1, before);
         match by {
             "socket" => {
@@ -383,7 +387,7 @@ async fn read_state_is_the_same_everywhere(w: World) -> Outcome {
             .await?;
         w.equal(&req::READ_EVENT_FIELDS, "message_read", event.clone(), other);
         for (one, peer) in [(&ann, &bob), (&bob, &ann)] {
-            let stored = one.conversation(peer, "?limit=1").await?.body["items"][0].clone();
+            let stored = one.conversation(peer, "?limit=1").await?.good()?.body["items"][0].clone();
             w.equal(
                 &req::READ_STATE_STORED,
                 "isRead, readAt",

@@ -204,7 +204,7 @@ async fn a_delete_leaves_a_tombstone(w: World) -> Outcome {
     let page = bob.conversation(&ann, "").await?;
     w.check(
         &req::DELETE_SUCCESS_TOMBSTONE,
-        !page.text.contains("to be gone") && page.items().len() == 1,
+        !page.text.contains("to be gone") && page.items()?.len() == 1,
         "a tombstone",
         &page.text,
     );

@@ -6,6 +6,7 @@ use chat_spec::req;
 use serde_json::{Value, json};
 
 use crate::cases;
+use crate::engine::quota::{all_have, least, quotas};
 use crate::engine::{Answer, Connection, Device, Outcome, Stop, Transport, World};
 use crate::launch::BY_DEFAULT;
 
@@ -79,8 +80,7 @@ impl EventWindow {
 }
 
 fn remaining(answer: &Answer) -> Option<u64> {
-    let (_, rest) = answer.header("ratelimit").split_once("r=")?;
-    rest.split(';').next()?.parse().ok()
+    least(answer.header("ratelimit"), "r")
 }
 
 async fn requests_are_counted_by_user(w: World) -> Outcome {
@@ -203,21 +203,6 @@ async fn events_are_counted_by_user(w: World) -> Outcome {
     Ok(())
 }
 
-/// The parameters of every item of a structured list, each of which begins with a quoted name.
-fn parameters(field: &str) -> Option<Vec<Vec<(&str, u64)>>> {
-    let mut items = Vec::new();
-    for item in field.split(',') {
-        item.trim().starts_with('"').then_some(())?;
-        let mut pairs = Vec::new();
-        for pair in item.split(';').skip(1) {
-            let (name, value) = pair.trim().split_once('=')?;
-            pairs.push((name, value.parse().ok()?));
-        }
-        items.push(pairs);
-    }
-    Some(items)
-}
-
 async fn strangers_are_counted_by_address(w: World) -> Outcome {
     let server = super::launch(&w, &[("--rate-limit-max-requests", "4")]).await?;
     let ann = w.user_at(&server.base, "ann").await?;
@@ -238,22 +223,16 @@ async fn strangers_are_counted_by_address(w: World) -> Outcome {
     w.success(requirement, &good, 200, None)?;
     for (name, wanted) in [("ratelimit-policy", ["q", "w"]), ("ratelimit", ["r", "t"])] {
         let field = good.header(name);
-        let items = parameters(field).unwrap_or_default();
-        let all = |item: &Vec<(&str, u64)>| wanted.iter().all(|name| item.iter().any(|(known, _)| known == name));
         w.check(
             &req::LIMITS_HEADERS_STRUCTURED,
-            !items.is_empty() && items.iter().all(all),
+            all_have(field, &wanted),
             format!("{name}: \"…\" with {wanted:?}"),
             field,
         );
     }
-    let policy = parameters(good.header("ratelimit-policy")).unwrap_or_default();
-    let quota = policy
-        .first()
-        .and_then(|item| item.iter().find(|(name, _)| *name == "q"));
     w.check(
         &req::LIMITS_HEADERS_STRUCTURED,
-        quota.is_some_and(|(_, quota)| *quota == 4),
+        least(good.header("ratelimit-policy"), "q") == Some(4),
         "a quota of 4",
         good.header("ratelimit-policy"),
     );
@@ -346,12 +325,12 @@ async fn the_quotas_without_settings(w: World) -> Outcome {
     let allowed = statuses.iter().filter(|status| **status == 401).count();
     w.equal(requirement, "calls at the door", 19, allowed);
     let first = ann.get("/api/auth/profile").await?;
-    let policy = parameters(first.header("ratelimit-policy")).unwrap_or_default();
+    let policy = quotas(first.header("ratelimit-policy")).unwrap_or_default();
     w.check(
         requirement,
         policy
             .iter()
-            .any(|item| item.contains(&("q", 100)) && item.contains(&("w", 900))),
+            .any(|item| item.get("q") == Some(&100) && item.get("w") == Some(&900)),
         "100 in 900 seconds",
         first.header("ratelimit-policy"),
     );

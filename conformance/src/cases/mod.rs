@@ -130,7 +130,7 @@ const NEWS_PATIENCE: Duration = Duration::from_secs(5);
 async fn status_when(w: &World, viewer: &User, of: &User, fits: impl Fn(&Value) -> bool) -> Result<Value, Stop> {
     let began = Instant::now();
     loop {
-        let shown = viewer.get(&format!("/api/users/{}/status", of.id)).await?.body;
+        let shown = viewer.get(&format!("/api/users/{}/status", of.id)).await?.good()?.body;
         if fits(&shown) || w.target.nodes.len() == 1 || began.elapsed() > NEWS_PATIENCE {
             return Ok(shown);
         }

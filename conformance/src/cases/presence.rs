@@ -35,7 +35,7 @@ cases!("presence":
 );
 
 async fn status(viewer: &User, of: &User) -> Result<Value, Stop> {
-    Ok(viewer.get(&format!("/api/users/{}/status", of.id)).await?.body)
+    Ok(viewer.get(&format!("/api/users/{}/status", of.id)).await?.good()?.body)
 }
 
 /// A fence: when this device of bob is told that another partner has gone, what was brought about before has come to it too.

@@ -68,9 +68,10 @@ async fn newest_first(w: &World, viewer: &User, peer: &User) -> Result<Vec<Value
     loop {
         let page = viewer.conversation(peer, &query).await?;
         w.success(&req::PROMISES_DURABLE_CRASH, &page, 200, Some("ConversationResponse"))?;
-        history.extend(page.items().iter().cloned());
+        history.extend(page.items()?.iter().cloned());
         // Whoever has more to show shows it.
-        let next = page.cursor().filter(|_| !page.items().is_empty());
+        let is_empty = page.items()?.is_empty();
+        let next = page.cursor().filter(|_| !is_empty);
         let Some(cursor) = next else { return Ok(history) };
         query = format!("?limit=100&cursor={cursor}");
     }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use chat_spec::req;
-use serde_json::json;
+use chat_spec::{Requirement, req};
+use serde_json::{Value, json};
 
 use crate::cases;
 use crate::engine::{Answer, Outcome, Stop, User, World};
@@ -30,12 +30,15 @@ async fn find(user: &User, query: &str, more: &str) -> Result<Answer, Stop> {
     user.get(&format!("/api/messages/search?q={encoded}{more}")).await
 }
 
-fn contents(answer: &Answer) -> Vec<&str> {
-    answer
-        .items()
-        .iter()
-        .filter_map(|item| item["content"].as_str())
-        .collect()
+/// What is found, newest first. That it is answered at all belongs to what is judged.
+async fn found(w: &World, requirement: &'static Requirement, user: &User, query: &str) -> Result<Vec<String>, Stop> {
+    let answer = find(user, query, "").await?;
+    w.items(requirement, &answer).map(contents)
+}
+
+fn contents(items: &[Value]) -> Vec<String> {
+    let contents = items.iter().filter_map(|item| item["content"].as_str());
+    contents.map(str::to_owned).collect()
 }
 
 async fn a_literal_substring_is_found(w: World) -> Outcome {
@@ -43,31 +46,31 @@ async fn a_literal_substring_is_found(w: World) -> Outcome {
     for text in ["the quick brown fox", "a slow brown bear", "nothing here"] {
         ann.must_send(&bob.id, text).await?;
     }
-    let found = find(&bob, "ow", "").await?;
-    w.success(&req::SEARCH_MATCH_SUBSTRING, &found, 200, Some("MessagesResponse"))?;
+    let page = find(&bob, "ow", "").await?;
+    w.success(&req::SEARCH_MATCH_SUBSTRING, &page, 200, Some("MessagesResponse"))?;
     w.equal(
         &req::SEARCH_ORDER_NEWEST_FIRST,
         "found",
         json!(["a slow brown bear", "the quick brown fox"]),
-        json!(contents(&found)),
+        json!(contents(page.items()?)),
     );
     w.equal(
         &req::SEARCH_MATCH_SUBSTRING,
         "ick br",
         json!(["the quick brown fox"]),
-        json!(contents(&find(&ann, "ick br", "").await?)),
+        json!(found(&w, &req::SEARCH_MATCH_SUBSTRING, &ann, "ick br").await?),
     );
     w.equal(
         &req::SEARCH_MATCH_SHORT,
         "x",
         json!(["the quick brown fox"]),
-        json!(contents(&find(&ann, "x", "").await?)),
+        json!(found(&w, &req::SEARCH_MATCH_SHORT, &ann, "x").await?),
     );
     w.equal(
         &req::SEARCH_MATCH_AT_ONCE,
         "brown",
         2,
-        find(&ann, "brown", "").await?.items().len(),
+        found(&w, &req::SEARCH_MATCH_AT_ONCE, &ann, "brown").await?.len(),
     );
     Ok(())
 }
@@ -81,14 +84,16 @@ async fn case_does_not_matter(w: World) -> Outcome {
         &req::SEARCH_MATCH_ASCII_CASE,
         "hELLO wORLD",
         1,
-        find(&ann, "hELLO wORLD", "").await?.items().len(),
+        found(&w, &req::SEARCH_MATCH_ASCII_CASE, &ann, "hELLO wORLD")
+            .await?
+            .len(),
     );
     for query in ["\u{e4}rger", "\u{43f}\u{420}\u{418}\u{412}"] {
         w.equal(
             &req::SEARCH_MATCH_UNICODE_CASE,
             query,
             1,
-            find(&ann, query, "").await?.items().len(),
+            found(&w, &req::SEARCH_MATCH_UNICODE_CASE, &ann, query).await?.len(),
         );
     }
     Ok(())
@@ -117,13 +122,13 @@ async fn special_characters_mean_themselves(w: World) -> Outcome {
         "{1}",
         "\\",
     ] {
-        let found = find(&ann, query, "").await?;
-        w.success(&req::SEARCH_MATCH_METACHARACTERS, &found, 200, Some("MessagesResponse"))?;
+        let page = find(&ann, query, "").await?;
+        w.success(&req::SEARCH_MATCH_METACHARACTERS, &page, 200, Some("MessagesResponse"))?;
         w.equal(
             &req::SEARCH_MATCH_METACHARACTERS,
             query,
             json!([odd]),
-            json!(contents(&found)),
+            json!(contents(page.items()?)),
         );
     }
     for query in ["a.b", "p.*n", "pl_in", "x%s", "^plain", "\u{0}\u{0}\u{0}"] {
@@ -131,7 +136,7 @@ async fn special_characters_mean_themselves(w: World) -> Outcome {
             &req::SEARCH_MATCH_METACHARACTERS,
             query,
             json!([]),
-            json!(contents(&find(&ann, query, "").await?)),
+            json!(found(&w, &req::SEARCH_MATCH_METACHARACTERS, &ann, query).await?),
         );
     }
     Ok(())
@@ -148,7 +153,7 @@ async fn search_keeps_to_ones_own_chats(w: World) -> Outcome {
             &req::SEARCH_SCOPE_OWN_CHATS,
             "eve finds",
             json!(["needle from eve"]),
-            json!(contents(&find(&eve, "needle", "").await?)),
+            json!(found(&w, &req::SEARCH_SCOPE_OWN_CHATS, &eve, "needle").await?),
         );
     }
     let narrowed = find(&ann, "needle", &format!("&userId={}", bob.id)).await?;
@@ -156,7 +161,7 @@ async fn search_keeps_to_ones_own_chats(w: World) -> Outcome {
         &req::SEARCH_SCOPE_CONVERSATION,
         "with bob",
         json!(["needle for bob"]),
-        json!(contents(&narrowed)),
+        json!(contents(w.items(&req::SEARCH_SCOPE_CONVERSATION, &narrowed)?)),
     );
     let shown = narrowed.body["items"][0].clone();
     w.shaped(&req::SHAPES_MESSAGE_FIELDS, "Message", &shown);
@@ -185,13 +190,13 @@ async fn search_follows_edits_and_deletes(w: World) -> Outcome {
             &req::SEARCH_MATCH_AT_ONCE,
             "the new content",
             1,
-            find(&bob, "phrasing", "").await?.items().len(),
+            found(&w, &req::SEARCH_MATCH_AT_ONCE, &bob, "phrasing").await?.len(),
         );
         w.equal(
             &req::SEARCH_MATCH_AT_ONCE,
             "the old content",
             0,
-            find(&bob, "wording", "").await?.items().len(),
+            found(&w, &req::SEARCH_MATCH_AT_ONCE, &bob, "wording").await?.len(),
         );
         ann.delete(&path).await?.succeeded()?;
         for user in [&ann, &bob] {
@@ -199,7 +204,9 @@ async fn search_follows_edits_and_deletes(w: World) -> Outcome {
                 &req::SEARCH_SCOPE_NO_TOMBSTONES,
                 "a deleted message",
                 0,
-                find(user, "phrasing", "").await?.items().len(),
+                found(&w, &req::SEARCH_SCOPE_NO_TOMBSTONES, user, "phrasing")
+                    .await?
+                    .len(),
             );
         }
     }
@@ -244,9 +251,9 @@ async fn search_pages(w: World) -> Outcome {
     let page = find(&ann, "page", "").await?;
     w.check(
         &req::LISTS_LIMIT_DEFAULT,
-        (1..=50).contains(&page.items().len()),
+        (1..=50).contains(&page.items()?.len()),
         "at most 50 of 52",
-        page.items().len(),
+        page.items()?.len(),
     );
     for (requirement, grows) in [
         (&req::LISTS_CURSOR_WALK_COMPLETE, false),
@@ -256,7 +263,7 @@ async fn search_pages(w: World) -> Outcome {
         let mut more = "&limit=20".to_owned();
         for _ in 0..expected.len() {
             let page = find(&ann, "page", &more).await?;
-            seen.extend(contents(&page).iter().map(|text| (*text).to_owned()));
+            seen.extend(contents(w.items(requirement, &page)?));
             let Some(cursor) = page.cursor() else { break };
             more = format!("&limit=20&cursor={cursor}");
             if grows {

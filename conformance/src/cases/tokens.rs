@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::cases;
 use crate::engine::{Connection, Outcome, PASSWORD, Stop, Transport, World};
+use crate::launch::Launched;
 
 cases!("tokens":
     forged_tokens_are_refused [TOKEN_INVALID_ALG_NONE, TOKEN_INVALID_TAMPERED],
@@ -26,6 +27,8 @@ cases!("tokens":
 /// Long enough for whoever counts bytes.
 const SECRET: &str = "the secret of this case, which is longer than sixty-four bytes, so that every HMAC takes it";
 const YEAR_2100: u64 = 4_102_444_800;
+/// How long after its end a token is surely over, its dates being whole seconds.
+const TOKEN_SLACK: Duration = Duration::from_millis(1300);
 
 /// Judges with tokens of a short life.
 pub(crate) async fn with_brief_tokens<F>(judge: impl Fn(Duration) -> F) -> Outcome
@@ -142,6 +145,28 @@ async fn tokens_do_not_travel_in_urls(w: World) -> Outcome {
     Ok(())
 }
 
+/// A server whose access tokens live so long. One that does not take that setting cannot be judged by it: then a token outlives
+/// what was asked for.
+pub(crate) async fn launch_brief(w: &World, settings: &[(&str, &str)], life: Duration) -> Result<Launched, Stop> {
+    let server = super::launch(w, settings).await?;
+    let probe = w.user_at(&server.base, "probe").await?;
+    let login = probe.anonymous("POST", "/api/auth/login");
+    let login = login.json(&json!({"identifier": probe.username, "password": PASSWORD}));
+    let told = login.send().await?.good()?.body["tokens"]["expiresIn"].as_u64();
+    if told.is_some_and(|told| told.abs_diff(life.as_secs()) <= 1) {
+        return Ok(server);
+    }
+    tokio::time::sleep(life + TOKEN_SLACK).await;
+    match probe.get("/api/auth/profile").await?.status {
+        200 => Err(Stop::NotApplicable(format!(
+            "needs a server that takes JWT_EXPIRES_IN: a token was to live for {} s, and lives on",
+            life.as_secs()
+        ))),
+        // It does, and says another number.
+        _ => Ok(server),
+    }
+}
+
 async fn tokens_expire(w: World) -> Outcome {
     with_brief_tokens(|life| expired(w.clone(), life)).await
 }
@@ -152,7 +177,7 @@ async fn expired(w: World, life: Duration) -> Outcome {
         ("--jwt-expires-in", access.as_str()),
         ("--jwt-refresh-expires-in", &refresh),
     ];
-    let server = super::launch(&w, &settings).await?;
+    let server = launch_brief(&w, &settings, life).await?;
     let ann = w.user_at(&server.base, "ann").await?;
     if ann.get("/api/auth/profile").await?.status != 200 {
         return Err(Stop::Inconclusive("a token was old before it could be used".into()));
@@ -178,7 +203,7 @@ async fn expired(w: World, life: Duration) -> Outcome {
         );
     }
     // Time itself is what is judged here.
-    tokio::time::sleep(life + Duration::from_millis(1300)).await;
+    tokio::time::sleep(life + TOKEN_SLACK).await;
     w.refused(
         &req::TOKEN_EXPIRED_CODE,
         &ann.get("/api/auth/profile").await?,
@@ -211,7 +236,7 @@ async fn sockets_end_with_their_token(w: World) -> Outcome {
 }
 
 async fn ended(w: World, life: Duration) -> Outcome {
-    let server = super::launch(&w, &[("--jwt-expires-in", &seconds(life))]).await?;
+    let server = launch_brief(&w, &[("--jwt-expires-in", &seconds(life))], life).await?;
     let ann = w.user_at(&server.base, "ann").await?;
     let device = ann.device().await?;
     let error = device
@@ -238,7 +263,7 @@ async fn a_fresh_token_extends_a_socket(w: World) -> Outcome {
 
 async fn extended(w: World, life: Duration) -> Outcome {
     let too_late = || Err(Stop::Inconclusive("every token was old before it could be used".into()));
-    let server = super::launch(&w, &[("--jwt-expires-in", &seconds(life))]).await?;
+    let server = launch_brief(&w, &[("--jwt-expires-in", &seconds(life))], life).await?;
     let bob = w.user_at(&server.base, "bob").await?;
     let first = Instant::now();
     let ann = w.user_at(&server.base, "ann").await?;

@@ -104,10 +104,15 @@ async fn users_are_found_by_name(w: World) -> Outcome {
         &req::USERS_SEARCH_PREFIX,
         "found",
         json!([ann.id]),
-        json!(begins.items().iter().map(|u| u["id"].clone()).collect::<Vec<_>>()),
+        json!(begins.items()?.iter().map(|u| u["id"].clone()).collect::<Vec<_>>()),
     );
     let contains = ann.get(&format!("/api/users/search?q={mark}")).await?;
-    w.equal(&req::USERS_SEARCH_CONTAINS, "found", 1, contains.items().len());
+    w.equal(
+        &req::USERS_SEARCH_CONTAINS,
+        "found",
+        1,
+        w.items(&req::USERS_SEARCH_CONTAINS, &contains)?.len(),
+    );
     let mark = format!("o{}", &mark[..6]);
     let (c, b) = (
         w.user(&format!("{mark}c")).await?,
@@ -117,12 +122,15 @@ async fn users_are_found_by_name(w: World) -> Outcome {
     let d = w.user(&format!("D{mark}")).await?;
     let query = format!("/api/users/search?q={mark}");
     let expected = json!([d.id, b.id, c.id]);
-    let ids = |page: &Answer| page.items().iter().map(|user| user["id"].clone()).collect::<Vec<_>>();
+    let ids = |requirement, page: &Answer| {
+        let items = w.items(requirement, page)?;
+        Ok(items.iter().map(|user| user["id"].clone()).collect::<Vec<_>>())
+    };
     w.equal(
         &req::USERS_SEARCH_ORDER,
         "ids",
         expected.clone(),
-        json!(ids(&ann.get(&query).await?)),
+        json!(ids(&req::USERS_SEARCH_ORDER, &ann.get(&query).await?)?),
     );
     for (requirement, grows) in [
         (&req::LISTS_CURSOR_WALK_COMPLETE, false),
@@ -131,7 +139,7 @@ async fn users_are_found_by_name(w: World) -> Outcome {
         let (mut seen, mut newcomer, mut next) = (Vec::new(), None, format!("{query}&limit=1"));
         for _ in 0..6 {
             let page = ann.get(&next).await?;
-            seen.extend(ids(&page));
+            seen.extend(ids(requirement, &page)?);
             let Some(cursor) = page.cursor() else { break };
             next = format!("{query}&limit=1&cursor={cursor}");
             if grows && newcomer.is_none() {
@@ -150,14 +158,14 @@ async fn users_are_not_found_otherwise(w: World) -> Outcome {
     let by_email = ann.get(&format!("/api/users/search?q={}", ann.email)).await?;
     w.check(
         &req::USERS_SEARCH_NEVER_EMAIL,
-        by_email.items().is_empty(),
+        w.items(&req::USERS_SEARCH_NEVER_EMAIL, &by_email)?.is_empty(),
         "nobody",
         &by_email.text,
     );
     let domain = ann.get("/api/users/search?q=example.org").await?;
     w.check(
         &req::USERS_SEARCH_NEVER_EMAIL,
-        domain.items().is_empty(),
+        w.items(&req::USERS_SEARCH_NEVER_EMAIL, &domain)?.is_empty(),
         "nobody",
         &domain.text,
     );
@@ -166,7 +174,7 @@ async fn users_are_not_found_otherwise(w: World) -> Outcome {
         w.success(&req::USERS_SEARCH_METACHARACTERS, &answer, 200, Some("UsersResponse"))?;
         w.check(
             &req::USERS_SEARCH_METACHARACTERS,
-            answer.items().is_empty(),
+            answer.items()?.is_empty(),
             "nobody",
             &answer.text,
         );
@@ -201,7 +209,7 @@ async fn who_is_online(w: World) -> Outcome {
         let page = ann.get(&format!("/api/users/online{query}")).await?;
         w.success(&req::USERS_ONLINE_LISTS, &page, 200, Some("UsersResponse"))?;
         seen.extend(
-            page.items()
+            page.items()?
                 .iter()
                 .filter_map(|user| user["id"].as_str().map(str::to_owned)),
         );
@@ -231,6 +239,13 @@ async fn the_list_of_online_users_is_whole(w: World) -> Outcome {
         users.push(w.user_at(&server.base, name).await?);
     }
     let (ann, dan, eve) = (&users[0], &users[3], &users[4]);
+    let nobody = ann.get("/api/users/online").await?;
+    w.check(
+        &req::USERS_ONLINE_AWAY_ABSENT,
+        w.items(&req::USERS_ONLINE_LISTS, &nobody)?.is_empty(),
+        "nobody before anybody connects",
+        &nobody.text,
+    );
     let mut devices = Vec::new();
     for user in &users[..4] {
         devices.push(user.device().await?);
@@ -256,7 +271,7 @@ async fn the_list_of_online_users_is_whole(w: World) -> Outcome {
         for _ in 0..5 {
             let page = ann.get(&format!("/api/users/online{query}")).await?;
             w.success(&req::USERS_ONLINE_LISTS, &page, 200, Some("UsersResponse"))?;
-            let ids = page.items().iter().filter_map(|user| user["id"].as_str());
+            let ids = page.items()?.iter().filter_map(|user| user["id"].as_str());
             seen.extend(ids.map(str::to_owned));
             let Some(cursor) = page.cursor() else { break };
             query = format!("?limit={limit}&cursor={cursor}");
@@ -292,7 +307,7 @@ async fn short_queries_find_what_they_mean(w: World) -> Outcome {
         };
         w.check(
             &req::USERS_SEARCH_CONTAINS_SHORT,
-            found.items().iter().all(contains),
+            found.items()?.iter().all(contains),
             format!("only names that contain {query}"),
             &found.text,
         );

@@ -440,6 +440,11 @@ pub fn operation(method: &Method, path: &str) -> Option<Operation> {
     fitting.min_by_key(|operation| operation.path().matches('{').count())
 }
 
+/// Whether a list such as `Cache-Control` has this word, whatever else it has.
+pub(crate) fn has_directive(list: &str, wanted: &str) -> bool {
+    list.split(',').any(|word| word.trim().eq_ignore_ascii_case(wanted))
+}
+
 impl Answer {
     /// A step before the judgement: when it was refused, nothing can be said of what comes after.
     pub fn succeeded(&self) -> Result<(), Stop> {
@@ -452,6 +457,12 @@ impl Answer {
         }
     }
 
+    /// The same answer when it [succeeded](Self::succeeded): a refusal has none of the values that are read from it.
+    pub fn good(self) -> Result<Self, Stop> {
+        self.succeeded()?;
+        Ok(self)
+    }
+
     /// Empty when it is not there.
     pub fn header(&self, name: &str) -> &str {
         header(&self.headers, name)
@@ -462,15 +473,22 @@ impl Answer {
         self.body["code"].as_str().unwrap_or_default()
     }
 
+    /// Whether nobody may keep it.
+    pub fn may_not_be_stored(&self) -> bool {
+        has_directive(self.header("cache-control"), "no-store")
+    }
+
     /// The fields that the details name.
     pub fn details(&self) -> Vec<&str> {
         let details = self.body["details"].as_array().into_iter().flatten();
         details.filter_map(|detail| detail["field"].as_str()).collect()
     }
 
-    /// The items of a page.
-    pub fn items(&self) -> &[Value] {
-        self.body["items"].as_array().map_or(&[], Vec::as_slice)
+    /// The items of a page. A refusal has none, which would look as if nothing were found.
+    pub fn items(&self) -> Result<&[Value], Stop> {
+        self.succeeded()?;
+        let items = self.body["items"].as_array().map(Vec::as_slice);
+        items.ok_or_else(|| Stop::Inconclusive("a list was answered without items".into()))
     }
 
     /// Where the next page of a list begins, as it stands in a URL; none after the last one.

@@ -7,6 +7,7 @@ pub mod known;
 mod pace;
 pub mod preflight;
 mod pulse;
+pub mod quota;
 mod runner;
 mod socket;
 mod target;
@@ -17,7 +18,7 @@ mod world;
 
 pub use case::{Body, Case, Judging};
 pub use http::{Answer, Request, operation};
-pub(crate) use http::{FOREIGN, escaped};
+pub(crate) use http::{FOREIGN, escaped, has_directive};
 pub use judgement::{Failure, Outcome, Stop, Tally};
 pub use pace::Limits;
 pub use runner::{CaseResult, Cut, Finding, Plan, Run, THREADS, TRIES, run, run_one, try_one};

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::http::header;
 use super::pace::{self, Counted};
+use super::quota::least;
 use super::{Stop, Target, User, World};
 
 /// What a run asks of one address: registrations, logins and refreshes. Measured: 830.
@@ -22,6 +23,8 @@ const EVENTS_WITHIN: Duration = Duration::from_secs(30);
 /// Timestamps are compared within seconds.
 const SKEW: i64 = 30;
 const PATIENCE: Duration = Duration::from_secs(10);
+const NO_CHAT_SERVER: &str = "neither can anybody register nor does a socket open, so there is nothing to judge: is this the address of \
+                              a server of the chat API, and are its paths below /api and /socket.io?";
 
 /// One thing that was found.
 #[derive(Debug, Clone)]
@@ -45,10 +48,16 @@ pub async fn preflight(target: &Target, deadline: Option<Duration>) -> Vec<Troub
     for node in &target.nodes {
         let mut look = Look::at(node, target, &mut troubles);
         if look.greet().await {
-            if let Some(guest) = look.door().await {
-                look.events(&guest).await;
+            let guest = look.door().await;
+            if let Some(guest) = &guest {
+                look.events(guest).await;
             }
-            look.socket().await;
+            if !look.socket().await && guest.is_none() {
+                look.found(true, NO_CHAT_SERVER);
+                // What each of them was answered belongs to it.
+                let here = look.troubles.iter_mut().filter(|trouble| trouble.node == *node);
+                here.for_each(|trouble| trouble.fatal = true);
+            }
         }
     }
     if let (Some(node), Some(deadline)) = (target.nodes.first(), deadline) {
@@ -101,13 +110,13 @@ impl<'a> Look<'a> {
 
     /// A limit must be known that is below what a run asks for; what of it is used up already counts.
     fn quota_of(&mut self, counted: Counted, policy: &str, state: &str) {
-        let Some(quota) = parameter(policy, "q") else { return };
+        let Some(quota) = least(policy, "q") else { return };
         let limits = &self.target.limits;
         let (known, needed, name) = match counted {
             Counted::Auth => (limits.auth_requests, AUTH_CALLS, "auth-requests"),
             Counted::Guest | Counted::User => (limits.requests, GUEST_CALLS.max(CALLS), "requests"),
         };
-        let window = parameter(policy, "w");
+        let window = least(policy, "w");
         let said = limits.window.as_secs();
         if let Some(window) = window.filter(|window| known.is_some() && *window > said) {
             self.found(
@@ -115,10 +124,10 @@ impl<'a> Look<'a> {
                 format!("it counts within {window} s (RateLimit-Policy: {policy}), and [limits] says window-seconds = {said}"),
             );
         }
-        let left = parameter(state, "r").unwrap_or(quota);
+        let left = least(state, "r").unwrap_or(quota);
         self.target.pace.spent(counted, quota.saturating_sub(left));
         if known.is_none() && quota >= needed && left < needed {
-            let over = parameter(state, "t").unwrap_or_default();
+            let over = least(state, "t").unwrap_or_default();
             self.found(
                 true,
                 format!("of its {quota} requests (RateLimit-Policy: {policy}) {left} are left, and {needed} are needed: begin again in {over} s"),
@@ -257,7 +266,8 @@ impl<'a> Look<'a> {
         None
     }
 
-    async fn socket(&mut self) {
+    /// Whether sockets open.
+    async fn socket(&mut self) -> bool {
         let url = format!("{}/socket.io/?EIO=4&transport=polling", self.node);
         let answer = async {
             let response = self.target.http.get(url).timeout(PATIENCE).send().await?;
@@ -265,7 +275,7 @@ impl<'a> Look<'a> {
             Ok::<_, reqwest::Error>((status, response.text().await?))
         };
         match answer.await {
-            Ok((200, text)) if text.starts_with("0{") => {}
+            Ok((200, text)) if text.starts_with("0{") => return true,
             Ok((status, _)) => self.found(
                 false,
                 format!("/socket.io/ answered {status} and no engine.io 4 OPEN: every case with a socket will be inconclusive"),
@@ -275,6 +285,7 @@ impl<'a> Look<'a> {
                 self.found(false, format!("/socket.io/ was not answered: {why}"));
             }
         }
+        false
     }
 }
 
@@ -293,24 +304,4 @@ async fn tell(guest: &User, events: u64) -> Result<Option<u64>, Stop> {
         }
     }
     Ok(None)
-}
-
-/// A parameter of the first item of `RateLimit` or `RateLimit-Policy`.
-fn parameter(header: &str, wanted: &str) -> Option<u64> {
-    let mut pairs = (header.split(',').next()?.split(';').skip(1)).filter_map(|pair| pair.trim().split_once('='));
-    pairs.find(|(name, _)| *name == wanted)?.1.parse().ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_quota_is_read_from_its_policy() {
-        assert_eq!(parameter("\"default\";q=100;w=900", "q"), Some(100));
-        assert_eq!(parameter("\"default\"; w=900; q=7", "w"), Some(900));
-        assert_eq!(parameter("\"default\";r=42;t=900", "r"), Some(42));
-        assert_eq!(parameter("100;w=900", "q"), None);
-        assert_eq!(parameter("", "q"), None);
-    }
 }

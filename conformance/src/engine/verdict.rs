@@ -111,9 +111,10 @@ impl Terms {
             _ if self.fails(result) => Verdict::Fail,
             // Whatever else there is to say of the second time: the first is not hidden.
             Finding::Judged | Finding::NotApplicable(_) if failed_before => Verdict::Flaky,
-            _ if counted && !failed_before => Verdict::Known,
+            // That a requirement is known to fail, one that every answer is held against perhaps, is no word about the rest of the case.
             Finding::Inconclusive(_) | Finding::NotRun(_) if self.known.expects_case(&id) => Verdict::Known,
             Finding::Inconclusive(_) | Finding::NotRun(_) => Verdict::Inconclusive,
+            _ if counted => Verdict::Known,
             Finding::NotApplicable(_) => Verdict::Skipped,
             Finding::Judged if stale.iter().any(|entry| entry.concerns(&id, &result.tally)) => Verdict::UnexpectedPass,
             Finding::Judged if first.is_some_and(|first| matches!(first.finding, Finding::Inconclusive(_))) => {
@@ -226,6 +227,27 @@ mod tests {
             terms.verdict(&result(Finding::Inconclusive(why()), &[MUST]), &[]),
             Verdict::Fail
         );
+    }
+
+    #[test]
+    fn a_known_failure_does_not_stand_for_what_was_not_judged() {
+        let by_requirement = "requirement = \"json.response.content-type\"";
+        let entry = |what: &str| format!("[[known]]\n{what}\nreason = \"r\"\nexpires = 2999-01-01\n");
+        for finding in [
+            Finding::Inconclusive("no socket".into()),
+            Finding::NotRun("it ended".into()),
+        ] {
+            let result = result(finding, &[MUST]);
+            assert_eq!(
+                terms(&entry(by_requirement)).verdict(&result, &[]),
+                Verdict::Inconclusive
+            );
+            // Whoever names the case expects it to come to nothing.
+            let both = entry(by_requirement) + &entry("case = \"area::name\"");
+            assert_eq!(terms(&both).verdict(&result, &[]), Verdict::Known);
+        }
+        let unneeded = result(Finding::NotApplicable("no launcher".into()), &[MUST]);
+        assert_eq!(terms(&entry(by_requirement)).verdict(&unneeded, &[]), Verdict::Known);
     }
 
     #[test]

@@ -301,6 +301,17 @@ impl World {
         Ok(())
     }
 
+    /// Judges that a list is given, and ends the case otherwise: a refusal would look as if nothing were found. Its items.
+    pub fn items<'a>(&self, requirement: &'static Requirement, answer: &'a Answer) -> Result<&'a [Value], Stop> {
+        self.success(requirement, answer, 200, None)?;
+        answer.items()
+    }
+
+    /// Judges that an event was acknowledged, and ends the case otherwise.
+    pub fn accepted(&self, requirement: &'static Requirement, ack: &Value) -> Result<(), Stop> {
+        self.need(requirement, ack["ok"] == true, "ok true", ack)
+    }
+
     /// Judges a refusal: status and code. Its shape is judged wherever an error comes.
     pub fn refused(&self, requirement: &'static Requirement, answer: &Answer, status: u16, code: &str) -> bool {
         let pass = answer.status == status && answer.code() == code;

@@ -7,8 +7,7 @@ use serde_json::json;
 
 use super::fixture::{Fixture, gentle_first, needs_token, success_of};
 use crate::cases;
-use crate::cases::launch;
-use crate::cases::tokens::with_brief_tokens;
+use crate::cases::tokens::{launch_brief, with_brief_tokens};
 use crate::engine::{Connection, Outcome, PASSWORD, Stop, Transport, World};
 
 cases!("credentials":
@@ -139,7 +138,7 @@ async fn every_call_refuses_an_old_token(w: World) -> Outcome {
 }
 
 async fn old_tokens(w: World, life: Duration) -> Outcome {
-    let server = launch(&w, &[("--jwt-expires-in", &format!("{}s", life.as_secs()))]).await?;
+    let server = launch_brief(&w, &[("--jwt-expires-in", &format!("{}s", life.as_secs()))], life).await?;
     let f = Fixture::at(&w, &server.base).await?;
     // Time itself is what is judged here.
     tokio::time::sleep(life + Duration::from_millis(300)).await;
@@ -161,7 +160,7 @@ async fn old_tokens(w: World, life: Duration) -> Outcome {
     let fresh = f.bob.login().await?;
     let history = fresh.conversation(&f.ann, "").await?;
     history.succeeded()?;
-    w.equal(&req::TOKEN_EXPIRED_CODE, "messages", 2, history.items().len());
+    w.equal(&req::TOKEN_EXPIRED_CODE, "messages", 2, history.items()?.len());
     Ok(())
 }
 

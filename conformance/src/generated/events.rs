@@ -79,7 +79,7 @@ async fn malformed_payloads_with_and_without_ack(w: World) -> Outcome {
         quiet(&w, &device).await?;
     }
     let history = f.bob.conversation(&f.ann, "").await?;
-    w.equal(&req::EVENTS_PAYLOAD_MALFORMED, "messages", 2, history.items().len());
+    w.equal(&req::EVENTS_PAYLOAD_MALFORMED, "messages", 2, history.items()?.len());
     Ok(())
 }
 
@@ -120,7 +120,7 @@ async fn guests_are_refused_everything_else(w: World) -> Outcome {
         .await?;
     }
     let history = f.bob.conversation(&f.ann, "").await?;
-    w.equal(&req::SOCKET_AUTHENTICATE_BEFORE, "messages", 2, history.items().len());
+    w.equal(&req::SOCKET_AUTHENTICATE_BEFORE, "messages", 2, history.items()?.len());
     let status = f.bob.get(&format!("/api/users/{}/status", f.ann.id)).await?;
     w.equal(
         &req::SOCKET_AUTHENTICATE_BEFORE,

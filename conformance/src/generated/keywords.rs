@@ -185,7 +185,7 @@ async fn every_keyword_of_every_payload(w: World) -> Outcome {
         }
     }
     let history = f.bob.conversation(&f.ann, "").await?;
-    w.equal(&req::EVENTS_PAYLOAD_MALFORMED, "messages", 2, history.items().len());
+    w.equal(&req::EVENTS_PAYLOAD_MALFORMED, "messages", 2, history.items()?.len());
     Ok(())
 }
 

@@ -110,7 +110,9 @@ async fn every_path_answers_a_preflight(w: World) -> Outcome {
             let answer = from(FOREIGN).await?;
             w.check(
                 &req::HTTP_OPTIONS_CORS,
-                answer.status < 500 && ![401, 404, 405].contains(&answer.status),
+                answer.status < 500
+                    && !(300..400).contains(&answer.status)
+                    && ![401, 404, 405].contains(&answer.status),
                 format!("OPTIONS {path}: an answer without a token"),
                 answer.status,
             );
@@ -141,7 +143,7 @@ async fn every_path_answers_a_preflight(w: World) -> Outcome {
 
 async fn every_head_is_as_its_get(w: World) -> Outcome {
     let f = Fixture::new(&w).await?;
-    let token = Some(f.ann.access.as_str());
+    let good_token = Some(f.ann.access.as_str());
     let calls = Operation::ALL.iter().copied();
     for operation in calls.filter(|operation| operation.method() == "GET") {
         let good = f.path(operation);
@@ -149,9 +151,9 @@ async fn every_head_is_as_its_get(w: World) -> Outcome {
         // What reads no limit has nothing against this one.
         let bad = format!("{good}{mark}limit=0");
         for (path, token) in [
-            (good.as_str(), token),
-            (bad.as_str(), token),
-            (path_to(operation, UNKNOWN).as_str(), token),
+            (good.as_str(), good_token),
+            (bad.as_str(), good_token),
+            (path_to(operation, UNKNOWN).as_str(), good_token),
             (good.as_str(), None),
             (good.as_str(), Some("garbage")),
         ] {
@@ -163,6 +165,10 @@ async fn every_head_is_as_its_get(w: World) -> Outcome {
                 }
             };
             let (get, head) = (ask("GET").send().await?, ask("HEAD").send().await?);
+            // Otherwise a server that refuses everything would do.
+            if path == good && token == good_token {
+                w.success(&req::HTTP_HEAD_AS_GET, &get, 200, None)?;
+            }
             let what = format!("HEAD {path}");
             w.check(
                 &req::HTTP_HEAD_AS_GET,

@@ -136,7 +136,7 @@ async fn nothing_is_set_that_may_not_be(w: World) -> Outcome {
         Some("SessionResponse"),
     )?;
     let user = crate::engine::User::of(&w, &w.target.base, &answer);
-    let profile = user.get("/api/auth/profile").await?.body["user"].clone();
+    let profile = user.get("/api/auth/profile").await?.good()?.body["user"].clone();
     let requirement = &req::JSON_REQUEST_UNKNOWN_NEVER_STORED;
     let forged = profile["id"] == forbidden["id"] || profile["createdAt"] == forbidden["createdAt"];
     w.check(
@@ -156,7 +156,7 @@ async fn nothing_is_set_that_may_not_be(w: World) -> Outcome {
         requirement,
         "profile",
         profile,
-        user.get("/api/auth/profile").await?.body["user"].clone(),
+        user.get("/api/auth/profile").await?.good()?.body["user"].clone(),
     );
     let login = json!({"identifier": user.username, "password": PASSWORD});
     let answer = w.request("POST", "/api/auth/login").json(&login).send().await?;

@@ -57,6 +57,14 @@ const VARIABLES: [&str; 12] = [
     "HOST",
 ];
 
+/// The variable that a flag of the reference stands for; other names are variables.
+fn variable(name: &str) -> String {
+    match name.strip_prefix("--") {
+        Some(flag) => flag.replace('-', "_").to_uppercase(),
+        None => name.to_owned(),
+    }
+}
+
 impl Kind {
     /// This very program.
     ///
@@ -155,10 +163,13 @@ impl Recipe {
         database: Option<&str>,
         most_kib: Option<u32>,
     ) -> Result<Program, LaunchError> {
-        let mut all = DEFAULTS.to_vec();
-        for setting in settings {
-            all.retain(|(name, _)| *name != setting.0);
-            all.push(*setting);
+        // What a case asks for goes before what every server gets: limits that are switched off for the run stay low where they
+        // are what is judged.
+        let always = self.always.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let mut all: Vec<(&str, &str)> = Vec::new();
+        for setting in DEFAULTS.into_iter().chain(always).chain(settings.iter().copied()) {
+            all.retain(|(name, _)| variable(name) != variable(setting.0));
+            all.push(setting);
         }
         all.retain(|(_, value)| *value != BY_DEFAULT);
         Ok(match &self.kind {
@@ -167,8 +178,7 @@ impl Recipe {
                 arguments.extend(["--host", "127.0.0.1", "--port", "{port}", "--data-dir", "{data}"].map(Into::into));
                 // Not the settings of whoever runs the suite.
                 arguments.extend(["--env-file", "/nonexistent"].map(Into::into));
-                let always = self.always.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-                for (name, value) in all.iter().copied().chain(always) {
+                for (name, value) in all {
                     arguments.extend([name.into(), value.into()]);
                 }
                 let program = match most_kib {
@@ -206,17 +216,14 @@ impl Recipe {
         for (name, value) in SECRETS {
             program = program.variable(name, value);
         }
-        for (flag, value) in settings {
-            let name = flag.trim_start_matches('-').replace('-', "_").to_uppercase();
-            if !VARIABLES.contains(&name.as_str()) {
+        for (name, value) in settings {
+            let is_ours = name.starts_with("--");
+            if is_ours && !VARIABLES.contains(&variable(name).as_str()) {
                 return Err(LaunchError::Unsupported(format!(
-                    "needs a server with the setting {flag}"
+                    "needs a server with the setting {name}"
                 )));
             }
-            program = program.variable(name, *value);
-        }
-        for (name, value) in &self.always {
-            program = program.variable(name, value);
+            program = program.variable(variable(name), *value);
         }
         Ok(program.ready(self.ready.clone().map_or(Ready::Answer, Ready::Http)))
     }

@@ -96,6 +96,8 @@ pub(super) enum ListEdit {
     /// The last item is left out.
     Cut,
     Reverse,
+    /// Where it has no items, a refusal comes instead.
+    RefuseEmpty,
 }
 
 impl At {

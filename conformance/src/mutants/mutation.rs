@@ -201,6 +201,10 @@ fn break_reply(how: &How, reply: &mut Reply) -> Option<Duration> {
         How::Json(path, how) => by_json(reply, &|body| edit(body, path, *how)),
         How::LieEverywhere => by_json(reply, &|body| lie_everywhere(body, "")),
         How::Add(path, name, value) => by_json(reply, &|body| add(body, path, name, value)),
+        How::List(ListEdit::RefuseEmpty) => reply.json().filter(|body| body["items"] == json!([])).map(|_| {
+            refuse(reply, StatusCode::BAD_REQUEST, "VALIDATION_ERROR");
+            Duration::ZERO
+        }),
         How::List(edit) => by_json(reply, &|body| edit_list(body, *edit)),
         How::Code(code) => by_json(reply, &|body| put_code(body, code)),
         How::Text(text) => (!reply.body.is_empty()).then(|| {
@@ -208,11 +212,7 @@ fn break_reply(how: &How, reply: &mut Reply) -> Option<Duration> {
             Duration::ZERO
         }),
         How::Refuse(status, code) => {
-            reply.status = StatusCode::from_u16(*status).ok()?;
-            reply.put_body(json!({"message": "No.", "code": code}).to_string());
-            reply
-                .headers
-                .insert("content-type", HeaderValue::from_static("application/json"));
+            refuse(reply, StatusCode::from_u16(*status).ok()?, code);
             changed
         }
         How::Succeed => (reply.status.as_u16() >= 400).then(|| {
@@ -336,6 +336,13 @@ fn break_transport(how: &How, reply: &mut Reply) -> bool {
     }
 }
 
+fn refuse(reply: &mut Reply, status: StatusCode, code: &str) {
+    reply.status = status;
+    reply.put_body(json!({"message": "No.", "code": code}).to_string());
+    let json = HeaderValue::from_static("application/json");
+    reply.headers.insert("content-type", json);
+}
+
 fn put_code(error: &mut Value, code: &str) -> bool {
     match error.get_mut("code") {
         Some(old) if *old != code => {
@@ -372,6 +379,8 @@ fn edit_list(body: &mut Value, how: ListEdit) -> bool {
         ListEdit::Repeat => items.extend(before.first().cloned()),
         ListEdit::Cut => drop(items.pop()),
         ListEdit::Reverse => items.reverse(),
+        // Not an edit of the body.
+        ListEdit::RefuseEmpty => {}
     }
     *items != before
 }

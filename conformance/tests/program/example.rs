@@ -44,15 +44,16 @@ fn a_server_that_is_not_ours_is_what_the_documentation_says() {
             .unwrap()
     };
 
+    // It was written from the contract alone, on the official Socket.IO server: an alarm here is most likely a false one.
     let reports = TempDir::new().unwrap();
-    let output = judge(&reports, &["--case", "auth::*"]);
+    let output = judge(&reports, &[]);
     let said = must_end(&output, 0);
     let conclusion = report(&reports);
     let counted = |verdict: &str| {
         let cases = conclusion["cases"].as_array().unwrap().iter();
         cases.filter(|case| case["verdict"] == verdict).count()
     };
-    assert!(counted("known") > 0 && counted("pass") > 0, "{said}");
+    assert!(counted("known") > 0 && counted("pass") > 150, "{said}");
 
     // Without its known failures it does not conform, and it is told why.
     let own = std::fs::read_to_string(dir.path().join("conformance.toml")).unwrap();

@@ -180,10 +180,10 @@ async fn pages(one: &Actor, other: &Actor) -> Result<Vec<Value>, Stop> {
             .user
             .conversation(&other.user, &format!("?after={after}&limit=37"))
             .await?;
-        if page.items().is_empty() {
+        if page.items()?.is_empty() {
             return Ok(items);
         }
-        items.extend_from_slice(page.items());
+        items.extend_from_slice(page.items()?);
     }
 }
 
@@ -327,7 +327,7 @@ async fn read_state(from: &Actor, reader: &Actor, history: &[Value], verdicts: &
 async fn lists(user: &Actor, users: &[Actor], verdicts: &mut Vec<Verdict>) -> Result<(), Stop> {
     let chats = user.user.get("/api/messages/chats?limit=100").await?;
     let activity: Vec<&str> = chats
-        .items()
+        .items()?
         .iter()
         .filter_map(|chat| chat["lastActivity"].as_str())
         .collect();
@@ -343,7 +343,7 @@ async fn lists(user: &Actor, users: &[Actor], verdicts: &mut Vec<Verdict>) -> Re
         let Some(newest) = history.last() else { continue };
         peers += 1;
         let chat = chats
-            .items()
+            .items()?
             .iter()
             .find(|chat| chat["id"] == newest["chatId"])
             .unwrap_or(&Value::Null);
@@ -372,9 +372,9 @@ async fn lists(user: &Actor, users: &[Actor], verdicts: &mut Vec<Verdict>) -> Re
     }
     verdicts.push(verdict(
         &req::CHATS_LIST_OWN,
-        chats.items().len() == peers,
+        chats.items()?.len() == peers,
         format!("{peers} chats"),
-        chats.items().len(),
+        chats.items()?.len(),
     ));
     Ok(())
 }

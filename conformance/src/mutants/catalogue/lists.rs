@@ -1,4 +1,4 @@
-//! Every list: empty, with an item twice, without its last item, the wrong way round.
+//! Every list: empty, with an item twice, without its last item, the wrong way round, refused where it would be empty.
 
 use chat_spec::Operation;
 
@@ -15,7 +15,13 @@ pub(super) fn mutants() -> Vec<Mutant> {
         if !is_list {
             continue;
         }
-        for edit in [ListEdit::Empty, ListEdit::Repeat, ListEdit::Cut, ListEdit::Reverse] {
+        for edit in [
+            ListEdit::Empty,
+            ListEdit::Repeat,
+            ListEdit::Cut,
+            ListEdit::Reverse,
+            ListEdit::RefuseEmpty,
+        ] {
             all.push(Mutant {
                 name: format!("list/{operation}/{edit:?}"),
                 breaks: requirements(|requirement| requirement.operations.contains(&operation)),

@@ -19,6 +19,15 @@ use super::proxy::{Call, Kind, Packet, Place, Reply, Tamper, Told, Whom};
 
 /// How much later the events of every second person come.
 const LATER: Duration = Duration::from_millis(40);
+/// What a server may say besides: further parameters, further policies, further directives.
+const MORE: [(&str, &str); 3] = [
+    ("ratelimit", ";pk=:MTI3LjAuMC4x:, \"burst\";r=1000000;t=1"),
+    (
+        "ratelimit-policy",
+        ";qu=\"requests\";pk=:MTI3LjAuMC4x:, \"burst\";q=1000000;w=1",
+    ),
+    ("cache-control", ", no-cache, max-age=0"),
+];
 /// Of the reference server, and of nobody else's business.
 const OPTIONAL: [&str; 10] = [
     "content-security-policy",
@@ -84,10 +93,10 @@ impl Tamper for Lawful {
         }
         reply.headers.insert(SERVER, HeaderValue::from_static("other"));
         reply.headers.append(VARY, HeaderValue::from_static("Accept"));
-        for name in ["ratelimit", "ratelimit-policy"] {
-            let renamed = (reply.headers.get(name).and_then(|value| value.to_str().ok()))
-                .and_then(|value| HeaderValue::from_str(&value.replace("\"default\"", "\"per-caller\"")).ok());
-            if let Some(value) = renamed {
+        for (name, more) in MORE {
+            let given = reply.headers.get(name).and_then(|value| value.to_str().ok());
+            let extended = given.map(|value| format!("{}{more}", value.replace("\"default\"", "\"per-caller\"")));
+            if let Some(value) = extended.and_then(|value| HeaderValue::from_str(&value).ok()) {
                 reply.headers.insert(HeaderName::from_static(name), value);
             }
         }
