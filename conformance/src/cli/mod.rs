@@ -203,6 +203,7 @@ async fn judge(
 
     let mut judged = Judged::new(&run, terms, &up.name, survived);
     judged.warnings = warnings;
+    judged.selective = options.is_selective();
     judged.allow_flaky(options.allow_flaky);
     if !options.is_selective() {
         let records = run.results.iter().map(|result| &result.transcript);

@@ -10,7 +10,7 @@ use crate::generated;
 /// JSON Schema of what [`render`] makes.
 pub const SCHEMA: &str = include_str!("../../report.schema.json");
 /// Raised when a program that read the former one would misunderstand.
-const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 1;
 
 pub fn render(judged: &Judged, run: &Run) -> String {
     let cases: Vec<Value> = judged
@@ -41,7 +41,7 @@ pub fn render(judged: &Judged, run: &Run) -> String {
     });
     let report = json!({
         "version": VERSION, "conclusion": judged.conclusion.name(), "target": judged.target, "claims": claims,
-        "survived": judged.survived, "cut": cut, "seed": run.seed, "finishedAt": jiff::Timestamp::now().to_string(),
+        "selective": judged.selective, "survived": judged.survived, "cut": cut, "seed": run.seed, "finishedAt": jiff::Timestamp::now().to_string(),
         "milliseconds": millis(run.took), "judgements": judged.judgements, "warnings": judged.warnings,
         "knownStale": judged.stale, "knownExpired": judged.expired, "requirements": requirements, "rows": rows,
         "areas": areas, "cases": cases, "coverage": judged.coverage,

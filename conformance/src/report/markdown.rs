@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::{Conclusion, Judged, State, reason};
-use crate::engine::{Run, Verdict};
+use super::{Conclusion, Judged, State, left_out, reason};
+use crate::engine::{CaseResult, Finding, Run, Verdict};
 
 /// Rows of the table of failures; the report has them all.
 const MOST: usize = 50;
@@ -18,15 +18,12 @@ pub fn render(judged: &Judged, run: &Run) -> String {
     // Writing to a String cannot fail.
     let _ = writeln!(
         text,
-        "{} made {} judgements in {:.1} s (seed {}): {} requirements hold, {} failed, {} noted, {} not judged.\n",
+        "{} made {} judgements in {:.1} s (seed {}). Requirements: {}.\n",
         Judged::counted(run),
         judged.judgements,
         run.took.as_secs_f64(),
         run.seed,
-        judged.count(State::Holds),
-        judged.count(State::Failed),
-        judged.count(State::Noted),
-        judged.count(State::NotJudged),
+        judged.requirements(),
     );
     if let Some(cut) = &run.cut {
         let _ = writeln!(
@@ -35,6 +32,9 @@ pub fn render(judged: &Judged, run: &Run) -> String {
             cut.at.as_secs_f64(),
             cell(&cut.why)
         );
+    }
+    for sentence in left_out(run) {
+        let _ = writeln!(text, "{}\n", cell(&sentence));
     }
     for warning in &judged.warnings {
         let _ = writeln!(text, "**Before the run:** {}\n", cell(warning));
@@ -72,41 +72,73 @@ pub fn not_run(why: &str) -> String {
 }
 
 fn failures(text: &mut String, judged: &Judged, run: &Run) {
-    let mut rows = Vec::new();
-    for (result, verdict) in judged.each(run).filter(|(_, verdict)| verdict.is_trouble()) {
-        let id = result.case.id();
-        let counted = result
-            .tally
-            .failures
-            .iter()
-            .filter(|failure| judged.weight(failure, &id) == State::Failed);
-        let before = rows.len();
-        rows.extend(counted.map(|failure| {
-            format!(
-                "| {verdict} | `{id}` | `{}` {} | {} | {} |",
-                failure.requirement.id,
-                cell(failure.requirement.text),
-                cell(&failure.expected),
-                cell(&failure.got)
-            )
-        }));
-        if rows.len() == before {
-            rows.push(format!(
-                "| {verdict} | `{id}` | {} | | |",
-                cell(reason(result).unwrap_or_default())
-            ));
+    let mut rows: Vec<(Row, usize)> = Vec::new();
+    let ran = |result: &CaseResult| !matches!(result.finding, Finding::NotRun(_));
+    for (result, verdict) in (judged.each(run)).filter(|(result, verdict)| verdict.is_trouble() && ran(result)) {
+        let of_case = of_case(judged, result, verdict);
+        // The same line again says nothing new.
+        let mut told: Vec<(Row, usize)> = Vec::new();
+        for row in of_case {
+            match told.iter_mut().find(|(known, _)| *known == row) {
+                Some((_, times)) => *times += 1,
+                None => told.push((row, 1)),
+            }
         }
+        rows.extend(told);
     }
     if rows.is_empty() {
         return;
     }
     *text += "\n| verdict | case | requirement | expected | got |\n|---|---|---|---|---|\n";
-    for row in rows.iter().take(MOST) {
-        *text += row;
-        text.push('\n');
+    for (Row { case, rest }, times) in rows.iter().take(MOST) {
+        let times = match times {
+            1 => String::new(),
+            more => format!(" ×{more}"),
+        };
+        let _ = writeln!(text, "| {case}{times} | {rest} |");
     }
     if rows.len() > MOST {
         let _ = writeln!(text, "\n… and {} more in report.html.", rows.len() - MOST);
+    }
+}
+
+/// A line of the table of failures.
+#[derive(PartialEq, Eq)]
+struct Row {
+    /// Its verdict and its name.
+    case: String,
+    /// The requirement, what was expected and what came.
+    rest: String,
+}
+
+/// What counts against a case; else why it could not be judged.
+fn of_case(judged: &Judged, result: &CaseResult, verdict: Verdict) -> Vec<Row> {
+    let id = result.case.id();
+    let row = |rest: String| Row {
+        case: format!("{verdict} | `{id}`"),
+        rest,
+    };
+    let source = match &result.first {
+        // What passed in the end has its failure in the first try.
+        Some(first) if verdict == Verdict::Flaky => first,
+        _ => result,
+    };
+    let failures = source.tally.failures.iter();
+    let counted = failures.filter(|failure| judged.weight(failure, &id) == State::Failed);
+    let rows: Vec<Row> = counted
+        .map(|failure| {
+            row(format!(
+                "`{}` {} | {} | {}",
+                failure.requirement.id,
+                cell(failure.requirement.text),
+                cell(&failure.expected),
+                cell(&failure.got)
+            ))
+        })
+        .collect();
+    match rows.is_empty() {
+        true => vec![row(format!("{} | |", cell(reason(source).unwrap_or_default())))],
+        false => rows,
     }
 }
 

@@ -38,6 +38,8 @@ pub enum State {
     Noted,
     /// It does not hold, as expected.
     Known,
+    /// It did not hold, and did when the case was run again.
+    Flaky,
     Failed,
 }
 
@@ -45,7 +47,9 @@ pub enum State {
 pub struct Row {
     pub name: String,
     pub holds: usize,
+    /// With what is known to fail.
     pub noted: usize,
+    /// With what failed and then did not.
     pub failed: usize,
     pub not_judged: usize,
 }
@@ -70,9 +74,12 @@ pub struct Judged {
     pub warnings: Vec<String>,
     /// What of the contract was really seen on the wire; none when nobody measured it.
     pub coverage: Option<Matrix>,
+    /// Cases were left out on purpose.
+    pub selective: bool,
     pub today: Date,
     flaky_is_failure: bool,
     coverage_is_due: bool,
+    is_cut: bool,
     cut_by_target: bool,
 }
 
@@ -96,9 +103,11 @@ impl Judged {
             expired: terms.known.expired(today).map(|entry| entry.subject()).collect(),
             warnings: Vec::new(),
             coverage: None,
+            selective: false,
             today,
             flaky_is_failure: true,
             coverage_is_due: false,
+            is_cut: run.cut.is_some(),
             cut_by_target,
             terms: terms.clone(),
         };
@@ -137,7 +146,7 @@ impl Judged {
             Conclusion::NotConformant
         } else if self.judgements == 0 && !any(Verdict::Inconclusive) && !any(Verdict::Harness) {
             Conclusion::NothingRun
-        } else if any(Verdict::Inconclusive) || any(Verdict::Harness) || self.lacks_coverage() {
+        } else if any(Verdict::Inconclusive) || any(Verdict::Harness) || self.is_cut || self.lacks_coverage() {
             Conclusion::Undecided
         } else {
             Conclusion::Conformant
@@ -157,6 +166,36 @@ impl Judged {
     /// How many requirements are in this state.
     pub fn count(&self, state: State) -> usize {
         self.states.values().filter(|known| **known == state).count()
+    }
+
+    /// Requirements of what is claimed that could be judged from outside, and were not.
+    pub fn claims_not_judged(&self) -> usize {
+        let claimed = REQUIREMENTS.iter().filter(|r| self.terms.claims.contains(&r.profile));
+        let open = claimed.filter(|r| r.untestable.is_none() && self.states.get(r.id) == Some(&State::NotJudged));
+        open.count()
+    }
+
+    /// How many requirements are in which state, in words.
+    pub fn requirements(&self) -> String {
+        let mut text = format!(
+            "{} hold, {} failed",
+            self.count(State::Holds),
+            self.count(State::Failed)
+        );
+        for (count, what) in [
+            (self.count(State::Flaky), "flaky"),
+            (self.count(State::Known), "known to fail"),
+            (self.count(State::Noted), "noted"),
+            (self.count(State::NotJudged), "not judged"),
+        ] {
+            if count > 0 {
+                text += &format!(", {count} {what}");
+            }
+        }
+        match self.claims_not_judged() {
+            0 => text,
+            open => format!("{text} ({open} of what is claimed)"),
+        }
     }
 
     /// How many cases there are, in words: written by hand, and made from the contract's documents.
@@ -197,8 +236,12 @@ impl Judged {
         let claims: Vec<&str> = self.terms.claims.iter().map(|profile| profile.name()).collect();
         let claims = claims.join(", ");
         match self.conclusion {
-            Conclusion::Conformant => format!("conformant in what was judged of {claims}"),
+            Conclusion::Conformant => match self.count(State::Known) {
+                0 => format!("conformant in what was judged of {claims}"),
+                known => format!("conformant in what was judged of {claims}, but for {known} that are known to fail"),
+            },
             Conclusion::NotConformant => format!("NOT conformant to {claims}"),
+            Conclusion::Undecided if self.is_cut => "undecided: the run was cut short".into(),
             Conclusion::Undecided if self.lacks_coverage() => "undecided: not all of the contract was seen".into(),
             Conclusion::Undecided => "undecided: some cases could not be judged".into(),
             Conclusion::NothingRun => "not judged: nothing was run".into(),
@@ -212,6 +255,9 @@ impl Judged {
 }
 
 impl Conclusion {
+    /// As in report.json; from the best to the worst.
+    pub const ALL: [Self; 4] = [Self::Conformant, Self::Undecided, Self::NothingRun, Self::NotConformant];
+
     /// As in report.json.
     pub fn name(self) -> &'static str {
         match self {
@@ -224,6 +270,16 @@ impl Conclusion {
 }
 
 impl State {
+    /// From the best to the worst, as two runs are compared: what is not judged any more is worse than what is known.
+    pub const ALL: [Self; 6] = [
+        Self::Holds,
+        Self::Noted,
+        Self::Known,
+        Self::NotJudged,
+        Self::Flaky,
+        Self::Failed,
+    ];
+
     /// As in report.json.
     pub fn name(self) -> &'static str {
         match self {
@@ -231,6 +287,7 @@ impl State {
             Self::Holds => "holds",
             Self::Noted => "noted",
             Self::Known => "known",
+            Self::Flaky => "flaky",
             Self::Failed => "failed",
         }
     }
@@ -244,6 +301,21 @@ pub fn reason(result: &CaseResult) -> Option<&str> {
             Some(why)
         }
     }
+}
+
+/// Why cases were not run at all: a sentence for each reason instead of one for each case.
+fn left_out(run: &Run) -> Vec<String> {
+    let mut counted = BTreeMap::<&str, usize>::new();
+    for result in &run.results {
+        if let Finding::NotRun(why) = &result.finding {
+            *counted.entry(why).or_default() += 1;
+        }
+    }
+    let sentence = |(why, count)| match count {
+        1 => format!("1 case was not run: {why}"),
+        _ => format!("{count} cases were not run: {why}"),
+    };
+    counted.into_iter().map(sentence).collect()
 }
 
 fn weight(terms: &Terms, requirement: &Requirement, case: &str) -> State {
@@ -268,6 +340,14 @@ fn states(run: &Run, terms: &Terms, survived: bool) -> BTreeMap<&'static str, St
         for failure in &result.tally.failures {
             raise(failure.requirement.id, weight(terms, failure.requirement, &id));
         }
+        // That it held the second time does not undo the first.
+        for failure in result.first.iter().flat_map(|first| &first.tally.failures) {
+            let state = match weight(terms, failure.requirement, &id) {
+                State::Failed => State::Flaky,
+                other => other,
+            };
+            raise(failure.requirement.id, state);
+        }
     }
     if !survived {
         raise(req::EVENTS_PAYLOAD_PROCESS_LIVES.id, State::Failed);
@@ -288,7 +368,7 @@ fn rows(states: &BTreeMap<&'static str, State>) -> Vec<Row> {
             match states.get(requirement.id) {
                 Some(State::Holds) => row.holds += 1,
                 Some(State::Noted | State::Known) => row.noted += 1,
-                Some(State::Failed) => row.failed += 1,
+                Some(State::Flaky | State::Failed) => row.failed += 1,
                 Some(State::NotJudged) | None => row.not_judged += 1,
             }
         }
@@ -310,3 +390,6 @@ fn rows(states: &BTreeMap<&'static str, State>) -> Vec<Row> {
     }));
     rows
 }
+
+#[cfg(test)]
+mod tests;

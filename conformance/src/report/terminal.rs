@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::{Judged, State, reason};
-use crate::engine::{CaseResult, Run, Verdict};
+use super::{Judged, State, left_out, reason};
+use crate::engine::{CaseResult, Finding, Run, Verdict};
 
 /// Lines of transcript shown before a failure.
 const CONTEXT: usize = 8;
@@ -21,13 +21,15 @@ pub fn render(judged: &Judged, run: &Run) -> String {
     cut(&mut text, judged, run);
     if let Some(matrix) = &judged.coverage {
         let told = matrix.text();
-        let (missing, groups): (Vec<&str>, Vec<&str>) = told.lines().partition(|line| line.starts_with("  missing"));
-        let _ = writeln!(text, "\n{}", groups.join("\n"));
-        for line in missing.iter().take(MOST) {
+        let (missing, others): (Vec<&str>, Vec<&str>) = told.lines().partition(|line| line.starts_with("  missing"));
+        let _ = writeln!(text, "\n{}", others.join("\n"));
+        // Of a run that was cut short, what was not seen says nothing.
+        let most = if run.cut.is_some() { 0 } else { MOST };
+        for line in missing.iter().take(most) {
             let _ = writeln!(text, "{line}");
         }
-        if missing.len() > MOST {
-            let _ = writeln!(text, "  … and {} more in the report", missing.len() - MOST);
+        if most > 0 && missing.len() > most {
+            let _ = writeln!(text, "  … and {} more in the report", missing.len() - most);
         }
     }
     for (title, subjects) in [
@@ -40,16 +42,12 @@ pub fn render(judged: &Judged, run: &Run) -> String {
     }
     let _ = writeln!(
         text,
-        "\n{}, {} judgements in {:.1} s, seed {}: {} requirements hold, {} failed, {} known, {} noted, {} not judged.\nVerdict: {}.",
+        "\n{}, {} judgements in {:.1} s, seed {}. Requirements: {}.\nVerdict: {}.",
         Judged::counted(run),
         judged.judgements,
         run.took.as_secs_f64(),
         run.seed,
-        judged.count(State::Holds),
-        judged.count(State::Failed),
-        judged.count(State::Known),
-        judged.count(State::Noted),
-        judged.count(State::NotJudged),
+        judged.requirements(),
         judged.sentence(),
     );
     text
@@ -145,6 +143,9 @@ fn failures(text: &mut String, judged: &Judged, run: &Run) {
                 }
             }
         }
+        if matches!(result.finding, Finding::NotRun(_)) {
+            continue; // Told below, of all at once.
+        }
         match (verdict, reason(result)) {
             (Verdict::Inconclusive | Verdict::Harness, Some(why)) => {
                 let _ = writeln!(text, "\n{} {}\n  {why}", verdict.name().to_uppercase(), result.title());
@@ -157,6 +158,9 @@ fn failures(text: &mut String, judged: &Judged, run: &Run) {
     }
     if shown > MOST {
         let _ = writeln!(text, "\n… and {} more failures in the report", shown - MOST);
+    }
+    for sentence in left_out(run) {
+        let _ = writeln!(text, "\n{sentence}");
     }
     for (id, times) in told.iter().filter(|(_, times)| **times > 1) {
         let _ = writeln!(text, "\n{id} came {times} times; the report has them all");

@@ -210,6 +210,8 @@ fn known_failures_are_accepted_until_they_are_stale_or_over() {
     let (output, dir) = run(&["--known", &first]);
     assert_eq!(code(&output), Some(0), "{}", String::from_utf8_lossy(&output.stdout));
     assert_eq!(report(&dir)["cases"][0]["verdict"], "known");
+    let badge = std::fs::read_to_string(dir.path().join("badge.json")).unwrap();
+    assert!(badge.contains("yellow") && badge.contains("known to fail"), "{badge}");
 
     let written = std::fs::read_to_string(&first).unwrap();
     let over = path("over.toml");

@@ -52,7 +52,7 @@ pub fn render(judged: &Judged, run: &Run) -> String {
                     section { h2 { "Coverage of the contract" } (rows(judged)) @for group in judged.coverage.iter().flat_map(|matrix| &matrix.groups) { (cells(group)) } }
                     section {
                         h2 { "Requirements" }
-                        @for wanted in [State::Failed, State::Known, State::Noted, State::NotJudged, State::Holds] { (group(judged, wanted)) }
+                        @for wanted in [State::Failed, State::Flaky, State::Known, State::Noted, State::NotJudged, State::Holds] { (group(judged, wanted)) }
                     }
                 }
                 footer { "Made by chat-conformance " (env!("CARGO_PKG_VERSION")) ", " (jiff::Timestamp::now().strftime("%F %T UTC").to_string()) ". Tokens and passwords are shown as names." }
@@ -96,7 +96,7 @@ fn head(judged: &Judged, run: &Run, tone: &str) -> Markup {
             }
             dl class="facts" {
                 (fact("Claims", claims.join(", ")))
-                (fact("Requirements", format!("{} hold, {} failed, {} known, {} noted, {} not judged", judged.count(State::Holds), judged.count(State::Failed), judged.count(State::Known), judged.count(State::Noted), judged.count(State::NotJudged))))
+                (fact("Requirements", judged.requirements()))
                 (fact("Cases", format!("{}, with {} judgements", Judged::counted(run), judged.judgements)))
                 (fact("Took", format!("{:.1} s", run.took.as_secs_f64())))
                 (fact("Seed", run.seed.to_string()))
@@ -267,9 +267,9 @@ fn cells(group: &Group) -> Markup {
 }
 
 fn chip(cell: &Cell) -> Markup {
-    let (class, title) = match (cell.seen, cell.excused) {
+    let (class, title) = match (cell.seen, &cell.excused) {
         (0, None) => ("missing", "never seen".to_owned()),
-        (0, Some(why)) => ("excused", why.to_owned()),
+        (0, Some(why)) => ("excused", why.to_string()),
         (times, _) => ("seen", format!("seen {times} times")),
     };
     html! { span class={ "cell " (class) } title=(title) { (cell.column) @if class == "missing" { " (never)" } } }
@@ -280,6 +280,7 @@ fn group(judged: &Judged, wanted: State) -> Markup {
     let members: Vec<&Requirement> = all.filter(|r| judged.states.get(r.id) == Some(&wanted)).collect();
     let words = match wanted {
         State::Failed => "failed",
+        State::Flaky => "failed, and did not when the case was run again",
         State::Known => "failed as expected",
         State::Noted => "noted: a SHOULD, a MAY, or of a profile that is not claimed",
         State::NotJudged => "not judged",
