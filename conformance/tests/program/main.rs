@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod action;
+mod compared;
 mod example;
 mod targets;
 
