@@ -113,9 +113,11 @@ impl Container {
         let container = made
             .map_err(|_| Error::new(ErrorKind::Docker, format!("{image} took too long to be had")))?
             .map_err(|error| {
-                let message =
-                    format!("no container of {image} (without a registry, images/build.sh makes mongo and redis)");
-                Error::caused(ErrorKind::Docker, message, error)
+                let hint = match ["mongo", "redis"].contains(&name) {
+                    true => " (without a registry, images/build.sh makes mongo and redis)",
+                    false => "",
+                };
+                Error::caused(ErrorKind::Docker, format!("no container of {image}{hint}"), error)
             })?;
         // The reaper removes it, on every way out. This handle would do so a second time, and blocking.
         std::mem::forget(container);
