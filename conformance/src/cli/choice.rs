@@ -54,6 +54,15 @@ impl Choice {
                 "[commands] of the target file kill its own urls, and url names others: leave one of them out".into(),
             );
         }
+        if let Self::Started { server, .. } = &choice
+            && let Some(nodes) = server.nodes.filter(|nodes| *nodes > 1)
+            && server.no_databases
+        {
+            return Err(format!(
+                "{nodes} nodes of one deployment share MongoDB and Redis, which the suite starts for them: leave out --no-databases, \
+                 and databases = false in the target file"
+            ));
+        }
         match cli.options.stack {
             None => Ok(choice),
             Some(stack) => Err(format!(

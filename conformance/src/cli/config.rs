@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde::Deserialize;
+use chat_spec::Profile;
+use serde::{Deserialize, Deserializer, de};
 
-use super::options::MONTH;
+use super::options::{MONTH, profile};
+use crate::coverage::{Excuse, Matrix};
 use crate::engine;
 use crate::engine::known::Entry;
 use crate::launch;
@@ -17,7 +19,11 @@ const FILE: &str = "conformance.toml";
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Config {
-    pub(super) claims: Option<Vec<String>>,
+    /// The file itself, where there is one.
+    #[serde(skip)]
+    pub(super) path: PathBuf,
+    #[serde(default, deserialize_with = "profiles")]
+    pub(super) claims: Option<Vec<Profile>>,
     /// The nodes of a server that runs already.
     #[serde(default)]
     pub(super) urls: Vec<url::Url>,
@@ -33,6 +39,17 @@ pub(super) struct Config {
     pub(super) known_failures: Vec<PathBuf>,
     #[serde(default)]
     pub(super) known: Vec<Entry>,
+    #[serde(default)]
+    pub(super) coverage: Coverage,
+}
+
+/// What `--coverage-gate` asks for.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Coverage {
+    /// Cells that this server cannot show.
+    #[serde(default)]
+    pub(super) excused: Vec<Excuse>,
 }
 
 /// How to start the server: for every run, for cases that need settings of their own, and again after a crash.
@@ -99,6 +116,13 @@ impl Commands {
     }
 }
 
+/// The error names the word that is no profile, and where it stands.
+fn profiles<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<Profile>>, D::Error> {
+    let names = Vec::<String>::deserialize(deserializer)?;
+    let profiles: Result<_, _> = names.iter().map(|name| profile(name)).collect();
+    profiles.map(Some).map_err(de::Error::custom)
+}
+
 fn yes() -> bool {
     true
 }
@@ -122,16 +146,44 @@ impl Config {
         for file in &mut config.known_failures {
             *file = here.join(&*file);
         }
+        path.clone_into(&mut config.path);
         config.check().map_err(|wrong| format!("{}: {wrong}", path.display()))?;
         Ok(config)
     }
 
     /// What says two things, or half of one.
-    fn check(&self) -> Result<(), &'static str> {
+    fn check(&self) -> Result<(), String> {
+        self.check_coverage()?;
+        self.check_rest().map_err(str::to_owned)
+    }
+
+    fn check_coverage(&self) -> Result<(), String> {
+        let excused = &self.coverage.excused;
+        if let Some(without) = excused.iter().find(|excuse| excuse.reason.trim().is_empty()) {
+            return Err(format!(
+                "[[coverage.excused]] of {} has no reason: say why",
+                without.cells
+            ));
+        }
+        match excused.is_empty() {
+            true => Ok(()),
+            false => Matrix::idle(excused).map_or(Ok(()), |idle| {
+                Err(format!(
+                    "[[coverage.excused]] of {} fits no cell: they are group/row/column, as a run prints what is missing",
+                    idle.cells
+                ))
+            }),
+        }
+    }
+
+    fn check_rest(&self) -> Result<(), &'static str> {
         if let Some(server) = &self.server {
             let given = usize::from(!server.command.is_empty()) + usize::from(server.image.is_some());
             if given != 1 {
                 return Err("[server] takes a command or an image");
+            }
+            if server.nodes == Some(0) {
+                return Err("[server] nodes is a number of at least 1");
             }
             if !self.urls.is_empty() {
                 return Err("urls and [server] cannot both be judged");

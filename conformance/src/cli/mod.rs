@@ -21,7 +21,7 @@ use self::config::Config;
 use self::options::{Cli, Options, Which};
 use crate::cases;
 use crate::coverage::Matrix;
-use crate::engine::known::Known;
+use crate::engine::known::{Known, KnownError};
 use crate::engine::preflight::preflight;
 use crate::engine::{Case, Plan, Run, THREADS, Target, Terms};
 use crate::launch::SERVE;
@@ -99,18 +99,18 @@ fn dispatch(cli: &Cli) -> Result<u8, Failure> {
             .map(|proved| u8::from(!proved))
             .map_err(|error| Failure::Harness(error.to_string()));
     }
+    cli.options.check().map_err(Failure::Usage)?;
     let config = Config::find(cli.options.config.as_deref()).map_err(Failure::Usage)?;
     let choice = Choice::of(cli, &config).map_err(Failure::Usage)?;
     let terms = terms(&cli.options, &config, choice.nodes())?;
     let mut selected = select::select(&cli.options)?;
-    if matches!(cli.target, Some(Which::List)) {
-        return print(&select::listed(&selected)).map(|()| 0);
-    }
-    if cli.options.list {
-        // What a run would skip, and tell of, is not listed.
+    let lists_all = matches!(cli.target, Some(Which::List));
+    if lists_all || cli.options.list {
+        // What a run would skip, and tell of, is not listed; `list` knows no run, and leaves out what was left out in so many words.
+        let asked = cli.options.list || cli.options.profile.is_some() || cli.options.claim.is_some();
         selected.retain(|case| {
             let mut profiles = case.profiles().into_iter();
-            profiles.any(|profile| is_chosen(&cli.options, &terms, profile))
+            !asked || profiles.any(|profile| is_chosen(&cli.options, &terms, profile))
         });
         print(&select::listed(&selected))?;
         if !selected.is_empty() {
@@ -121,6 +121,9 @@ fn dispatch(cli: &Cli) -> Result<u8, Failure> {
         return Err(Failure::Nothing("nothing was selected".into()));
     }
     files::prepare(&cli.options.report).map_err(Failure::Harness)?;
+    if let Some(path) = &cli.options.write_known {
+        outputs::prepare_known(path).map_err(Failure::Usage)?;
+    }
     let conclusion = runtime.block_on(judge(&choice, &config, &cli.options, &terms, &selected))?;
     Ok(match conclusion {
         Conclusion::Conformant => 0,
@@ -142,22 +145,18 @@ fn is_chosen(options: &Options, terms: &Terms, profile: Profile) -> bool {
 fn terms(options: &Options, config: &Config, nodes: usize) -> Result<Terms, Failure> {
     let claims = match (&options.claim, &config.claims) {
         (Some(claims), _) => claims.iter().copied().collect(),
-        (None, Some(names)) => names
-            .iter()
-            .map(|name| options::profile(name))
-            .collect::<Result<_, _>>()
-            .map_err(Failure::Usage)?,
+        (None, Some(claims)) => claims.iter().copied().collect(),
         (None, None) => options::default_claims(nodes),
     };
+    let ids: Vec<String> = cases::all().map(|case| case.id()).collect();
+    let wrong = |error: KnownError| Failure::Usage(error.to_string());
     let mut known = Known {
         entries: config.known.clone(),
     };
+    known.check_in(&config.path, &ids).map_err(wrong)?;
     for path in options.known.iter().chain(&config.known_failures) {
-        let more = Known::read(path).map_err(|error| Failure::Usage(error.to_string()))?;
-        known.entries.extend(more.entries);
+        known.entries.extend(Known::read(path, &ids).map_err(wrong)?.entries);
     }
-    let ids: Vec<String> = cases::all().map(|case| case.id()).collect();
-    known.check(&ids).map_err(|error| Failure::Usage(error.to_string()))?;
     Ok(Terms { claims, known })
 }
 
@@ -207,7 +206,10 @@ async fn judge(
     judged.allow_flaky(options.allow_flaky);
     if !options.is_selective() {
         let records = run.results.iter().map(|result| &result.transcript);
-        judged.measure(Matrix::of(records, &judged.judged_requirements(), &terms.claims));
+        let mut matrix = Matrix::of(records, &judged.judged_requirements(), &terms.claims);
+        matrix.excuse(&config.coverage.excused);
+        matrix.excuse_inapplicable(&run.results);
+        judged.measure(matrix);
     }
     judged.require_coverage(options.coverage_gate);
     outputs::write(&judged, &run, options, &log).map_err(Failure::Harness)?;

@@ -71,7 +71,7 @@ pub(super) struct Server {
     #[arg(long, value_name = "PATH")]
     pub(super) ready: Option<String>,
     /// How many nodes of it to start.
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", value_parser = at_least_one)]
     pub(super) nodes: Option<usize>,
     /// Do not start MongoDB and Redis for it.
     #[arg(long)]
@@ -112,7 +112,7 @@ pub(super) struct Options {
     #[arg(long, global = true, value_name = "NUMBER")]
     pub(super) seed: Option<u64>,
     /// Cases at the same time.
-    #[arg(long, global = true, default_value_t = 12, value_name = "NUMBER")]
+    #[arg(long, global = true, default_value_t = 12, value_name = "NUMBER", value_parser = at_least_one)]
     pub(super) jobs: usize,
     /// End at the first failure.
     #[arg(long, global = true)]
@@ -126,7 +126,7 @@ pub(super) struct Options {
     /// What fails and then passes does not fail the run.
     #[arg(long, global = true)]
     pub(super) allow_flaky: bool,
-    /// Something that the contract names and that was never seen leaves the run undecided.
+    /// Something that the contract names and that was never seen leaves the run undecided. Takes a run of all cases.
     #[arg(long, global = true)]
     pub(super) coverage_gate: bool,
     /// Do not look at the target before the run.
@@ -135,7 +135,7 @@ pub(super) struct Options {
     /// A file of known failures; may be given several times.
     #[arg(long, global = true, value_name = "FILE")]
     pub(super) known: Vec<PathBuf>,
-    /// Write a first file of known failures from what failed.
+    /// Write a first file of known failures from what failed; there must be none of that name.
     #[arg(long, global = true, value_name = "FILE")]
     pub(super) write_known: Option<PathBuf>,
     /// Where the reports are written: report.html, report.json, junit.xml, summary.md, badge.json.
@@ -161,6 +161,18 @@ impl Cli {
 }
 
 impl Options {
+    /// What was asked for and cannot be had together.
+    pub(super) fn check(&self) -> Result<(), String> {
+        if self.coverage_gate && self.is_selective() {
+            return Err(
+                "--coverage-gate asks for all that the contract names, which only a run of all cases shows: leave it out, or \
+                 --case, --requirement, --profile and --rerun-failed"
+                    .into(),
+            );
+        }
+        Ok(())
+    }
+
     /// Whether some cases were left out on purpose.
     pub(super) fn is_selective(&self) -> bool {
         !self.case.is_empty() || !self.requirement.is_empty() || self.rerun_failed || self.profile.is_some()
@@ -180,12 +192,21 @@ pub(super) fn profile(name: &str) -> Result<Profile, String> {
         names.join(", ")
     };
     let found = Profile::ALL.iter().find(|profile| profile.name() == name);
-    found.copied().ok_or_else(|| format!("profiles are {}", known()))
+    found
+        .copied()
+        .ok_or_else(|| format!("{name:?} is no profile: there are {}", known()))
 }
 
 fn variable(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE")?;
     Ok((name.to_owned(), value.to_owned()))
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number) if number > 0 => Ok(number),
+        _ => Err("expected a number of at least 1".into()),
+    }
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

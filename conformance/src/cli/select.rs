@@ -2,11 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use chat_spec::REQUIREMENTS;
 use serde_json::Value;
 use wildmatch::WildMatch;
 
 use super::Failure;
 use super::options::Options;
+use crate::ambient::EVERYWHERE;
 use crate::cases;
 use crate::engine::{Case, Verdict};
 
@@ -35,12 +37,28 @@ pub(super) fn select(options: &Options) -> Result<Vec<Case>, Failure> {
     }
     for (glob, said) in wanted.iter().zip(&options.requirement) {
         if !selected.iter().any(|case| judges(glob, case)) {
-            return Err(Failure::Nothing(format!(
-                "no case that was chosen names --requirement {said}; what every answer is judged by, none does"
-            )));
+            return Err(Failure::Nothing(unnamed(glob, said)));
         }
     }
     Ok(selected)
+}
+
+/// Why no case was chosen by a requirement.
+fn unnamed(glob: &WildMatch, said: &str) -> String {
+    let meant: Vec<_> = REQUIREMENTS.iter().filter(|one| glob.matches(one.id)).collect();
+    let everywhere = |id: &str| EVERYWHERE.iter().any(|one| one.id == id);
+    if meant.is_empty() {
+        format!("there is no requirement {said}: spec/requirements.toml has them all")
+    } else if meant.iter().all(|one| everywhere(one.id)) {
+        format!(
+            "{said} is judged in every case, by all that the server answers, so no case is named for it: run any case, or the whole \
+             suite, without --requirement {said}"
+        )
+    } else if let Some(why) = meant.iter().find_map(|one| one.untestable) {
+        format!("no case can judge {said} from outside: {why}")
+    } else {
+        format!("no case that was chosen judges --requirement {said}")
+    }
 }
 
 fn pattern(glob: &str) -> WildMatch {

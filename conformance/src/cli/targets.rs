@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chat_testcontainers::Backend;
 use tokio::time::timeout;
 
 use super::choice::Choice;
@@ -79,6 +80,11 @@ async fn reference(stack: Stack) -> Result<Up, String> {
 
 async fn started(kind: Kind, server: &Server, limits: Limits) -> Result<Up, String> {
     let name = kind.name();
+    if matches!(kind, Kind::Image { .. }) && !Backend::Docker.is_available().await {
+        return Err(format!(
+            "no Docker daemon answers, and {name} is an image: start Docker, or have the server started by a command (exec)"
+        ));
+    }
     let databases = match server.no_databases {
         true => Databases::default(),
         false => Databases::start()

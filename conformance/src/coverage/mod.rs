@@ -6,14 +6,17 @@
 
 mod calls;
 mod events;
+mod excuse;
 mod recipients;
 mod shapes;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use chat_spec::{Profile, REQUIREMENTS, UNREACHABLE};
 use serde::Serialize;
 
+pub use self::excuse::Excuse;
 use crate::engine::Record;
 
 /// A view of the whole contract with what was seen of it.
@@ -46,7 +49,15 @@ pub struct Cell {
     pub seen: u64,
     /// Why it need not be seen.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub excused: Option<&'static str>,
+    pub excused: Option<Cow<'static, str>>,
+    /// That is so for this target alone, and not by the contract.
+    #[serde(skip_serializing_if = "is_false")]
+    pub excused_here: bool,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_false(is: &bool) -> bool {
+    !is
 }
 
 /// How often what was seen, under the names of cells.
@@ -130,7 +141,7 @@ impl Matrix {
         (due.iter().filter(|seen| **seen).count(), due.len())
     }
 
-    /// A line for each group, and the missing cells.
+    /// A line for each group, for each reason why cells were excused for this target alone, and for each missing cell.
     pub fn text(&self) -> String {
         let line = |group: &Group| {
             let due = group
@@ -142,12 +153,13 @@ impl Matrix {
         };
         let (seen, due) = self.reached();
         let groups: String = self.groups.iter().map(line).collect();
+        let excused = self.excuses_told();
         let missing: String = self
             .missing()
             .iter()
             .map(|cell| format!("  missing: {cell}\n"))
             .collect();
-        format!("Coverage of the contract: {seen} of {due} cells\n{groups}{missing}")
+        format!("Coverage of the contract: {seen} of {due} cells\n{groups}{excused}{missing}")
     }
 }
 
@@ -168,9 +180,11 @@ impl Group {
                 column,
                 seen: count,
                 excused: None,
+                excused_here: false,
             };
             let unclaimed = cell.profile(name).is_some_and(|profile| !claims.contains(&profile));
-            cell.excused = excuse(name, &cell).or(unclaimed.then_some("its profile is not claimed"));
+            let excuse = excuse(name, &cell).or(unclaimed.then_some("its profile is not claimed"));
+            cell.excused = excuse.map(Cow::Borrowed);
             cell
         });
         Self {
@@ -236,7 +250,7 @@ fn fits(pattern: &str, name: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn nothing_seen() -> Matrix {
+    pub(super) fn nothing_seen() -> Matrix {
         nothing_seen_of(Profile::ALL)
     }
 

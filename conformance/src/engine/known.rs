@@ -41,10 +41,14 @@ pub enum KnownError {
     Parse(String, toml::de::Error),
     #[error("an entry of known failures names neither a requirement nor a case: {0:?}")]
     Empty(String),
-    #[error("there is no requirement {0}")]
+    #[error("the known failure of {0} has no reason: say why it is accepted")]
+    NoReason(String),
+    #[error("a known failure names the requirement {0}, and there is none of that name")]
     UnknownRequirement(String),
-    #[error("no case is called {0}")]
+    #[error("a known failure names the case {0}, and none is called so")]
     UnknownCase(String),
+    #[error("{0}: {1}")]
+    In(String, Box<KnownError>),
 }
 
 /// A date of TOML, or a text of that form.
@@ -58,15 +62,27 @@ fn date<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Date, D::Error> {
 }
 
 impl Known {
-    /// Reads a file.
+    /// Reads a file, and holds it against the cases that there are.
     ///
     /// # Errors
     ///
-    /// When it cannot be read or understood.
-    pub fn read(path: &Path) -> Result<Self, KnownError> {
+    /// When it cannot be read or understood, and as [`Known::check`]; the file is named.
+    pub fn read(path: &Path, case_ids: &[String]) -> Result<Self, KnownError> {
         let name = || path.display().to_string();
         let text = std::fs::read_to_string(path).map_err(|error| KnownError::Read(name(), error))?;
-        toml::from_str(&text).map_err(|error| KnownError::Parse(name(), error))
+        let known: Self = toml::from_str(&text).map_err(|error| KnownError::Parse(name(), error))?;
+        known.check_in(path, case_ids)?;
+        Ok(known)
+    }
+
+    /// As [`Known::check`], of what stands in this file.
+    ///
+    /// # Errors
+    ///
+    /// As [`Known::check`]; the file is named.
+    pub fn check_in(&self, path: &Path, case_ids: &[String]) -> Result<(), KnownError> {
+        let named = |error| KnownError::In(path.display().to_string(), Box::new(error));
+        self.check(case_ids).map_err(named)
     }
 
     /// Holds every entry against the contract and the cases that there are.
@@ -78,6 +94,9 @@ impl Known {
         for entry in &self.entries {
             if entry.requirement.is_none() && entry.case.is_none() {
                 return Err(KnownError::Empty(entry.reason.clone()));
+            }
+            if entry.reason.trim().is_empty() {
+                return Err(KnownError::NoReason(entry.subject()));
             }
             if let Some(id) = entry
                 .requirement
@@ -198,6 +217,8 @@ mod tests {
         assert!(matches!(wrong.check(&ids), Err(KnownError::UnknownCase(_))));
         let wrong = known("[[known]]\nreason = \"r\"\nexpires = 2030-01-01\n");
         assert!(matches!(wrong.check(&ids), Err(KnownError::Empty(_))));
+        let wrong = known("[[known]]\ncase = \"typing::*\"\nreason = \" \"\nexpires = 2030-01-01\n");
+        assert!(matches!(wrong.check(&ids), Err(KnownError::NoReason(_))));
         assert!(toml::from_str::<Known>("[[known]]\nrequirement = \"a\"\nreason = \"r\"\n").is_err());
     }
 

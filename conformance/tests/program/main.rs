@@ -4,6 +4,7 @@
 mod action;
 mod compared;
 mod example;
+mod refused;
 mod targets;
 
 use std::io::{Read as _, Write as _};
@@ -85,6 +86,14 @@ fn the_reference_server_conforms() {
             let known = ["socket.handshake.error-data", "transport.heartbeat.first-ping"];
             assert!(known.iter().any(|id| failure["requirement"] == *id), "{case}");
         }
+    }
+    // Nothing of the contract was excused for it, and what others are excused from it shows.
+    let groups = report["coverage"]["groups"].as_array().unwrap().iter();
+    let cells: Vec<&Value> = groups.flat_map(|group| group["cells"].as_array().unwrap()).collect();
+    assert!(cells.iter().all(|cell| cell["excusedHere"].is_null()));
+    for (row, column) in [("errors.server.code", "judged"), ("login", "403 ACCOUNT_INACTIVE")] {
+        let cell = cells.iter().find(|cell| cell["row"] == row && cell["column"] == column);
+        assert!(cell.unwrap()["seen"].as_u64().unwrap() > 0, "{row} {column}");
     }
     // Every endpoint and every event is judged by something.
     for row in report["rows"].as_array().unwrap() {

@@ -184,6 +184,25 @@ fn whom_a_server_allows_is_its_own_affair_unless_the_target_file_names_somebody(
 }
 
 #[test]
+fn a_server_that_is_not_the_reference_can_show_all_that_it_could() {
+    let config = "[[coverage.excused]]\ncells = \"calls/login/*\"\nreason = \"seen all the same\"\n";
+    let (output, dir) = limited("", config, &["--coverage-gate", "--jobs", "8"]);
+    let said = must_end(&output, 0);
+    // What needs the reference is excused, by the reason that its cases gave, and said.
+    assert!(
+        said.contains("  excused: requirements/") && said.contains("needs a "),
+        "{said}"
+    );
+    assert!(
+        !said.contains("seen all the same") && !said.contains("  missing"),
+        "{said}"
+    );
+    let requirements = report(&dir)["requirements"].as_array().unwrap().clone();
+    let state = |id: &str| requirements.iter().find(|one| one["id"] == id).unwrap()["state"].clone();
+    assert_eq!(state("send.to.inactive"), "not-judged");
+}
+
+#[test]
 fn a_target_file_that_says_two_things_is_refused() {
     let dir = TempDir::new().unwrap();
     let path = dir.path().join("conformance.toml");
