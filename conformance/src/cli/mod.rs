@@ -23,7 +23,7 @@ use crate::cases;
 use crate::coverage::Matrix;
 use crate::engine::known::{Known, KnownError};
 use crate::engine::preflight::preflight;
-use crate::engine::{Case, Plan, Run, THREADS, Target, Terms};
+use crate::engine::{Case, Interruption, Plan, Run, THREADS, Target, Terms};
 use crate::launch::SERVE;
 use crate::mutants;
 use crate::report::{Conclusion, Judged, compare, files, json};
@@ -167,37 +167,32 @@ async fn judge(
     terms: &Terms,
     selected: &[Case],
 ) -> Result<Conclusion, Failure> {
+    let interruption = Interruption::by_signals().map_err(|error| Failure::Harness(error.to_string()))?;
     let ends = Instant::now() + options.deadline;
-    let late = || {
-        Failure::Harness(format!(
-            "the deadline of {} s came before the run began",
-            options.deadline.as_secs()
-        ))
-    };
-    let up = timeout_at(ends, targets::bring_up(choice, config)).await;
-    let up = up.map_err(|_| late())?.map_err(Failure::Harness)?;
-    if !up.said.is_empty() {
-        complain(&up.said);
-    }
-    up.target.claim(&terms.claims);
-    let mut warnings = Vec::new();
-    if !options.no_preflight {
-        let troubles = timeout_at(
-            ends,
-            preflight(&up.target, (!options.is_selective()).then_some(options.deadline)),
-        )
-        .await;
-        let (fatal, others): (Vec<_>, Vec<_>) =
-            (troubles.map_err(|_| late())?.into_iter()).partition(|trouble| trouble.fatal);
-        if !fatal.is_empty() {
-            let lines: Vec<String> = fatal.iter().map(ToString::to_string).collect();
-            return Err(Failure::Harness(lines.join("\n")));
+    let begin = async {
+        let up = targets::bring_up(choice, config).await.map_err(Failure::Harness)?;
+        if !up.said.is_empty() {
+            complain(&up.said);
         }
-        warnings.extend(others.iter().map(ToString::to_string));
-        warnings.iter().for_each(|warning| complain(warning));
-    }
-    let run = with_progress(&up.target, selected, options, terms, ends).await;
-    let survived = up.target.examine().await.is_ok();
+        up.target.claim(&terms.claims);
+        let warnings = looked_at(&up.target, options).await?;
+        Ok((up, warnings))
+    };
+    let (up, warnings) = tokio::select! {
+        why = interruption.came() => return Err(Failure::Harness(format!("{why} before it began"))),
+        begun = timeout_at(ends, begin) => begun.map_err(|_| {
+            let seconds = options.deadline.as_secs();
+            Failure::Harness(format!("the deadline of {seconds} s came before the run began"))
+        })??,
+    };
+    let run = with_progress(&up.target, selected, options, terms, (ends, &interruption)).await;
+    let survived = if run.cut.is_some() && interruption.has_come() {
+        // Whatever ended the run may have ended the target as well. But nobody's server is left dead by a case.
+        let _ = up.target.restarted().await; // Said by the case that wanted it.
+        true
+    } else {
+        up.target.examine().await.is_ok()
+    };
     let log = up.logs().await.map_err(Failure::Harness)?;
 
     let mut judged = Judged::new(&run, terms, &up.name, survived);
@@ -216,7 +211,30 @@ async fn judge(
     Ok(judged.conclusion)
 }
 
-async fn with_progress(target: &Target, selected: &[Case], options: &Options, terms: &Terms, ends: Instant) -> Run {
+/// Looks at the target before the run; what is wrong with it, unless that makes a run pointless.
+async fn looked_at(target: &Target, options: &Options) -> Result<Vec<String>, Failure> {
+    if options.no_preflight {
+        return Ok(Vec::new());
+    }
+    let troubles = preflight(target, (!options.is_selective()).then_some(options.deadline)).await;
+    let (fatal, others): (Vec<_>, Vec<_>) = troubles.into_iter().partition(|trouble| trouble.fatal);
+    if !fatal.is_empty() {
+        let lines: Vec<String> = fatal.iter().map(ToString::to_string).collect();
+        return Err(Failure::Harness(lines.join("\n")));
+    }
+    let warnings: Vec<String> = others.iter().map(ToString::to_string).collect();
+    warnings.iter().for_each(|warning| complain(warning));
+    Ok(warnings)
+}
+
+/// Runs the cases, until all are done or something ends the run.
+async fn with_progress(
+    target: &Target,
+    selected: &[Case],
+    options: &Options,
+    terms: &Terms,
+    (ends, interruption): (Instant, &Interruption),
+) -> Run {
     let bar = ProgressBar::new(selected.len() as u64);
     let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {elapsed} {msg}");
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
@@ -234,6 +252,7 @@ async fn with_progress(target: &Target, selected: &[Case], options: &Options, te
         jobs: options.jobs,
         seed,
         deadline: ends.saturating_duration_since(Instant::now()),
+        interruption,
         watch: true,
         fail_fast: options.fail_fast,
         confirm: !options.no_confirm,

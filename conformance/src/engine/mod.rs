@@ -2,6 +2,7 @@
 
 mod case;
 mod http;
+mod interruption;
 mod judgement;
 pub mod known;
 mod pace;
@@ -19,6 +20,7 @@ mod world;
 pub use case::{Body, Case, Judging};
 pub use http::{Answer, Request, operation};
 pub(crate) use http::{FOREIGN, escaped, has_directive};
+pub use interruption::Interruption;
 pub use judgement::{Failure, Outcome, Stop, Tally};
 pub use pace::Limits;
 pub use runner::{CaseResult, Cut, Finding, Plan, Run, THREADS, TRIES, run, run_one, try_one};

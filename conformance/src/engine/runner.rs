@@ -10,7 +10,7 @@ use tokio::time::{timeout, timeout_at};
 
 use crate::ambient;
 
-use super::{Case, Record, Stop, Tally, Target, World};
+use super::{Case, Interruption, Record, Stop, Tally, Target, World};
 
 /// Of the runtime of a run. Cases end servers, which keeps a thread waiting for seconds on a busy machine: the other cases must
 /// not stand still meanwhile, or their requests would seem to get no answer.
@@ -88,6 +88,8 @@ pub struct Plan<'a> {
     pub seed: u64,
     /// The run ends within it, whatever happens.
     pub deadline: Duration,
+    /// Ends the run as the deadline does, when somebody asks for that.
+    pub interruption: &'a Interruption,
     /// Looks whether the target still lives when something went wrong.
     pub watch: bool,
     /// Ends the run at the first result for which `fails` is true.
@@ -138,6 +140,7 @@ pub async fn run(target: &Target, cases: &[Case], jobs: usize, seed: u64, done: 
         jobs,
         seed,
         deadline: Duration::from_secs(24 * 3600),
+        interruption: &Interruption::never(),
         watch: false,
         fail_fast: false,
         confirm: false,
@@ -243,6 +246,9 @@ async fn pass(
     jobs: usize,
     done: &mut dyn FnMut(usize, CaseResult),
 ) {
+    if chosen.is_empty() {
+        return;
+    }
     let deadline = tokio::time::Instant::from_std(course.began) + plan.deadline;
     let mut waiting = chosen
         .iter()
@@ -257,13 +263,18 @@ async fn pass(
     };
     loop {
         fill(&mut tasks);
-        let (index, result) = match timeout_at(deadline, tasks.join_next()).await {
+        let ended = tokio::select! {
+            biased;
+            why = plan.interruption.came() => Err(why),
+            ended = timeout_at(deadline, tasks.join_next()) => ended.map_err(|_| "the deadline is over"),
+        };
+        let (index, result) = match ended {
             Ok(Some(Ok(joined))) => joined,
             // A task here never panics: the case runs in one of its own.
             Ok(Some(Err(_))) => continue,
             Ok(None) => break,
-            Err(_) => {
-                course.end("the deadline is over".into(), false);
+            Err(why) => {
+                course.end(why.into(), false);
                 break;
             }
         };
@@ -281,8 +292,16 @@ async fn pass(
                 course.end(storm, true);
             } else if let Err(why) = plan.target.restarted().await {
                 course.end(why, false);
-            } else if let Ok(Err(death)) = timeout_at(deadline, plan.target.examine()).await {
-                course.end(death, true);
+            } else {
+                let death = tokio::select! {
+                    biased;
+                    // Whatever ends the run may have ended the target as well.
+                    _ = plan.interruption.came() => None,
+                    examined = timeout_at(deadline, plan.target.examine()) => examined.ok().and_then(Result::err),
+                };
+                if let Some(death) = death {
+                    course.end(death, true);
+                }
             }
         }
     }

@@ -183,7 +183,7 @@ impl Target {
     }
 
     /// Waits until it is not being started again any more. Says why it could not be: then it is not the target that failed.
-    pub(super) async fn restarted(&self) -> Result<(), String> {
+    pub(crate) async fn restarted(&self) -> Result<(), String> {
         match &*self.restart.lock().await {
             Some(why) => Err(why.clone()),
             None => Ok(()),

@@ -15,7 +15,7 @@ use super::bench::{Bench, Workshop, behind};
 use super::error::ProofError;
 use super::lawful::{Lawful, Unlike};
 use crate::cases;
-use crate::engine::{Case, CaseResult, Finding, Plan, Run, Target, Terms};
+use crate::engine::{Case, CaseResult, Finding, Interruption, Plan, Run, Target, Terms};
 use crate::launch::{Launched, Stack};
 use crate::report::{Judged, files};
 
@@ -89,6 +89,7 @@ pub async fn repeat(repetition: &Repetition, said: &(dyn Fn(&str) + Sync)) -> Re
             jobs: repetition.jobs,
             seed: rand::random::<u64>() >> 16,
             deadline: LONGEST,
+            interruption: &Interruption::never(),
             watch: true,
             fail_fast: false,
             confirm: false,

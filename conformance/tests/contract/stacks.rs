@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use chat_conformance::engine::{Case, CaseResult, Plan, THREADS, Target, Terms, Verdict};
+use chat_conformance::engine::{Case, CaseResult, Interruption, Plan, THREADS, Target, Terms, Verdict};
 use chat_conformance::launch::{Kind, Launched, Launcher, Recipe, Stack};
 use chat_conformance::report::reason;
 use chat_spec::Profile;
@@ -85,6 +85,7 @@ impl Judge {
                 jobs: JOBS,
                 seed: rand_seed(),
                 deadline: DEADLINE,
+                interruption: &Interruption::never(),
                 watch: true,
                 fail_fast: false,
                 // A test that passes at the second try has found something.

@@ -3,6 +3,7 @@
 
 mod action;
 mod compared;
+mod ended;
 mod example;
 mod refused;
 mod targets;
