@@ -365,16 +365,14 @@ async fn wrong_credentials_look_alike(w: World) -> Outcome {
 const UNTIL_FOUND_OUT: Duration = Duration::from_secs(20);
 
 async fn inactive_accounts(w: World) -> Outcome {
-    let server = super::launch(&w, &[]).await?;
+    let server = super::operated(&w).await?;
     let (ann, bob) = (
         w.user_at(&server.base, "ann").await?,
         w.user_at(&server.base, "bob").await?,
     );
     let device = bob.device().await?;
-    server
-        .operate(&["user", "deactivate", &bob.username])
-        .await
-        .map_err(super::inconclusive)?;
+    let deactivated = server.deactivate(&bob.username).await;
+    deactivated.map_err(super::inconclusive)?;
     let login = |password: &'static str| {
         bob.anonymous("POST", "/api/auth/login")
             .json(&json!({"identifier": bob.username, "password": password}))

@@ -34,7 +34,7 @@ use serde_json::Value;
 
 use crate::engine::{Case, Stop, User, World};
 use crate::generated;
-use crate::launch::{LaunchError, Launched, Mortal};
+use crate::launch::{LaunchError, Launched, Mortal, Operated};
 
 /// Cases that wait for seconds, by their ids.
 const LONG: &[&str] = &[
@@ -102,6 +102,15 @@ pub(crate) async fn mortal(w: &World) -> Result<Mortal, Stop> {
         Some(target) => Ok(target),
         None => Ok(launch(w, &[]).await?.into()),
     }
+}
+
+/// A server on which a case may deactivate accounts.
+async fn operated(w: &World) -> Result<Operated, Stop> {
+    let own = match w.launcher() {
+        Ok(launcher) => Some(launcher.launch(&[]).await.map_err(inconclusive)?),
+        Err(_) => None,
+    };
+    Operated::new(own, &w.target).map_err(inconclusive)
 }
 
 /// Where to see a connection end that says nothing, and what must be kept until then. A server of ours may be less patient than the

@@ -32,6 +32,9 @@ pub(super) struct Config {
     pub(super) origin: Option<String>,
     /// For a server that runs already.
     pub(super) commands: Option<Commands>,
+    /// The program by which an operator deactivates an account; `{username}` is filled in.
+    #[serde(default)]
+    pub(super) deactivate: Vec<String>,
     #[serde(default)]
     pub(super) limits: Limits,
     /// Files of known failures, as this file sees them.
@@ -193,6 +196,11 @@ impl Config {
                     "[commands] are for a server that runs already: one of [server] is killed and started by the suite",
                 );
             }
+        }
+        if !self.deactivate.is_empty() && !self.deactivate.iter().any(|text| text.contains("{username}")) {
+            return Err(
+                "deactivate is a program with its arguments, and one of them has {username}, which is filled in",
+            );
         }
         if self.origin.as_deref().is_some_and(|origin| !is_origin(origin)) {
             return Err(

@@ -43,6 +43,9 @@ pub(super) async fn bring_up(choice: &Choice, config: &Config) -> Result<Up, Str
         Choice::Started { kind, server } => started(kind.clone(), server, config.limits.given()).await?,
         Choice::Reference(stack) => return reference(*stack).await,
     };
+    if !config.deactivate.is_empty() {
+        up.target.deactivate_by(&config.deactivate);
+    }
     if let Some(origin) = &config.origin {
         up.target.allow_origin(origin);
     }

@@ -49,6 +49,8 @@ pub struct TargetParts {
     claims: OnceLock<BTreeSet<Profile>>,
     /// An origin whose pages may call it, when somebody said so.
     origin: OnceLock<String>,
+    /// What its operator deactivates an account by, when somebody said so.
+    deactivation: OnceLock<Vec<String>>,
     /// What it allows, as far as somebody said so.
     pub limits: Limits,
     pub(super) pace: Pace,
@@ -107,6 +109,7 @@ impl Target {
             secrets: Mutex::default(),
             claims: OnceLock::new(),
             origin: OnceLock::new(),
+            deactivation: OnceLock::new(),
             pace: Pace::of(&limits),
             limits,
             pulse: Pulse::default(),
@@ -127,6 +130,16 @@ impl Target {
     /// Says from which origin pages may call it, once.
     pub fn allow_origin(&self, origin: &str) {
         self.origin.get_or_init(|| origin.to_owned());
+    }
+
+    /// Says by which program its operator deactivates an account, once.
+    pub fn deactivate_by(&self, command: &[String]) {
+        self.deactivation.get_or_init(|| command.to_vec());
+    }
+
+    /// The program by which its operator deactivates an account, where one is known; `{username}` in it stands for the account.
+    pub fn deactivation(&self) -> Option<&[String]> {
+        self.deactivation.get().map(Vec::as_slice)
     }
 
     /// An origin whose pages may call it, where one is known.
@@ -150,6 +163,7 @@ impl Target {
             secrets: Mutex::default(),
             claims: self.claims.clone(),
             origin: self.origin.clone(),
+            deactivation: self.deactivation.clone(),
             pace: Pace::default(),
             limits: Limits::default(),
             pulse: Pulse::default(),

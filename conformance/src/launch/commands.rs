@@ -9,7 +9,7 @@ use tokio::process::Command;
 use tokio::time::timeout;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
-use super::{LaunchError, Launched};
+use super::{LaunchError, Launched, NO_DEACTIVATION};
 use crate::engine::Target;
 
 /// How long the command that starts may take, and how long a node until it answers.
@@ -86,6 +86,45 @@ impl Mortal {
     }
 }
 
+/// A server whose accounts a case may deactivate: one of its own, or the target when there is a command for it.
+pub struct Operated {
+    pub base: String,
+    own: Option<Launched>,
+    target: Target,
+}
+
+impl Operated {
+    /// # Errors
+    ///
+    /// When there is neither.
+    pub fn new(own: Option<Launched>, target: &Target) -> Result<Self, LaunchError> {
+        if own.is_none() && target.deactivation().is_none() {
+            return Err(LaunchError::Unsupported(NO_DEACTIVATION.into()));
+        }
+        Ok(Self {
+            base: own.as_ref().map_or(&target.base, |own| &own.base).clone(),
+            own,
+            target: target.clone(),
+        })
+    }
+
+    /// Deactivates an account beside the running server.
+    ///
+    /// # Errors
+    ///
+    /// When there is no command for it, or it fails.
+    pub async fn deactivate(&self, username: &str) -> Result<(), LaunchError> {
+        let command = self.target.deactivation();
+        if let Some(own) = &self.own {
+            return own.deactivate(username, command).await;
+        }
+        let filled = command.unwrap_or_default().iter();
+        let filled: Vec<String> = filled.map(|text| text.replace("{username}", username)).collect();
+        let done = perform("deactivate", &filled, WITHIN).await;
+        done.map_err(LaunchError::Ended)
+    }
+}
+
 /// A connection to each node, whose end shows that the node has been killed.
 async fn witnesses(target: &Target) -> Result<Vec<Witness>, String> {
     let mut witnesses = Vec::new();
@@ -107,7 +146,7 @@ async fn kill_and_start(target: Target, witnesses: Vec<Witness>) -> Result<(), S
     let Some(commands) = &target.commands else {
         return Ok(());
     };
-    let killed = perform("kill", &commands.kill, KILLED).await;
+    let killed = perform("kill of [commands]", &commands.kill, KILLED).await;
     let count = witnesses.len();
     let mut alive = 0;
     for mut witness in witnesses {
@@ -121,7 +160,7 @@ async fn kill_and_start(target: Target, witnesses: Vec<Witness>) -> Result<(), S
     if killed.is_err() && alive == count {
         return killed;
     }
-    perform("start", &commands.start, WITHIN).await?;
+    perform("start of [commands]", &commands.start, WITHIN).await?;
     for node in &target.nodes {
         commands.until_ready(&target, node).await?;
     }
@@ -153,7 +192,7 @@ impl Commands {
 
 /// Runs a command to its end. What it writes is not shown: it may have secrets.
 async fn perform(name: &str, command: &[String], within: Duration) -> Result<(), String> {
-    let failed = |why: String| format!("{name} of [commands]: {why}");
+    let failed = |why: String| format!("{name}: {why}");
     let (program, arguments) = command
         .split_first()
         .ok_or_else(|| failed("there is no command".into()))?;

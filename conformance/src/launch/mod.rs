@@ -16,7 +16,7 @@ use tokio::process::Command;
 
 use crate::mutants::proxy::{Proxy, Tamper};
 
-pub use self::commands::{Commands, Mortal};
+pub use self::commands::{Commands, Mortal, Operated};
 pub use self::recipe::{Kind, Recipe};
 pub use self::stack::{Databases, Stack};
 
@@ -24,6 +24,9 @@ pub use self::stack::{Databases, Stack};
 pub const SERVE: &str = "__serve";
 /// The value of a setting that is left out, so that the server's own default counts.
 pub const BY_DEFAULT: &str = "\0";
+/// Why accounts cannot be deactivated.
+const NO_DEACTIVATION: &str =
+    "needs a command that deactivates an account: deactivate = [\"…\", \"{username}\"] in conformance.toml";
 /// How long a line of the log may take.
 const LOG_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -276,34 +279,50 @@ impl Launched {
         }
     }
 
-    /// Runs one of the reference's commands for operators on the server's data.
+    /// Deactivates an account, by a command of the reference, or else by `command`, in which `{username}`, `{data}` and `{port}` are
+    /// filled in, and which gets the variables of the server.
     ///
     /// # Errors
     ///
-    /// When the command fails, or the server has no such commands.
-    pub async fn operate(&self, arguments: &[&str]) -> Result<(), LaunchError> {
-        let Kind::Reference { program } = &self.recipe.kind else {
-            return Err(LaunchError::Unsupported(
-                "needs a command of the reference server".into(),
-            ));
+    /// When there is no command, or it fails.
+    pub(super) async fn deactivate(&self, username: &str, command: Option<&[String]>) -> Result<(), LaunchError> {
+        let database = self.database.as_deref();
+        let mut running = match (&self.recipe.kind, command) {
+            (Kind::Reference { program }, _) => {
+                let mut own = Command::new(program);
+                own.args([SERVE, "user", "deactivate", username, "--data-dir"])
+                    .arg(self.data());
+                own.args(["--env-file", "/nonexistent"]).env_clear();
+                own.envs(self.recipe.variables(database));
+                own
+            }
+            (Kind::Exec { .. } | Kind::Image { .. }, Some([program, arguments @ ..])) => {
+                let filled = |text: &String| self.filled(text).replace("{username}", username);
+                let mut theirs = Command::new(filled(program));
+                theirs
+                    .args(arguments.iter().map(filled))
+                    .envs(self.recipe.variables(database));
+                theirs.envs(self.recipe.always().map(|(name, value)| (name, self.filled(value))));
+                theirs.env("PORT", self.node.address().port().to_string());
+                theirs
+            }
+            _ => return Err(LaunchError::Unsupported(NO_DEACTIVATION.into())),
         };
-        let done = Command::new(program)
-            .arg(SERVE)
-            .args(arguments)
-            .arg("--data-dir")
-            .arg(self.data())
-            .args(["--env-file", "/nonexistent"])
-            .env_clear()
-            .envs(self.recipe.variables(self.database.as_deref()))
-            .stdin(Stdio::null())
-            .output()
-            .await?;
+        let done = running.stdin(Stdio::null()).output().await?;
         if done.status.success() {
             Ok(())
         } else {
-            let said = String::from_utf8_lossy(&done.stderr).trim().to_owned();
-            Err(LaunchError::Ended(format!("the command failed: {said}")))
+            let said = self.recipe.masked(String::from_utf8_lossy(&done.stderr).trim());
+            Err(LaunchError::Ended(format!(
+                "the command that deactivates an account failed: {said}"
+            )))
         }
+    }
+
+    fn filled(&self, text: &str) -> String {
+        let port = self.node.address().port().to_string();
+        let data = self.data().display().to_string();
+        text.replace("{port}", &port).replace("{data}", &data)
     }
 
     fn data(&self) -> &Path {

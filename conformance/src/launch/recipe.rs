@@ -111,6 +111,11 @@ impl Recipe {
         self
     }
 
+    /// What every server gets, beside what cases ask for.
+    pub(super) fn always(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.always.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     /// What its servers are given and no log should show.
     pub(super) fn secrets(&self) -> Vec<String> {
         let given = self
@@ -165,9 +170,12 @@ impl Recipe {
     ) -> Result<Program, LaunchError> {
         // What a case asks for goes before what every server gets: limits that are switched off for the run stay low where they
         // are what is judged.
-        let always = self.always.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let mut all: Vec<(&str, &str)> = Vec::new();
-        for setting in DEFAULTS.into_iter().chain(always).chain(settings.iter().copied()) {
+        for setting in DEFAULTS
+            .into_iter()
+            .chain(self.always())
+            .chain(settings.iter().copied())
+        {
             all.retain(|(name, _)| variable(name) != variable(setting.0));
             all.push(setting);
         }

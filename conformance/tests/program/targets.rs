@@ -85,8 +85,9 @@ fn a_server_that_runs_already_is_killed_and_started_by_its_commands() {
     assert!(service.perform("start.sh"));
     let config = service.script("conformance.toml");
     let text = format!(
-        "urls = [{:?}]\n[commands]\nkill = [\"sh\", {:?}]\nstart = [\"sh\", {:?}]\nready = \"/health\"\n",
+        "urls = [{:?}]\ndeactivate = {:?}\n[commands]\nkill = [\"sh\", {:?}]\nstart = [\"sh\", {:?}]\nready = \"/health\"\n",
         service.base,
+        deactivation(&service.script("data")),
         service.script("kill.sh"),
         service.script("start.sh"),
     );
@@ -98,8 +99,10 @@ fn a_server_that_runs_already_is_killed_and_started_by_its_commands() {
         assert!(began.elapsed() < Duration::from_secs(60), "{}", service.log());
         std::thread::yield_now();
     }
-    let (output, dir) = program(&["--config", &config, "--case", "durability::*", "--case", "typing::*"]);
+    let chosen = ["durability::*", "typing::*", "auth::inactive_accounts"].map(|case| ["--case", case]);
+    let (output, dir) = program(&[&["--config", &config], chosen.as_flattened()].concat());
     let said = must_end(&output, 0);
+    assert_eq!(verdicts(&dir, "auth"), ["pass"], "{said}");
     assert_eq!(verdicts(&dir, "durability"), ["pass", "pass"], "{said}");
     assert!(
         verdicts(&dir, "typing").iter().all(|verdict| verdict == "pass"),
@@ -115,6 +118,36 @@ fn a_server_that_runs_already_is_killed_and_started_by_its_commands() {
     let said = must_end(&output, 3);
     assert_eq!(verdicts(&dir, "durability"), ["inconclusive"], "{said}");
     assert!(said.contains("nodes live"), "{said}");
+}
+
+/// The command of the reference server, as an operator's of any server.
+fn deactivation(data: &str) -> [&str; 8] {
+    [
+        THIS,
+        "__serve",
+        "user",
+        "deactivate",
+        "{username}",
+        "--data-dir",
+        data,
+        "--env-file=/nonexistent",
+    ]
+}
+
+#[test]
+fn accounts_are_deactivated_by_the_command_of_the_target_file() {
+    let judged = |command: &str| limited("", command, &["--case", "auth::inactive_accounts"]);
+    let (output, dir) = judged(&format!("deactivate = {:?}\n", deactivation("{data}")));
+    let said = must_end(&output, 0);
+    assert_eq!(verdicts(&dir, "auth"), ["pass"], "{said}");
+
+    // One that does nothing shows a server that lets them in, one that fails shows nothing.
+    let (output, dir) = judged("deactivate = [\"true\", \"{username}\"]\n");
+    let said = must_end(&output, 1);
+    assert_eq!(verdicts(&dir, "auth"), ["fail"], "{said}");
+    let (output, dir) = judged("deactivate = [\"false\", \"{username}\"]\n");
+    let said = must_end(&output, 3);
+    assert_eq!(verdicts(&dir, "auth"), ["inconclusive"], "{said}");
 }
 
 /// How long the run took, in milliseconds.
@@ -216,6 +249,7 @@ fn a_target_file_that_says_two_things_is_refused() {
         "[limits]\nrequest = 5\n",
         "origin = \"https://chat.example/\"\n",
         "origin = \"chat.example\"\n",
+        "deactivate = [\"admin\", \"deactivate\"]\n",
     ] {
         std::fs::write(&path, text).unwrap();
         let (output, _) = program(&["--config", &shown, "--only", "typing::"]);
