@@ -136,14 +136,20 @@ async fn nothing_is_set_that_may_not_be(w: World) -> Outcome {
         Some("SessionResponse"),
     )?;
     let user = crate::engine::User::of(&w, &w.target.base, &answer);
-    let profile = user.get("/api/auth/profile").await?.good()?.body["user"].clone();
     let requirement = &req::JSON_REQUEST_UNKNOWN_NEVER_STORED;
-    let forged = profile["id"] == forbidden["id"] || profile["createdAt"] == forbidden["createdAt"];
+    let profile = async || {
+        let answer = user.get("/api/auth/profile").await?;
+        // Whoever can make himself inactive has no profile any more.
+        w.success(requirement, &answer, 200, Some("OwnUserResponse"))?;
+        Ok(answer.body["user"].clone())
+    };
+    let before = profile().await?;
+    let forged = before["id"] == forbidden["id"] || before["createdAt"] == forbidden["createdAt"];
     w.check(
         requirement,
-        !forged && profile["status"] == "offline" && profile["lastSeen"].is_null(),
+        !forged && before["status"] == "offline" && before["lastSeen"].is_null(),
         "nothing of it",
-        &profile,
+        &before,
     );
 
     let mut update = forbidden.clone();
@@ -152,12 +158,7 @@ async fn nothing_is_set_that_may_not_be(w: World) -> Outcome {
     update["newPassword"] = "another password".into();
     let answer = user.put("/api/auth/profile", &update).await?;
     w.success(requirement, &answer, 200, Some("OwnUserResponse"))?;
-    w.equal(
-        requirement,
-        "profile",
-        profile,
-        user.get("/api/auth/profile").await?.good()?.body["user"].clone(),
-    );
+    w.equal(requirement, "profile", before, profile().await?);
     let login = json!({"identifier": user.username, "password": PASSWORD});
     let answer = w.request("POST", "/api/auth/login").json(&login).send().await?;
     w.success(requirement, &answer, 200, Some("SessionResponse"))?;
