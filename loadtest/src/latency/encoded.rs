@@ -23,9 +23,11 @@ impl<'de, C: hdrhistogram::Counter> Deserialize<'de> for Encoded<C> {
         use serde::de::Error as _;
         let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
         let bytes = unbase64(&text).ok_or_else(|| D::Error::custom("a histogram that is not base64"))?;
-        let histogram = Deserializer::new()
+        let mut histogram: Histogram<C> = Deserializer::new()
             .deserialize(&mut bytes.as_slice())
             .map_err(|_| D::Error::custom("not an HdrHistogram"))?;
+        // As it was recorded: one that does not grow takes nothing of what is slower than its own slowest.
+        histogram.auto(true);
         Ok(Self(histogram))
     }
 }
@@ -53,6 +55,10 @@ mod tests {
         let json = serde_json::to_string(&Encoded(histogram.clone())).unwrap();
         let back: Encoded<u64> = serde_json::from_str(&json).unwrap();
         assert_eq!(back.0, histogram);
+        // It grows as before.
+        let mut grows = back.0;
+        grows.record(u64::from(u32::MAX) * 1000).unwrap();
+        assert_eq!(grows.len(), histogram.len() + 1);
         for bad in ["\"\"", "\"???\"", "\"AAAA\"", "7"] {
             assert!(serde_json::from_str::<Encoded<u64>>(bad).is_err(), "{bad}");
         }

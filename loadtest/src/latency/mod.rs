@@ -10,7 +10,7 @@ use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
 pub use self::encoded::Encoded;
-pub use self::recorder::{Recorder, Row, Sample, Seconds};
+pub use self::recorder::{NotAdded, Recorder, Row, Sample, Seconds};
 
 /// What is waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
+use hdrhistogram::errors::AdditionError;
 
 use super::Kind;
 
@@ -40,6 +41,14 @@ pub struct Recorder {
     rows: BTreeMap<Kind, Row>,
 }
 
+/// Latencies of two parts do not make one histogram.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the latencies of {kind} cannot be added: {why}")]
+pub struct NotAdded {
+    pub kind: &'static str,
+    pub why: String,
+}
+
 /// More codes than a server has: a server that makes them up does not fill our memory.
 const MOST_CODES: usize = 64;
 
@@ -74,10 +83,19 @@ impl Recorder {
     }
 
     /// Adds what another part of the run recorded.
-    pub fn add(&mut self, other: &Self) {
+    ///
+    /// # Errors
+    ///
+    /// When a histogram cannot take what is in another. What was added before is then in it.
+    pub fn add(&mut self, other: &Self) -> Result<(), NotAdded> {
         for (kind, theirs) in &other.rows {
-            self.rows.entry(*kind).or_default().add(theirs);
+            let ours = self.rows.entry(*kind).or_default();
+            ours.add(theirs).map_err(|why| NotAdded {
+                kind: kind.name(),
+                why: why.to_string(),
+            })?;
         }
+        Ok(())
     }
 
     #[must_use]
@@ -99,17 +117,17 @@ impl FromIterator<(Kind, Row)> for Recorder {
 }
 
 impl Row {
-    pub fn add(&mut self, other: &Self) {
-        // Both grow as they need to.
-        let _ = self.total.add(&other.total);
+    fn add(&mut self, other: &Self) -> Result<(), AdditionError> {
+        self.total.add(&other.total)?;
         for (code, times) in &other.errors {
             count(&mut self.errors, code, *times);
         }
         for (second, (histogram, failed)) in &other.seconds {
             let (sum, sum_failed) = self.seconds.entry(*second).or_insert_with(|| (digits(2), 0));
-            let _ = sum.add(histogram);
+            sum.add(histogram)?;
             *sum_failed += failed;
         }
+        Ok(())
     }
 
     /// Measured ones that failed.
@@ -198,7 +216,7 @@ mod tests {
         for part in samples.chunks(700) {
             let mut recorder = Recorder::default();
             part.iter().for_each(|sample| recorder.record(sample));
-            sum.add(&recorder);
+            sum.add(&recorder).unwrap();
         }
         assert_eq!(sum, whole);
     }

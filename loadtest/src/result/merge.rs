@@ -1,13 +1,16 @@
 //! Parts of a run, made one: nothing is lost by it, and nothing averaged.
 
+mod counts;
+
 use std::collections::BTreeMap;
 
 use chat_protocol::Timestamp;
 
+use self::counts::Counts;
 use super::verdict::judge;
 use super::{Measured, RunResult};
 use crate::generator::Generator;
-use crate::latency::{Kind, Recorder, Summary};
+use crate::latency::{Kind, NotAdded, Recorder, Summary};
 use crate::target::Usage;
 
 /// The parts are not parts of one run.
@@ -23,6 +26,14 @@ pub enum MergeError {
     Twice(usize),
     #[error("of {count} shards, {} missing", .missing.iter().map(|index| format!("{}/{}", index + 1, .count)).collect::<Vec<_>>().join(", "))]
     Missing { count: usize, missing: Vec<usize> },
+    #[error(transparent)]
+    NotAdded(#[from] NotAdded),
+    #[error("of {kind}, the parts counted {parts} and the whole {whole}: this is an error of merge")]
+    Uncounted {
+        kind: &'static str,
+        parts: u64,
+        whole: u64,
+    },
 }
 
 /// So many seconds at most between the starts of two parts.
@@ -32,16 +43,22 @@ const APART: f64 = 1.0;
 ///
 /// # Errors
 ///
-/// When they are not all the shards of one run.
+/// When they are not all the shards of one run, or do not add up.
 pub fn merge(parts: &[RunResult]) -> Result<RunResult, MergeError> {
+    // The same in whatever order they are given.
+    let mut parts: Vec<&RunResult> = parts.iter().collect();
+    parts.sort_by_key(|part| part.shards.first().map(|shard| shard.index));
     let (first, others) = parts.split_first().ok_or(MergeError::Nothing)?;
-    let mut whole = first.clone();
+    let mut whole = RunResult::clone(first);
     let mut recorder = first.recorder();
+    let mut counted = Counts::of(&recorder);
     // What the generator of one part dropped does not excuse what is missing in another.
-    whole.part_owes = parts.iter().any(RunResult::owes);
+    whole.part_owes = parts.iter().any(|part| part.owes());
     for part in others {
         same(first, part)?;
-        recorder.add(&part.recorder());
+        let theirs = part.recorder();
+        counted.add(&Counts::of(&theirs));
+        recorder.add(&theirs)?;
         whole.tally.add(&part.tally);
         whole.ledger.add(&part.ledger);
         whole.shards.extend(part.shards.iter().copied());
@@ -63,9 +80,10 @@ pub fn merge(parts: &[RunResult]) -> Result<RunResult, MergeError> {
     }
     whole.shards.sort_unstable_by_key(|shard| shard.index);
     complete(&whole)?;
-    together(parts)?;
+    together(&parts)?;
+    counted.are_of(&recorder)?;
     whole.generator.lateness = lateness(&recorder);
-    machines(&mut whole, parts);
+    machines(&mut whole, &parts);
     whole.latencies = recorder.rows().map(|(kind, row)| (kind, Measured::from(row))).collect();
     whole.capacity = None;
     whole.verdict = judge(&whole);
@@ -73,7 +91,7 @@ pub fn merge(parts: &[RunResult]) -> Result<RunResult, MergeError> {
 }
 
 /// Counts the cores of each machine once, and judges what generators took together that share them.
-fn machines(whole: &mut RunResult, parts: &[RunResult]) {
+fn machines(whole: &mut RunResult, parts: &[&RunResult]) {
     let mut shared: BTreeMap<&str, Vec<&Generator>> = BTreeMap::new();
     let mut alone = Vec::new();
     for part in parts {
@@ -127,7 +145,7 @@ fn same(one: &RunResult, other: &RunResult) -> Result<(), MergeError> {
 }
 
 /// They are added second by second, so they must have begun in the same one.
-fn together(parts: &[RunResult]) -> Result<(), MergeError> {
+fn together(parts: &[&RunResult]) -> Result<(), MergeError> {
     let began = parts.iter().map(|part| part.began.parse::<Timestamp>());
     let began: Vec<i64> = began
         .map(|began| began.map(Timestamp::as_millis))

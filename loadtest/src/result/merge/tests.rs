@@ -37,6 +37,11 @@ fn book(number: u64, recorder: &mut Recorder, tally: &mut Tally, ledger: &mut Ba
     }
 }
 
+/// As a file has it.
+fn written(part: &RunResult) -> RunResult {
+    serde_json::from_str(&serde_json::to_string(part).unwrap()).unwrap()
+}
+
 fn shards(count: usize) -> (Vec<RunResult>, RunResult) {
     let empty = || (Recorder::default(), Tally::default(), Balance::default());
     let (mut parts, mut whole): (Vec<_>, _) = ((0..count).map(|_| empty()).collect(), empty());
@@ -46,9 +51,7 @@ fn shards(count: usize) -> (Vec<RunResult>, RunResult) {
         book(number, &mut whole.0, &mut whole.1, &mut whole.2);
     }
     let parts = parts.into_iter().enumerate().map(|(index, (recorder, tally, ledger))| {
-        let part = result(&recorder, tally, ledger, Shard { index, count });
-        // As a file has it.
-        serde_json::from_str(&serde_json::to_string(&part).unwrap()).unwrap()
+        written(&result(&recorder, tally, ledger, Shard { index, count }))
     });
     (parts.collect(), result(&whole.0, whole.1, whole.2, Shard::WHOLE))
 }
@@ -79,6 +82,60 @@ fn the_parts_make_the_whole() {
     assert_eq!(merged.verdict, whole.verdict);
     assert_eq!(merged.size.users, 12);
     assert_eq!(merged.recorder().rows().count(), 3);
+}
+
+/// All orders of what are few.
+fn orders<T: Clone>(all: &[T]) -> Vec<Vec<T>> {
+    let [_, _, ..] = all else { return vec![all.to_vec()] };
+    let first = (0..all.len()).flat_map(|place| {
+        let mut others = all.to_vec();
+        let one = others.remove(place);
+        let rest = orders(&others).into_iter();
+        rest.map(move |rest| std::iter::once(one.clone()).chain(rest).collect())
+    });
+    first.collect()
+}
+
+#[test]
+fn the_slowest_part_counts_wherever_it_is_named() {
+    // Each ten times as slow as the one before: beyond the range of the histograms of the quicker ones.
+    let mut whole = (Recorder::default(), Tally::default(), Balance::default());
+    let parts: Vec<RunResult> = (0..4)
+        .map(|index| {
+            let mut part = (Recorder::default(), Tally::default(), Balance::default());
+            for (recorder, tally, ledger) in [&mut part, &mut whole] {
+                for number in 0..1000 {
+                    let due = Duration::from_millis(number * 20);
+                    recorder.record(&Sample {
+                        kind: Kind::Deliver,
+                        due,
+                        took: Duration::from_micros((900 + number) * 10u64.pow(index)),
+                        error: None,
+                        measured: true,
+                    });
+                    let second = tally.at(due.as_secs());
+                    (second.offered, second.done) = (second.offered + 1, second.done + 1);
+                    (ledger.sent, ledger.acked) = (ledger.sent + 1, ledger.acked + 1);
+                    (ledger.owed, ledger.told) = (ledger.owed + 1, ledger.told + 1);
+                }
+            }
+            let shard = Shard {
+                index: index as usize,
+                count: 4,
+            };
+            written(&result(&part.0, part.1, part.2, shard))
+        })
+        .collect();
+    let whole = result(&whole.0, whole.1, whole.2, Shard::WHOLE);
+    assert_eq!(whole.verdict.outcome, Outcome::Failed);
+    let orders = orders(&parts);
+    assert_eq!(orders.len(), 24);
+    let first = merge(&parts).unwrap();
+    assert_eq!(first.latencies, whole.latencies);
+    assert_eq!(first.verdict, whole.verdict);
+    for parts in orders {
+        assert_eq!(merge(&parts).unwrap(), first);
+    }
 }
 
 #[test]
