@@ -38,6 +38,12 @@ impl Profile {
         }
     }
 
+    /// The one of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::value_variants().iter().copied().find(|one| one.name() == name)
+    }
+
     /// How long it lasts when nothing is said.
     #[must_use]
     pub fn lasts(self) -> Duration {

@@ -21,7 +21,7 @@ use crate::result::{self, Environment, Measured, RunResult, SizeInfo, TargetInfo
 use crate::scenario::{Scenario, Size};
 use crate::schedule::{Curve, Pattern, Phase, Trace};
 use crate::stamp::RunMark;
-use crate::target::Target;
+use crate::target::{Ahead, Target, ahead};
 
 /// What stays the same over all runs of one command.
 #[derive(Debug, Clone)]
@@ -83,6 +83,8 @@ pub struct Session {
     cast: Arc<Cast>,
     people: Vec<Person>,
     environment: Environment,
+    /// Of a part alone, which others are held against by it.
+    clock: Option<Ahead>,
 }
 
 impl Session {
@@ -101,7 +103,7 @@ impl Session {
         let cast = Arc::new(settings.scenario.cast(&settings.size, settings.shard));
         let base = target.nodes.first().ok_or(RunError::Address)?.clone();
         let server = key(&base, settings.shard);
-        let rest = Rest::new(base).map_err(|_| RunError::Address)?;
+        let rest = Rest::new(base.clone()).map_err(|_| RunError::Address)?;
         let known = match &settings.people {
             Some(path) => people::load(path, &server)?,
             None => Vec::new(),
@@ -112,12 +114,17 @@ impl Session {
         if let Some(path) = &settings.people {
             people::store(path, &server, &people)?;
         }
+        let clock = match settings.start_at {
+            Some(_) => ahead(&base).await,
+            None => None,
+        };
         Ok(Self {
             settings,
             target,
             cast,
             people,
             environment,
+            clock,
         })
     }
 
@@ -207,6 +214,7 @@ impl Session {
             version: env!("CARGO_PKG_VERSION").into(),
             command: settings.command.clone(),
             began: timestamp(played.began),
+            clock: self.clock,
             environment: self.environment.clone(),
             target: TargetInfo {
                 kind: self.target.kind.clone(),

@@ -167,6 +167,9 @@ fn three_generators_play_one_run() {
     let whole = merge(&parts).unwrap();
     assert!(whole.ledger.is_clean());
     assert_eq!(whole.size.users, 8);
+    // The server's clock is theirs.
+    let clock = whole.clock.unwrap();
+    assert!(clock.low <= 0.0 && 0.0 <= clock.high, "{clock:?}");
     assert_eq!(
         whole.ledger.sent,
         parts.iter().map(|part| part.ledger.sent).sum::<u64>()

@@ -160,6 +160,17 @@ pub(super) fn capacity(result: &RunResult) -> Option<String> {
     Some(format!("{interval}, {confirmed}; {}", end(found)))
 }
 
+/// Whether generators that started together did so by the server's clock too; none where there is but one.
+pub(super) fn clocks(result: &RunResult) -> Option<String> {
+    if result.shards.len() < 2 {
+        return None;
+    }
+    Some(match result.clock {
+        Some(clock) => format!("within {:.1} s of each other, by the server's", clock.high - clock.low),
+        None => "not compared: not every part knows how far the server's is from its own".into(),
+    })
+}
+
 /// What [`latencies`] has of each kind.
 pub(super) const LATENCIES: [&str; 7] = ["count", "p50", "p90", "p99", "p99.9", "max", "failed"];
 

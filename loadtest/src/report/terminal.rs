@@ -4,7 +4,7 @@ use std::fmt::{Display, Write as _};
 use std::path::Path;
 
 use super::figures::{
-    LATENCIES, capacity, delivery, latencies, millis, own_cost, percent, step, thousands, three, throughput,
+    LATENCIES, capacity, clocks, delivery, latencies, millis, own_cost, percent, step, thousands, three, throughput,
     trial_outcome, verdict,
 };
 use crate::capacity::Trial;
@@ -64,6 +64,9 @@ pub fn render(result: &RunResult, directory: &Path) -> String {
         percent(generator.done as f64 / generator.offered.max(1) as f64),
         percent(generator.cpu_share()),
     );
+    if let Some(clocks) = clocks(result) {
+        let _ = writeln!(text, "clocks     {clocks}");
+    }
     let most = |value: fn(&crate::target::Usage) -> Option<f64>| {
         result
             .usage

@@ -34,6 +34,7 @@ pub(crate) fn result(recorder: &Recorder, tally: Tally, ledger: Balance, shard: 
         version: "1".into(),
         command: vec!["chat-loadtest".into()],
         began: "2026-01-31T12:00:00.000Z".into(),
+        clock: None,
         environment: Environment::here(),
         target: TargetInfo {
             kind: "a server".into(),

@@ -1,6 +1,8 @@
 //! Parts of a run, made one: nothing is lost by it, and nothing averaged.
 
+mod clocks;
 mod counts;
+mod grown;
 
 use std::collections::BTreeMap;
 
@@ -22,6 +24,11 @@ pub enum MergeError {
     Different(&'static str),
     #[error("the parts did not start together, but up to {0:.1} s apart: give all of them the same --start-at")]
     Apart(f64),
+    #[error(
+        "by the server's clock the parts did not start together, but at least {0:.1} s apart: their own clocks differ, so run NTP on all of \
+         the generators"
+    )]
+    Clocks(f64),
     #[error("shard {0} is there twice")]
     Twice(usize),
     #[error("of {count} shards, {} missing", .missing.iter().map(|index| format!("{}/{}", index + 1, .count)).collect::<Vec<_>>().join(", "))]
@@ -36,7 +43,7 @@ pub enum MergeError {
     },
 }
 
-/// So many seconds at most between the starts of two parts.
+/// So many seconds at most between the starts of two parts, by their own clocks and by the server's.
 const APART: f64 = 1.0;
 
 /// Makes one result of all shards of a run.
@@ -71,7 +78,6 @@ pub fn merge(parts: &[RunResult]) -> Result<RunResult, MergeError> {
         // All look at the same server: who saw more saw better.
         if seen(&part.usage) > seen(&whole.usage) {
             whole.usage = part.usage.clone();
-            whole.drift = part.drift.clone();
         }
         if part.began < whole.began {
             whole.began.clone_from(&part.began);
@@ -82,6 +88,8 @@ pub fn merge(parts: &[RunResult]) -> Result<RunResult, MergeError> {
     complete(&whole)?;
     together(&parts)?;
     counted.are_of(&recorder)?;
+    whole.clock = clocks::of(&parts)?;
+    whole.drift = grown::drift(&parts, &whole, &recorder);
     whole.generator.lateness = lateness(&recorder);
     machines(&mut whole, &parts);
     whole.latencies = recorder.rows().map(|(kind, row)| (kind, Measured::from(row))).collect();

@@ -21,7 +21,7 @@ use crate::ledger::Balance;
 use crate::replace;
 use crate::schedule::Phase;
 use crate::tally::Tally;
-use crate::target::Usage;
+use crate::target::{Ahead, Usage};
 
 pub use self::environment::{Environment, cores};
 pub use self::failures::Failures;
@@ -46,6 +46,9 @@ pub struct RunResult {
     pub command: Vec<String>,
     /// RFC 3339, of the start of the schedule.
     pub began: String,
+    /// Where generators start together: how far the server's clock is ahead of this one's; of several, from the least to the most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock: Option<Ahead>,
     pub environment: Environment,
     pub target: TargetInfo,
     pub scenario: String,

@@ -1,5 +1,6 @@
 //! What is loaded: a server of our own, a stack of them, or one that runs elsewhere.
 
+mod clock;
 mod launch;
 mod preflight;
 mod resources;
@@ -8,6 +9,7 @@ mod stack;
 
 use url::Url;
 
+pub use self::clock::{Ahead, ahead};
 pub use self::launch::{LaunchError, Launched, SERVE, launch};
 pub use self::preflight::{Finding, preflight};
 pub use self::resources::{Resources, Usage, own_cpu, own_memory};

@@ -163,15 +163,9 @@ fn limits(policy: &str) -> bool {
 
 /// How far a clock is off that said this in a `Date` header.
 fn clock(date: &str) -> Option<Duration> {
-    let there = httpdate(date)?;
+    let there = super::clock::read(date)?;
     let here = Timestamp::now().as_millis() / 1000;
     Some(Duration::from_secs(there.abs_diff(here)))
-}
-
-/// Seconds since 1970 of `Wed, 25 Nov 2026 00:24:00 GMT`.
-fn httpdate(date: &str) -> Option<i64> {
-    let moment = jiff::fmt::rfc2822::parse(date).ok()?;
-    Some(moment.timestamp().as_second())
 }
 
 #[cfg(test)]
@@ -194,12 +188,6 @@ mod tests {
         assert!(limits("\"default\";q=100;w=900"));
         assert!(!limits("\"default\";q=4294967295;w=900"));
         assert!(!limits(""));
-    }
-
-    #[test]
-    fn a_clock_is_read() {
-        assert_eq!(httpdate("Thu, 01 Jan 1970 00:01:00 GMT"), Some(60));
-        assert_eq!(httpdate("yesterday"), None);
     }
 
     #[tokio::test]

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use crate::latency::Kind;
 use crate::ledger::Finding;
-use crate::report::figures::{millis, own_cost, percent, thousands, three};
+use crate::report::figures::{clocks, millis, own_cost, percent, thousands, three};
 use crate::result::RunResult;
 
 /// All kinds with their figures.
@@ -215,7 +215,7 @@ pub(super) fn generator(result: &RunResult) -> Markup {
 /// Where, with what, and how to repeat it.
 pub(super) fn about(result: &RunResult, goose_beside: bool) -> Markup {
     let environment = &result.environment;
-    let rows: Vec<(&str, String)> = vec![
+    let mut rows: Vec<(&str, String)> = vec![
         (
             "target",
             format!("{}: {}", result.target.kind, result.target.nodes.join(", ")),
@@ -252,6 +252,7 @@ pub(super) fn about(result: &RunResult, goose_beside: bool) -> Markup {
         ),
         ("version", result.version.clone()),
     ];
+    rows.extend(clocks(result).map(|clocks| ("their clocks", clocks)));
     html! {
         section {
             h2 { "How to repeat it" }

@@ -8,6 +8,7 @@ use crate::ledger::{Balance, Finding};
 use crate::result::fixture::{SECONDS, result};
 use crate::result::{Outcome, SCHEMA};
 use crate::tally::Tally;
+use crate::target::Ahead;
 
 /// What a message does to the books of whoever sends it.
 fn book(number: u64, recorder: &mut Recorder, tally: &mut Tally, ledger: &mut Balance) {
@@ -168,6 +169,100 @@ fn parts_that_did_not_start_together_are_refused() {
 }
 
 #[test]
+fn parts_whose_clocks_differ_are_refused() {
+    let (mut parts, _) = shards(3);
+    assert_eq!(merge(&parts).unwrap().clock, None);
+    let clock = |low: f64| Some(Ahead { low, high: low + 0.15 });
+    for (part, low) in parts.iter_mut().zip([-0.1, 0.75, 0.5]) {
+        part.clock = clock(low);
+    }
+    assert_eq!(merge(&parts).unwrap().clock, Some(Ahead { low: -0.1, high: 0.9 }));
+    parts[1].clock = clock(1.25);
+    assert!(matches!(merge(&parts), Err(MergeError::Clocks(apart)) if (apart - 1.2).abs() < 1e-9));
+    // What was hardly measured may be the same.
+    parts[1].clock = Some(Ahead { low: 0.9, high: 1.9 });
+    assert!(merge(&parts).is_ok());
+    // Who does not know excuses nobody else.
+    (parts[1].clock, parts[2].clock) = (None, clock(0.2));
+    assert_eq!(merge(&parts).unwrap().clock, None);
+    parts[2].clock = clock(7.0);
+    assert!(matches!(merge(&parts), Err(MergeError::Clocks(_))));
+}
+
+/// Parts of a soak test, of which each saw the server's memory so; it began at 100 MiB.
+fn soaked(grows: [Option<f64>; 3]) -> Vec<RunResult> {
+    let (mut parts, _) = shards(3);
+    for (part, grows) in parts.iter_mut().zip(grows) {
+        part.profile = "soak".into();
+        let look = |second| Usage {
+            second,
+            memory: grows.map(|each| 100.0 + each * f64::from(second)),
+            // By which the one that saw nothing grow saw most.
+            cores: grows.filter(|each| *each < 1.0),
+            ..Usage::default()
+        };
+        part.usage = (0..SECONDS as u32).map(look).collect();
+        part.ledger = Balance::default();
+        part.drift = crate::drift::judge(SECONDS as u32, &part.usage, None);
+    }
+    parts
+}
+
+#[test]
+fn what_one_part_saw_grow_grew_in_whatever_order() {
+    for (grows, expected) in [
+        ([None, Some(0.1), Some(5.0)], true),
+        ([None, None, Some(5.0)], true),
+        ([Some(0.1), None, Some(0.2)], false),
+    ] {
+        for parts in orders(&soaked(grows)) {
+            let merged = merge(&parts).unwrap();
+            let memory = merged.drift.iter().find(|drift| drift.unit == "MiB").unwrap();
+            assert_eq!(memory.grew, expected, "{grows:?}: {memory:?}");
+            let mut reasons = merged.verdict.reasons.iter();
+            assert_eq!(reasons.any(|reason| reason.contains("memory")), expected);
+        }
+    }
+}
+
+#[test]
+fn delivery_that_gets_slower_in_some_parts_gets_slower_in_the_whole() {
+    let slower = |index: usize| {
+        let mut recorder = Recorder::default();
+        for number in 0..SECONDS * 50 {
+            let second = number / 50;
+            let took = if index == 0 { 5 } else { 5 + 2 * second };
+            recorder.record(&Sample {
+                kind: Kind::Deliver,
+                due: Duration::from_millis(number * 20),
+                took: Duration::from_millis(took),
+                error: None,
+                measured: true,
+            });
+        }
+        let part = result(
+            &recorder,
+            Tally::default(),
+            Balance::default(),
+            Shard { index, count: 3 },
+        );
+        let delivered = recorder.row(Kind::Deliver).map(|row| &row.seconds);
+        RunResult {
+            profile: "soak".into(),
+            drift: crate::drift::judge(SECONDS as u32, &[], delivered),
+            usage: Vec::new(),
+            ..written(&part)
+        }
+    };
+    let parts: Vec<RunResult> = (0..3).map(slower).collect();
+    assert_eq!(parts.iter().filter(|part| part.drift[0].grew).count(), 2);
+    for parts in orders(&parts) {
+        let merged = merge(&parts).unwrap();
+        assert!(merged.drift.len() == 1 && merged.drift[0].grew, "{:?}", merged.drift);
+    }
+}
+
+#[test]
 fn what_one_part_dropped_does_not_excuse_what_another_misses() {
     let empty = |index| {
         let ledger = Balance {
@@ -239,6 +334,7 @@ fn a_result_keeps_to_the_published_schema() {
     let schema: serde_json::Value = serde_json::from_str(SCHEMA).unwrap();
     let validator = jsonschema::validator_for(&schema).unwrap();
     let (parts, mut whole) = shards(2);
+    whole.clock = Some(Ahead { low: -0.25, high: 0.5 });
     whole.capacity = Some(crate::capacity::Capacity {
         lower: 1.0,
         upper: Some(2.0),
