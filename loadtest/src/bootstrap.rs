@@ -23,6 +23,10 @@ impl Interval {
     }
 }
 
+/// Blocks of which an interval can be drawn.
+pub const BLOCKS: usize = 5;
+/// Values that must lie beyond a quantile.
+const BEYOND: f64 = 10.0;
 /// Draws; enough for two digits of an interval.
 const DRAWS: usize = 300;
 
@@ -61,6 +65,16 @@ pub fn quantile<'a>(
         estimate,
         high: at(1.0 - beyond).max(estimate),
     })
+}
+
+/// Whether there is enough for an interval: few blocks that are drawn resemble each other more than others would, and one alone is
+/// sure of everything. And of how many values a quantile is one of the slowest few is chance.
+#[must_use]
+pub fn tells<'a>(blocks: impl IntoIterator<Item = &'a Histogram<u32>>, quantile: f64, least_blocks: usize) -> bool {
+    let counts = blocks.into_iter().map(Histogram::len).filter(|count| *count > 0);
+    let (blocks, values) = counts.fold((0, 0), |(blocks, values), count| (blocks + 1, values + count));
+    // Of a thousand values ten are beyond the 99th percentile, but for the last digit.
+    blocks >= least_blocks && values as f64 * (1.0 - quantile) + 1e-6 >= BEYOND
 }
 
 /// The same without the interval, which is what takes time.
@@ -187,6 +201,18 @@ mod tests {
         });
         let held = held.count();
         assert!((165..=198).contains(&held), "{held} of 200 for 90 %");
+    }
+
+    #[test]
+    fn few_blocks_and_few_values_tell_nothing() {
+        let blocks = |blocks: usize, each: u64| -> Vec<_> { (0..blocks).map(|_| block(1..=each)).collect() };
+        assert!(tells(&blocks(5, 200), 0.99, BLOCKS) && !tells(&blocks(5, 199), 0.99, BLOCKS));
+        assert!(tells(&blocks(5, 4), 0.5, BLOCKS) && !tells(&blocks(5, 3), 0.5, BLOCKS));
+        assert!(!tells(&blocks(4, 10_000), 0.5, BLOCKS) && tells(&blocks(1, 10_000), 0.5, 1));
+        // Seconds in which nothing was due are none.
+        let mut empty = blocks(4, 10_000);
+        empty.extend(blocks(3, 0));
+        assert!(!tells(&empty, 0.5, BLOCKS));
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod failures;
 mod latency;
 mod scatter;
 mod searches;
+mod strain;
 
 use std::path::PathBuf;
 
@@ -32,6 +33,8 @@ pub enum Judgement {
     Worse,
     /// The intervals are so wide that such a change for the worse may hide in them.
     Unsure,
+    /// There are so few values, or of so few seconds, that no interval says between what the figure lies: no verdict at all.
+    TooFew,
 }
 
 /// Intervals that leave no more than this possible are as narrow as runs on one machine get: a smaller tolerance asks no more of them.
@@ -51,7 +54,7 @@ pub struct Line {
 }
 
 /// The most that two intervals leave possible, as parts of the base.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Possible {
     pub worse: f64,
     pub better: f64,
@@ -113,6 +116,8 @@ pub fn compare(base: &[Run], new: &[Run], tolerance: f64) -> Result<Comparison, 
     let mut remarks = Vec::new();
     // What no line shows.
     let mut besides = None;
+    // Whether so little was delivered that the figure that runs are made for tells nothing.
+    let mut hardly_delivered = false;
     if let Some((of_base, of_new)) = searched {
         // At capacity both are as slow as they may be: what each bears is the answer.
         lines.extend(searches::line(&of_base, &of_new, tolerance));
@@ -128,12 +133,15 @@ pub fn compare(base: &[Run], new: &[Run], tolerance: f64) -> Result<Comparison, 
     } else {
         for kind in Kind::ALL.into_iter().filter(|kind| *kind != Kind::Turn) {
             for quantile in [0.5, 0.99] {
-                lines.extend(latency::line(base, new, kind, quantile, tolerance));
+                let line = latency::line(base, new, kind, quantile, tolerance);
+                let is_told = line.as_ref().is_none_or(|line| line.judgement != Judgement::TooFew);
+                hardly_delivered |= kind == Kind::Deliver && !is_told;
+                lines.extend(line);
             }
         }
-        let failures = failures::new_ones(base, new);
-        besides = (!failures.is_empty()).then_some(Judgement::Worse);
-        remarks.extend(failures);
+        remarks.extend(failures::new_ones(base, new));
+        remarks.extend(strain::increases(base, new));
+        besides = (!remarks.is_empty()).then_some(Judgement::Worse);
     }
     remarks.extend(alike::circumstances(base, new));
     let lost: Vec<&Run> = new.iter().filter(|run| !run.result.balances()).collect();
@@ -141,12 +149,13 @@ pub fn compare(base: &[Run], new: &[Run], tolerance: f64) -> Result<Comparison, 
         [_] => "the new ledger does not balance".into(),
         _ => format!("the ledger of {} does not balance", run.file.display()),
     }));
+    let nothing_tells = lines.iter().all(|line| line.judgement == Judgement::TooFew);
     let has = |judgement| lines.iter().any(|line| line.judgement == judgement);
     let outcome = if !lost.is_empty() || has(Judgement::Worse) || besides == Some(Judgement::Worse) {
         Judgement::Worse
     } else if let Some(besides) = besides {
         besides
-    } else if lines.is_empty() || has(Judgement::Unsure) {
+    } else if nothing_tells || hardly_delivered || has(Judgement::Unsure) {
         Judgement::Unsure
     } else if has(Judgement::Better) {
         Judgement::Better
@@ -168,6 +177,16 @@ impl Comparison {
     /// The outcome in words.
     #[must_use]
     pub fn sentence(&self) -> String {
+        let few = self.lines.iter().filter(|line| line.judgement == Judgement::TooFew);
+        let sentence = self.told();
+        match few.count() {
+            0 => sentence,
+            1 => format!("{sentence} Of one figure there is too little to tell."),
+            few => format!("{sentence} Of {few} figures there is too little to tell."),
+        }
+    }
+
+    fn told(&self) -> String {
         let most = |of: fn(&Possible) -> f64| {
             let parts = self.lines.iter().map(|line| of(&line.at_most));
             // Rounded up: less would not be ruled out.
@@ -185,7 +204,7 @@ impl Comparison {
                 self.what_helps()
             ),
             Judgement::Worse => format!("The new one is WORSE.{}", self.caution()),
-            Judgement::Unsure => {
+            Judgement::Unsure | Judgement::TooFew => {
                 let all = if self.runs.are_several() { "all" } else { "both" };
                 let hardly = match self.has_pair() {
                     true => " Two runs hardly show how much runs differ: three or more a side tell more.",

@@ -151,6 +151,10 @@ impl Session {
     /// When it cannot be made: what went wrong in it is in the result.
     pub async fn play(&self, play: Play<'_>) -> Result<RunResult, RunError> {
         let settings = &self.settings;
+        let (pattern, trace) = match &play.load {
+            What::Curve(_) => (Some(settings.pattern), None),
+            What::Trace(trace) => (None, Some(trace.digest())),
+        };
         let (load, phases, lasts) = match play.load {
             What::Curve(curve) => {
                 let (phases, lasts) = (curve.phases().to_vec(), curve.lasts());
@@ -236,6 +240,8 @@ impl Session {
                 read_every: settings.read_every,
             },
             phases,
+            pattern,
+            trace,
             seed: settings.seed,
             shards: vec![settings.shard],
             objective: settings.objective,

@@ -22,7 +22,7 @@ pub(super) fn compare(base: &Path, new: &Path, tolerance: f64, markdown: Option<
     Ok(ExitCode::from(match comparison.outcome {
         Judgement::Better | Judgement::Same | Judgement::NotWorse => 0,
         Judgement::Worse => 1,
-        Judgement::Unsure => 5,
+        Judgement::Unsure | Judgement::TooFew => 5,
     }))
 }
 

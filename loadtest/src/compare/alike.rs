@@ -1,7 +1,12 @@
 //! Whether results can be compared: all did the same, each says something about its server, and each is there once.
 
+use std::collections::BTreeSet;
+
 use super::{CompareError, Run};
 use crate::result::{Outcome, RunResult};
+
+/// Of the load for each core: what a run of before leaves of itself is less.
+const BUSIER: f64 = 0.5;
 
 /// Of both sides together.
 pub(super) fn check(base: &[Run], new: &[Run]) -> Result<(), CompareError> {
@@ -47,12 +52,55 @@ pub(super) fn circumstances(base: &[Run], new: &[Run]) -> Vec<String> {
     if all().any(|other| first.is_some_and(|one| one.processor != other.processor || one.cores != other.cores)) {
         said.push("they were made on different machines".into());
     }
+    let (of_base, of_new) = (targets(base), targets(new));
+    if of_base != of_new {
+        said.push(format!("the base is of {of_base}, and the new one of {of_new}"));
+    }
+    said.extend(busier(base, new));
     let slow = all().filter(|environment| environment.debug_build).count();
     if slow > 0 && slow < all().count() {
         let were = if slow == 1 { "one was" } else { "some were" };
         said.push(format!("{were} made by a build without optimization"));
     }
     said
+}
+
+/// What was loaded, in words.
+fn targets(runs: &[Run]) -> String {
+    let targets = runs.iter().map(|run| {
+        let target = &run.result.target;
+        match target.nodes.len() {
+            0 | 1 => target.kind.clone(),
+            nodes => format!("{} at {nodes} addresses", target.kind),
+        }
+    });
+    let all: BTreeSet<String> = targets.collect();
+    all.into_iter().collect::<Vec<_>>().join(" or ")
+}
+
+/// Whether the machine had much more to do before the runs of one side.
+fn busier(base: &[Run], new: &[Run]) -> Option<String> {
+    let load = |runs: &[Run]| {
+        let loads = runs.iter().map(|run| {
+            let environment = &run.result.environment;
+            environment.load_before / environment.cores.max(1) as f64
+        });
+        loads.sum::<f64>() / runs.len().max(1) as f64
+    };
+    let (before, now) = (load(base), load(new));
+    let (who, more, less) = if now > before {
+        ("new one", now, before)
+    } else {
+        ("base", before, now)
+    };
+    (more - less > BUSIER).then(|| {
+        format!("before the {who} the machine was busier, with a load of {more:.1} for each core, and {less:.1} before the other")
+    })
+}
+
+/// Of what is not known of both, as of results of before it was written down, nothing is said.
+fn agree<T: PartialEq>(one: Option<&T>, other: Option<&T>) -> bool {
+    one.zip(other).is_none_or(|(one, other)| one == other)
 }
 
 fn same(one: &Run, other: &Run, searches: bool) -> Result<(), CompareError> {
@@ -62,6 +110,8 @@ fn same(one: &Run, other: &Run, searches: bool) -> Result<(), CompareError> {
         (first.profile == second.profile, "profile"),
         (first.weights == second.weights, "weights"),
         (first.size == second.size, "size"),
+        (agree(first.pattern.as_ref(), second.pattern.as_ref()), "pattern"),
+        (agree(first.trace.as_ref(), second.trace.as_ref()), "trace"),
         (first.objective == second.objective, "objective"),
         // What a search shows is one of its trials.
         (searches || first.phases == second.phases, "load"),

@@ -3,7 +3,7 @@
 use hdrhistogram::Histogram;
 
 use super::scatter::between;
-use super::{Line, Run, judged};
+use super::{Judgement, Line, Possible, Run, judged};
 use crate::bootstrap::{self, Interval};
 use crate::latency::Kind;
 
@@ -12,9 +12,24 @@ const CONFIDENCE: f64 = 0.95;
 
 /// None when one side has nothing of this kind.
 pub(super) fn line(base: &[Run], new: &[Run], kind: Kind, quantile: f64, tolerance: f64) -> Option<Line> {
-    let (base, new) = (of_side(base, kind, quantile)?, of_side(new, kind, quantile)?);
+    let (of_base, of_new) = (of_side(base, kind, quantile)?, of_side(new, kind, quantile)?);
     let what = format!("{} p{:.0} in ms", kind.name(), quantile * 100.0);
-    Some(judged(what, base, new, tolerance, false))
+    let line = judged(what, of_base, of_new, tolerance, false);
+    if tells(base, kind, quantile) && tells(new, kind, quantile) {
+        return Some(line);
+    }
+    Some(Line {
+        judgement: Judgement::TooFew,
+        at_most: Possible::default(),
+        ..line
+    })
+}
+
+/// Of one run its seconds must tell; several tell more of themselves than seconds do.
+fn tells(runs: &[Run], kind: Kind, quantile: f64) -> bool {
+    let all = runs.iter().flat_map(|run| seconds(run, kind));
+    let least = if runs.len() == 1 { bootstrap::BLOCKS } else { 1 };
+    bootstrap::tells(all, quantile, least)
 }
 
 fn of_side(runs: &[Run], kind: Kind, quantile: f64) -> Option<Interval> {

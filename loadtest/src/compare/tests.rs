@@ -1,3 +1,4 @@
+mod beside;
 mod several;
 
 use std::time::Duration;
@@ -85,6 +86,25 @@ fn ran(millis: u64, reads: u64, failing: u64) -> RunResult {
         (ledger.owed, ledger.told) = (ledger.owed + 1, ledger.told + 1);
     }
     result(&recorder, tally, ledger, Shard { index: 0, count: 1 })
+}
+
+/// The same, with so many connections, all of which began in one second of it or in as many as asked for.
+fn connected(result: &RunResult, millis: u64, count: u64, seconds: u64) -> RunResult {
+    let mut recorder = result.recorder();
+    for number in 0..count {
+        recorder.record(&Sample {
+            kind: Kind::Connect,
+            due: Duration::from_secs(number % seconds),
+            took: Duration::from_millis(millis + number % 3),
+            error: None,
+            measured: true,
+        });
+    }
+    let rows = recorder.rows();
+    RunResult {
+        latencies: rows.map(|(kind, row)| (kind, row.into())).collect(),
+        ..result.clone()
+    }
 }
 
 #[test]

@@ -142,6 +142,7 @@ pub fn compared(comparison: &Comparison) -> String {
                 Judgement::NotWorse => "not worse",
                 Judgement::Worse => "WORSE",
                 Judgement::Unsure => "cannot be told",
+                Judgement::TooFew => "too few to tell",
             }
         );
     }

@@ -9,7 +9,7 @@ use crate::cast::Shard;
 use crate::generator::{Generator, Seen};
 use crate::latency::Recorder;
 use crate::ledger::Balance;
-use crate::schedule::Phase;
+use crate::schedule::{Pattern, Phase};
 use crate::tally::Tally;
 use crate::target::Usage;
 
@@ -35,7 +35,10 @@ pub(crate) fn result(recorder: &Recorder, tally: Tally, ledger: Balance, shard: 
         command: vec!["chat-loadtest".into()],
         began: "2026-01-31T12:00:00.000Z".into(),
         clock: None,
-        environment: Environment::here(),
+        environment: Environment {
+            load_before: 0.0,
+            ..Environment::here()
+        },
         target: TargetInfo {
             kind: "a server".into(),
             nodes: vec!["http://127.0.0.1:1/".into()],
@@ -54,6 +57,8 @@ pub(crate) fn result(recorder: &Recorder, tally: Tally, ledger: Balance, shard: 
             read_every: 10,
         },
         phases: vec![Phase::steady("steady", Duration::from_secs(SECONDS), 50.0)],
+        pattern: Some(Pattern::Poisson),
+        trace: None,
         seed: 1,
         shards: vec![shard],
         objective,

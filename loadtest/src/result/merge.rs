@@ -36,11 +36,7 @@ pub enum MergeError {
     #[error(transparent)]
     NotAdded(#[from] NotAdded),
     #[error("of {kind}, the parts counted {parts} and the whole {whole}: this is an error of merge")]
-    Uncounted {
-        kind: &'static str,
-        parts: u64,
-        whole: u64,
-    },
+    Uncounted { kind: &'static str, parts: u64, whole: u64 },
 }
 
 /// So many seconds at most between the starts of two parts, by their own clocks and by the server's.
@@ -133,6 +129,8 @@ fn same(one: &RunResult, other: &RunResult) -> Result<(), MergeError> {
         (one.profile == other.profile, "profile"),
         (one.weights == other.weights, "weights"),
         (one.phases == other.phases, "load"),
+        (one.pattern == other.pattern, "pattern"),
+        (one.trace == other.trace, "trace"),
         (one.seed == other.seed, "seed"),
         (one.objective == other.objective, "objective"),
         (one.target.nodes == other.target.nodes, "target"),

@@ -19,7 +19,7 @@ use crate::generator::Generator;
 use crate::latency::{Kind, Recorder};
 use crate::ledger::Balance;
 use crate::replace;
-use crate::schedule::Phase;
+use crate::schedule::{Pattern, Phase};
 use crate::tally::Tally;
 use crate::target::{Ahead, Usage};
 
@@ -56,6 +56,12 @@ pub struct RunResult {
     pub weights: Weights,
     pub size: SizeInfo,
     pub phases: Vec<Phase>,
+    /// How moments lie within the rate; none where a trace says them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pattern: Option<Pattern>,
+    /// A digest of the trace that was played.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<String>,
     pub seed: u64,
     /// The parts that are in it: one for a whole run.
     pub shards: Vec<Shard>,

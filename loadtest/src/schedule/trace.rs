@@ -3,6 +3,8 @@
 use std::str::FromStr;
 use std::time::Duration;
 
+use sha2::{Digest as _, Sha256};
+
 use super::Share;
 
 /// Recorded moments, ascending.
@@ -55,6 +57,19 @@ impl Trace {
         self.moments.is_empty()
     }
 
+    /// Tells it from others, however it is written down.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        let mut digest = Sha256::new();
+        for (at, user) in &self.moments {
+            digest.update(at.as_nanos().to_le_bytes());
+            digest.update((*user as u64).to_le_bytes());
+        }
+        // Half of it is more than enough against chance.
+        let bytes = digest.finalize();
+        bytes.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    }
+
     /// Until after the last one.
     #[must_use]
     pub fn lasts(&self) -> Duration {
@@ -76,6 +91,16 @@ impl Trace {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_digest_is_of_the_moments_and_not_of_the_text() {
+        let digest = |text: &str| text.parse::<Trace>().unwrap().digest();
+        let one = digest("0.5,1\n0.1,0\n");
+        assert_eq!(one, digest("# the same\n0.1, 0\n\n0.50,1"));
+        for other in ["0.5,1\n", "0.5,1\n0.1,1\n", "0.5,1\n0.2,0\n", "0.5,1\n0.1,0\n0.1,0\n"] {
+            assert_ne!(one, digest(other), "{other}");
+        }
+    }
 
     #[test]
     fn a_bad_line_is_named() {

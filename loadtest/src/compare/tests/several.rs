@@ -135,6 +135,22 @@ fn what_only_one_of_several_runs_did_decides_nothing() {
 }
 
 #[test]
+fn of_what_happens_in_one_second_several_runs_tell_and_one_does_not() {
+    let ran = ran(20, 0, 1);
+    let of = |name, millis: [u64; 3]| side(name, millis.map(|millis| connected(&ran, millis, 40, 1)));
+    let judged = |base: &[Run], new: &[Run]| {
+        let compared = compare(base, new, 0.05).unwrap();
+        let mut lines = compared.lines.into_iter();
+        lines.find(|line| line.what == "connect p50 in ms").unwrap().judgement
+    };
+    let (base, new) = (of("base", [100, 101, 100]), of("new", [200, 202, 200]));
+    assert_eq!(judged(&base, &new), Judgement::Worse);
+    assert_eq!(judged(&base, &of("new", [100, 100, 101])), Judgement::Same);
+    assert_eq!(judged(&base[..1], &new[..1]), Judgement::TooFew);
+    assert_eq!(judged(&base, &new[..1]), Judgement::TooFew);
+}
+
+#[test]
 fn a_run_counts_once() {
     let (base, new) = (took("base", &[100, 102, 101]), took("new", &[100, 102, 101]));
     let mut twice = new.clone();
@@ -290,17 +306,21 @@ fn of_searches_without_an_upper_end_all_must_have_borne_more() {
     assert_eq!(outcome(&[2000.0, 1250.0]), Judgement::Unsure);
 }
 
-/// The same, but for its latencies: of deliveries alone, which took so many milliseconds in each second.
+/// Deliveries of a second: five such tell of one in a hundred.
+const EACH: u32 = 200;
+
+/// The same, but for its latencies: of deliveries alone, which all took so many milliseconds in each second.
 fn of_seconds(template: &RunResult, seconds: &[f64]) -> RunResult {
     let mut recorder = Recorder::default();
     for (second, millis) in (0..).zip(seconds) {
-        recorder.record(&Sample {
+        let sample = Sample {
             kind: Kind::Deliver,
             due: Duration::from_secs(second),
             took: Duration::from_secs_f64(millis / 1000.0),
             error: None,
             measured: true,
-        });
+        };
+        (0..EACH).for_each(|_| recorder.record(&sample));
     }
     RunResult {
         latencies: recorder.rows().map(|(kind, row)| (kind, Measured::from(row))).collect(),
@@ -312,7 +332,7 @@ fn of_seconds(template: &RunResult, seconds: &[f64]) -> RunResult {
 fn by_chance(template: &RunResult, chance: &mut Xoshiro256PlusPlus, millis: f64) -> RunResult {
     let mut normal = || (-2.0 * (1.0 - chance.random::<f64>()).ln()).sqrt() * (TAU * chance.random::<f64>()).cos();
     let of_run = millis * (0.15 * normal()).exp();
-    let seconds: Vec<f64> = (0..2).map(|_| of_run * (0.02 * normal()).exp()).collect();
+    let seconds: Vec<f64> = (0..5).map(|_| of_run * (0.02 * normal()).exp()).collect();
     of_seconds(template, &seconds)
 }
 

@@ -6,6 +6,7 @@ use crate::latency::Kind;
 use crate::ledger::Finding;
 use crate::report::figures::{clocks, millis, own_cost, percent, thousands, three};
 use crate::result::RunResult;
+use crate::schedule::Pattern;
 
 /// All kinds with their figures.
 pub(super) fn latencies(result: &RunResult) -> Markup {
@@ -242,6 +243,15 @@ pub(super) fn about(result: &RunResult, goose_beside: bool) -> Markup {
             ),
         ),
         ("weights", weights(result)),
+        (
+            "moments",
+            match (&result.pattern, &result.trace) {
+                (Some(Pattern::Poisson), _) => "by chance".into(),
+                (Some(Pattern::Constant), _) => "evenly".into(),
+                (None, Some(trace)) => format!("of the trace {trace}"),
+                (None, None) => "unknown".into(),
+            },
+        ),
         ("seed", result.seed.to_string()),
         (
             "generators",

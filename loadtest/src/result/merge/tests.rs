@@ -7,6 +7,7 @@ use crate::latency::Sample;
 use crate::ledger::{Balance, Finding};
 use crate::result::fixture::{SECONDS, result};
 use crate::result::{Outcome, SCHEMA};
+use crate::schedule::Pattern;
 use crate::tally::Tally;
 use crate::target::Ahead;
 
@@ -51,9 +52,10 @@ fn shards(count: usize) -> (Vec<RunResult>, RunResult) {
         book(number, &mut part.0, &mut part.1, &mut part.2);
         book(number, &mut whole.0, &mut whole.1, &mut whole.2);
     }
-    let parts = parts.into_iter().enumerate().map(|(index, (recorder, tally, ledger))| {
-        written(&result(&recorder, tally, ledger, Shard { index, count }))
-    });
+    let parts = parts
+        .into_iter()
+        .enumerate()
+        .map(|(index, (recorder, tally, ledger))| written(&result(&recorder, tally, ledger, Shard { index, count })));
     (parts.collect(), result(&whole.0, whole.1, whole.2, Shard::WHOLE))
 }
 
@@ -155,6 +157,17 @@ fn what_is_no_whole_is_refused() {
     let mut other = parts.clone();
     other[1].seed = 2;
     assert_eq!(merge(&other), Err(MergeError::Different("seed")));
+    let with = |change: fn(&mut RunResult)| {
+        let mut other = parts.clone();
+        change(&mut other[1]);
+        merge(&other)
+    };
+    let different = |what| Err(MergeError::Different(what));
+    assert_eq!(
+        with(|part| part.pattern = Some(Pattern::Constant)),
+        different("pattern")
+    );
+    assert_eq!(with(|part| part.trace = Some("another".into())), different("trace"));
 }
 
 #[test]
@@ -335,6 +348,7 @@ fn a_result_keeps_to_the_published_schema() {
     let validator = jsonschema::validator_for(&schema).unwrap();
     let (parts, mut whole) = shards(2);
     whole.clock = Some(Ahead { low: -0.25, high: 0.5 });
+    (whole.pattern, whole.trace) = (None, Some("a digest".into()));
     whole.capacity = Some(crate::capacity::Capacity {
         lower: 1.0,
         upper: Some(2.0),
