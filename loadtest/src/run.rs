@@ -217,6 +217,7 @@ impl Session {
             format: result::FORMAT,
             version: env!("CARGO_PKG_VERSION").into(),
             command: settings.command.clone(),
+            part_commands: Vec::new(),
             began: timestamp(played.began),
             clock: self.clock,
             environment: self.environment.clone(),

@@ -224,6 +224,19 @@ fn a_report_made_anew_leaves_other_results_alone() {
     );
     assert_eq!(seed("other/result.json"), base.seed);
     assert!(!text(&path("other/report.html")).contains("goose.html"));
+    // What its figures do not come to is not repeated.
+    let mut edited = RunResult {
+        seed: base.seed + 1,
+        ..base.clone()
+    };
+    edited.verdict.outcome = Outcome::Passed;
+    edited.ledger.told -= 1;
+    edited.write(&path("edited.json")).unwrap();
+    let reported = report_of("edited.json", &[Path::new("--report"), Path::new("edited")]);
+    let said = String::from_utf8_lossy(&reported.stderr);
+    assert!(said.contains("its figures come to \"failed\""), "{said}");
+    assert!(text(&path("edited/report.html")).contains("the ledger's sums do not fit"));
+    assert!(text(&path("edited/junit.xml")).contains("<failure"));
     // Where another result is, it stays.
     let refused = report_of("result.json", &[Path::new("--report"), Path::new("other")]);
     assert_eq!(refused.status.code(), Some(2));
@@ -268,6 +281,13 @@ fn directories_of_runs_are_compared_and_none_of_them_twice() {
     let (code, said) = compare("base", "new");
     assert!(code == Some(NOT_MADE) && said.contains("new/3/result.json"), "{said}");
     assert_eq!(compare("base", "new/logs").0, Some(2));
+    let (base, new) = (path("base/1"), path("new/1"));
+    let nowhere = path("nowhere/summary.md");
+    let arguments = [&*base, &*new, Path::new("--markdown"), &*nowhere].map(|part| part.to_str().unwrap());
+    let output = program(&[&["compare"], &arguments[..]].concat());
+    assert_eq!(output.status.code(), Some(NOT_MADE));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("nowhere/summary.md"), "{said}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use super::{Failed, code, print};
+use super::{Failed, code, print, say};
 use crate::compare::{self, Judgement, Run};
 use crate::report;
 use crate::result::{self, RunResult};
@@ -17,7 +17,8 @@ pub(super) fn compare(base: &Path, new: &Path, tolerance: f64, markdown: Option<
     let text = report::compared(&comparison);
     print(&text)?;
     if let Some(path) = markdown {
-        std::fs::write(path, format!("```\n{text}```\n")).map_err(Failed::harness)?;
+        std::fs::write(path, format!("```\n{text}```\n"))
+            .map_err(|error| Failed::harness(format!("{}: {error}", path.display())))?;
     }
     Ok(ExitCode::from(match comparison.outcome {
         Judgement::Better | Judgement::Same | Judgement::NotWorse => 0,
@@ -91,6 +92,11 @@ pub(super) fn report(path: &Path, directory: Option<&Path>) -> Result<ExitCode, 
         }
         result.write(&place).map_err(Failed::harness)?;
     }
+    let anew = result.judged_anew();
+    if let Some(anew) = &anew {
+        say(&format!("beware: {}", anew.verdict.reasons.join("; ")));
+    }
+    let result = anew.unwrap_or(result);
     // A page of goose's that lies there is of the result that lies there.
     let own = place.canonicalize().ok() == path.canonicalize().ok();
     report::write_pages(&result, directory, own).map_err(Failed::harness)?;

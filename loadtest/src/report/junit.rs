@@ -47,6 +47,10 @@ fn cases(result: &RunResult) -> Vec<(String, Failure)> {
         let failed = count > 0 && !result.balances();
         cases.push((format!("ledger: none is {name}"), failure(failed, text)));
     }
+    let nothing_found = result.ledger.findings().iter().all(|(_, count)| *count == 0);
+    let text = "what was sent, answered, owed and told are not of the same messages".into();
+    let unfit = nothing_found && !result.balances();
+    cases.push(("ledger: its sums fit".into(), failure(unfit, text)));
     let errors = result.verdict.errors;
     let text = format!("{} failed", percent(errors));
     let too_many = errors > result.objective.errors || result.verdict.objective == Held::Fails(Limit::Errors);

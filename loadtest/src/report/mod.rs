@@ -93,6 +93,79 @@ mod tests {
     use crate::tally::Tally;
 
     #[test]
+    fn sums_that_do_not_fit_are_a_case_of_their_own() {
+        let ledger = Balance {
+            sent: 2,
+            acked: 2,
+            owed: 2,
+            told: 2,
+            ..Balance::default()
+        };
+        let failures = |change: fn(&mut Balance)| {
+            let mut ledger = ledger.clone();
+            change(&mut ledger);
+            let text = junit(&result(&Recorder::default(), Tally::default(), ledger, Shard::WHOLE));
+            let cases = text.split("<testcase ").skip(1);
+            let failed = cases.filter(|case| case.contains("<failure") && case.contains("\"ledger"));
+            failed
+                .map(|case| case.split('"').nth(1).unwrap().to_owned())
+                .collect::<Vec<_>>()
+        };
+        assert!(failures(|_| {}).is_empty());
+        assert_eq!(failures(|ledger| ledger.told = 1), ["ledger: its sums fit"]);
+        assert_eq!(failures(|ledger| ledger.sent = 3), ["ledger: its sums fit"]);
+        let missed = |ledger: &mut Balance| (ledger.told, ledger.missed) = (1, 1);
+        assert_eq!(failures(missed), ["ledger: none is missed"]);
+    }
+
+    #[test]
+    fn the_legend_names_what_is_drawn() {
+        let legend = |acked: u64| {
+            let mut tally = Tally::default();
+            for second in 0..20 {
+                let counts = tally.at(second);
+                (counts.offered, counts.done) = (5, 5);
+                (counts.acked, counts.delivered) = (acked, acked);
+            }
+            let page = html(
+                &result(&Recorder::default(), tally, Balance::default(), Shard::WHOLE),
+                false,
+            );
+            let section = page.split("Offered and achieved").nth(1).unwrap();
+            let legend = section.split("class=\"legend\"").nth(1).unwrap();
+            legend.split("</p>").next().unwrap().to_owned()
+        };
+        for name in ["acknowledged", "delivered"] {
+            assert!(legend(5).contains(name) && !legend(0).contains(name), "{}", legend(0));
+        }
+        assert!(legend(0).contains("done"));
+    }
+
+    #[test]
+    fn every_part_of_a_merged_run_is_repeated_by_its_own_command() {
+        let part = |index: usize| RunResult {
+            command: ["chat-loadtest", "run", "--shard"]
+                .map(str::to_owned)
+                .into_iter()
+                .chain([format!("{}/2", index + 1)])
+                .collect(),
+            ..result(
+                &Recorder::default(),
+                Tally::default(),
+                Balance::default(),
+                Shard { index, count: 2 },
+            )
+        };
+        let merged = crate::result::merge(&[part(1), part(0)]).unwrap();
+        let page = html(&merged, false);
+        assert!(
+            page.contains("chat-loadtest run --shard 1/2\nchat-loadtest run --shard 2/2<"),
+            "{page}"
+        );
+        assert!(html(&part(1), false).contains("<code>chat-loadtest run --shard 2/2<"));
+    }
+
+    #[test]
     fn only_the_page_that_goose_wrote_of_this_run_is_linked() {
         let directory = tempfile::tempdir().unwrap();
         let is_linked = |result: &RunResult| {

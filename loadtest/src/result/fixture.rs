@@ -33,6 +33,7 @@ pub(crate) fn result(recorder: &Recorder, tally: Tally, ledger: Balance, shard: 
         format: FORMAT,
         version: "1".into(),
         command: vec!["chat-loadtest".into()],
+        part_commands: Vec::new(),
         began: "2026-01-31T12:00:00.000Z".into(),
         clock: None,
         environment: Environment {

@@ -89,6 +89,7 @@ pub fn merge(parts: &[RunResult]) -> Result<RunResult, MergeError> {
     whole.generator.lateness = lateness(&recorder);
     machines(&mut whole, &parts);
     whole.latencies = recorder.rows().map(|(kind, row)| (kind, Measured::from(row))).collect();
+    whole.part_commands = parts.iter().map(|part| part.command.clone()).collect();
     whole.capacity = None;
     whole.verdict = judge(&whole);
     Ok(whole)

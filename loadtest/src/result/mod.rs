@@ -44,6 +44,9 @@ pub struct RunResult {
     pub version: String,
     /// What repeats it.
     pub command: Vec<String>,
+    /// Of several parts: what repeats each, in their order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub part_commands: Vec<Vec<String>>,
     /// RFC 3339, of the start of the schedule.
     pub began: String,
     /// Where generators start together: how far the server's clock is ahead of this one's; of several, from the least to the most.
@@ -154,6 +157,23 @@ impl RunResult {
         replace::readable(path, &text).map_err(failed)
     }
 
+    /// With the verdict that its figures come to, when it bears another one: somebody wrote something into it since, or another version
+    /// of this program judged it.
+    #[must_use]
+    pub fn judged_anew(&self) -> Option<Self> {
+        let mut verdict = judge(self);
+        let (said, comes_to) = (self.verdict.outcome, verdict.outcome);
+        if said == comes_to {
+            return None;
+        }
+        let reason = format!("its verdict was \"{said}\", and its figures come to \"{comes_to}\"");
+        verdict.reasons.insert(0, reason);
+        Some(Self {
+            verdict,
+            ..self.clone()
+        })
+    }
+
     /// The samples as they were recorded.
     #[must_use]
     pub fn recorder(&self) -> Recorder {
@@ -235,6 +255,30 @@ mod tests {
             result.write(&directory.path().join("none/result.json")),
             Err(FileError::Io { .. })
         ));
+    }
+
+    #[test]
+    fn a_verdict_that_its_figures_do_not_come_to_is_judged_anew() {
+        let ledger = Balance {
+            sent: 10,
+            acked: 10,
+            owed: 10,
+            told: 10,
+            ..Balance::default()
+        };
+        let mut result = fixture::result(&Recorder::default(), Tally::default(), ledger, Shard::WHOLE);
+        assert_eq!(result.judged_anew(), None);
+        (result.verdict.outcome, result.verdict.reasons) = (Outcome::Passed, Vec::new());
+        result.ledger.told -= 1;
+        let anew = result.judged_anew().unwrap();
+        assert_eq!(anew.verdict.outcome, Outcome::Failed);
+        let reasons = &anew.verdict.reasons;
+        assert!(
+            reasons[0].contains("\"passed\"") && reasons[0].contains("\"failed\""),
+            "{reasons:?}"
+        );
+        assert!(reasons[1].contains("the ledger's sums do not fit"), "{reasons:?}");
+        assert_eq!(anew.judged_anew(), None);
     }
 
     #[test]

@@ -233,11 +233,15 @@ pub(super) fn throughput(result: &RunResult) -> Markup {
         points.collect::<Vec<_>>()
     };
     let offered = per_second(|counts| counts.offered);
-    let lines = [
+    // A scenario without messages has none that are acknowledged or delivered.
+    let lines: Vec<_> = [
         ("done", "c4", per_second(|counts| counts.done)),
         ("acknowledged", "c1", per_second(|counts| counts.acked)),
         ("delivered", "c2", per_second(|counts| counts.delivered)),
-    ];
+    ]
+    .into_iter()
+    .filter(|(_, _, points)| points.iter().any(|(_, value)| *value > 0.0))
+    .collect();
     let values = lines
         .iter()
         .flat_map(|(_, _, points)| points.iter().map(|(_, value)| *value))
@@ -250,10 +254,7 @@ pub(super) fn throughput(result: &RunResult) -> Markup {
     phases(&mut chart, result);
     let below: Vec<_> = offered.iter().map(|(at, value)| (*at, 0.0, *value)).collect();
     chart.band(&below, "offered");
-    for (_, class, points) in lines
-        .iter()
-        .filter(|(_, _, points)| points.iter().any(|(_, value)| *value > 0.0))
-    {
+    for (_, class, points) in &lines {
         chart.line(points, class);
     }
     for (second, counts) in &all {

@@ -266,7 +266,7 @@ pub(super) fn about(result: &RunResult, goose_beside: bool) -> Markup {
     html! {
         section {
             h2 { "How to repeat it" }
-            pre { code { (command(&result.command)) } }
+            pre { code { (commands(result)) } }
             table { tbody { @for (name, value) in rows { tr { th { (name) } td.left { (value) } } } } }
             p.faint {
                 "Beside this page: result.json, which has every histogram, junit.xml and summary.md"
@@ -285,6 +285,15 @@ fn weights(result: &RunResult) -> String {
         .map(|(action, weight)| format!("{} {}", percent(weight / sum), format!("{action:?}").to_lowercase()))
         .collect();
     parts.join(", ")
+}
+
+/// Of all parts, a line each.
+fn commands(result: &RunResult) -> String {
+    let parts: Vec<String> = result.part_commands.iter().map(|words| command(words)).collect();
+    match parts.is_empty() {
+        true => command(&result.command),
+        false => parts.join("\n"),
+    }
 }
 
 /// With the program's name alone, and quotes where a shell needs them.
