@@ -22,9 +22,21 @@ pub(crate) fn private(path: &Path, text: &[u8]) -> io::Result<()> {
     write(&Builder::new(), path, text)
 }
 
-fn write(builder: &Builder<'_, '_>, path: &Path, text: &[u8]) -> io::Result<()> {
+/// Whether a file could be written there: one beside it is, and goes again. As much as most of ours have, for a disk that is full.
+pub(crate) fn may(path: &Path) -> io::Result<()> {
+    const MUCH: usize = 64 * 1024;
+    let mut file = Builder::new().tempfile_in(directory_of(path))?;
+    file.write_all(&[b' '; MUCH])?;
+    file.as_file().sync_data()
+}
+
+fn directory_of(path: &Path) -> &Path {
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    let mut file = builder.tempfile_in(directory.unwrap_or(Path::new(".")))?;
+    directory.unwrap_or(Path::new("."))
+}
+
+fn write(builder: &Builder<'_, '_>, path: &Path, text: &[u8]) -> io::Result<()> {
+    let mut file = builder.tempfile_in(directory_of(path))?;
     file.write_all(text)?;
     file.persist(path).map_err(|error| error.error)?;
     Ok(())

@@ -183,6 +183,27 @@ impl CallError {
     }
 }
 
+/// A server that is still busy, with this load or the one before it, is asked again: after longer and longer, 11 s in all.
+const TRIES: u32 = 9;
+const PAUSE: Duration = Duration::from_millis(300);
+
+/// Calls until it works, or fails for good, or has failed too often.
+pub(crate) async fn patiently<T, F>(call: impl Fn() -> F) -> Result<T, CallError>
+where
+    F: Future<Output = Result<T, CallError>>,
+{
+    let mut tries = 1;
+    loop {
+        match call().await {
+            Err(error) if error.may_pass() && tries < TRIES => {
+                tokio::time::sleep(PAUSE * tries).await;
+                tries += 1;
+            }
+            done => return done,
+        }
+    }
+}
+
 async fn answer<T: DeserializeOwned>(request: reqwest::RequestBuilder) -> Result<T, CallError> {
     let network = |error: reqwest::Error| {
         if error.is_timeout() {

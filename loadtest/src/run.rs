@@ -14,9 +14,9 @@ use crate::drift;
 use crate::generator::{Generator, Seen};
 use crate::glance::Watch;
 use crate::latency::Kind;
-use crate::people::{self, FileError, Person};
+use crate::people::{self, FileError, GatherError, Person};
 use crate::profile::Profile;
-use crate::rest::{CallError, Rest};
+use crate::rest::Rest;
 use crate::result::{self, Environment, Measured, RunResult, SizeInfo, TargetInfo, Verdict, cores};
 use crate::scenario::{Scenario, Size};
 use crate::schedule::{Curve, Pattern, Phase, Trace};
@@ -36,6 +36,8 @@ pub struct Settings {
     pub length: usize,
     pub read_every: u32,
     pub late_after: Duration,
+    /// Whether connections may break that the run does not break itself.
+    pub may_disconnect: bool,
     pub drain_within: Duration,
     pub connects_per_second: u32,
     pub start_at: Option<SystemTime>,
@@ -68,8 +70,8 @@ pub enum What {
 pub enum RunError {
     #[error(transparent)]
     Attack(#[from] AttackError),
-    #[error("the users cannot be made: {0}")]
-    People(CallError),
+    #[error(transparent)]
+    People(#[from] GatherError),
     #[error(transparent)]
     File(#[from] FileError),
     #[error("a server's address cannot be used")]
@@ -88,7 +90,7 @@ pub struct Session {
 }
 
 impl Session {
-    /// Makes the accounts. `made` is called for each.
+    /// Makes the accounts. `made` is called for each. What was made is kept, however it ends.
     ///
     /// # Errors
     ///
@@ -108,12 +110,11 @@ impl Session {
             Some(path) => people::load(path, &server)?,
             None => Vec::new(),
         };
-        let people = people::gather(&rest, known, cast.persons, lasts, made)
-            .await
-            .map_err(RunError::People)?;
-        if let Some(path) = &settings.people {
-            people::store(path, &server, &people)?;
-        }
+        let keep = |people: &[Person]| match &settings.people {
+            Some(path) => people::store(path, &server, people),
+            None => Ok(()),
+        };
+        let people = people::gather(&rest, known, cast.persons, lasts, made, keep, attack::interrupted()).await?;
         let clock = match settings.start_at {
             Some(_) => ahead(&base).await,
             None => None,
@@ -137,6 +138,12 @@ impl Session {
     #[must_use]
     pub fn accounts(settings: &Settings) -> usize {
         settings.scenario.cast(&settings.size, settings.shard).persons
+    }
+
+    /// How the server ended, where it is our own and has.
+    #[must_use]
+    pub fn server_ended(&self) -> Option<String> {
+        self.target.ended()
     }
 
     /// Waits until the server has done what it put off, at most so long.
@@ -167,6 +174,7 @@ impl Session {
                 (Load::Trace(Arc::new(trace)), phases, lasts)
             }
         };
+        let asked = attack::thresholds(&play.goose);
         let script = Script {
             cast: self.cast.clone(),
             weights: settings.weights,
@@ -176,6 +184,7 @@ impl Session {
             length: settings.length,
             read_every: settings.read_every,
             late_after: settings.late_after,
+            may_disconnect: settings.may_disconnect,
             // What is asked in the first moment may be answered in the last one of the drain.
             answer_within: lasts.saturating_add(settings.drain_within),
             nodes: self.target.nodes.clone(),
@@ -212,6 +221,10 @@ impl Session {
             ),
             false => Vec::new(),
         };
+        let mut thresholds = played.thresholds;
+        if played.goose_failed.is_some() && !asked.is_empty() {
+            thresholds.extend(asked.into_iter().map(|rule| format!("{rule} (not judged)")));
+        }
         let rows = played.recorder.rows();
         let mut result = RunResult {
             format: result::FORMAT,
@@ -256,10 +269,18 @@ impl Session {
             generator,
             usage: played.usage,
             drift,
-            thresholds: played.thresholds,
+            thresholds,
             capacity: None,
         };
         result.verdict = result::judge(&result);
+        let reasons = &mut result.verdict.reasons;
+        if let Some(why) = played.unread {
+            reasons.push(format!("its history was asked for: {why}"));
+        }
+        reasons.extend(self.target.ended());
+        if let Some(why) = played.goose_failed {
+            reasons.push(format!("goose wrote no page of its own: {why}"));
+        }
         Ok(result)
     }
 }

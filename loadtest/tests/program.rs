@@ -336,6 +336,94 @@ fn a_search_refuses_what_it_cannot_make_before_anything_is_loaded() {
     assert_eq!(nobody.status.code(), Some(NOT_MADE));
 }
 
+#[test]
+fn options_that_goose_cannot_be_given_are_refused_before_anything_is_started() {
+    for (bad, said) in [
+        (&["--bogus"][..], "--bogus"),
+        (&["--threshold", "garbage"], "garbage"),
+        (&["--users", "5"], "--users before the --"),
+        (&["--run-time", "5s"], "--for"),
+    ] {
+        for command in ["run", "capacity"] {
+            let mut arguments = vec![command, "--url", "http://127.0.0.1:1", "--"];
+            arguments.extend(bad);
+            let output = program(&arguments);
+            let text = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.code(), Some(2), "{bad:?}: {text}");
+            assert!(text.contains(said), "{bad:?}: {text}");
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_kept_or_seen_is_said_before_anything_is_loaded() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let server = chat_server_process();
+    let below = file.join("below").display().to_string();
+    let metrics = server.url.clone() + "/metrics";
+    for (options, code, said) in [
+        (&["--report", &below][..], NOT_MADE, "below"),
+        (&["--people", &below], NOT_MADE, "below"),
+        (&["--start-at", "2026-01-31T12:00:00Z"], 2, "--start-at"),
+        (&["--metrics-url", &metrics], NOT_MADE, "--metrics-url"),
+        (&["--rate", "1e12"], 2, "--rate"),
+        (&["--silent", "99999999"], 2, "--silent"),
+    ] {
+        let mut arguments = vec!["run", "--url", &server.url];
+        arguments.extend(options);
+        if !options.contains(&"--report") {
+            arguments.extend(["--report", directory.path().to_str().unwrap()]);
+        }
+        let output = program(&arguments);
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{options:?}: {text}");
+        assert!(text.contains(said), "{options:?}: {text}");
+    }
+}
+
+#[test]
+fn a_threshold_that_fails_fails_the_run_and_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let rule = "p50<1us for SIO deliver";
+    let output = play(directory.path(), &["--scenario", "dm", "--", "--threshold", rule]);
+    assert_eq!(
+        output.stdout.windows(8).filter(|text| text == b"launched").count(),
+        0,
+        "it is --quiet"
+    );
+    // A machine that is too slow makes it invalid.
+    let result = written(directory.path(), &output, &[1, 4]);
+    assert!(!result.cut_short);
+    assert!(
+        result.thresholds.iter().any(|failed| failed.contains(rule)),
+        "{:?}",
+        result.thresholds
+    );
+    assert!(
+        result.verdict.reasons.iter().any(|reason| reason.contains(rule)),
+        "{:?}",
+        result.verdict
+    );
+    assert_eq!(
+        result.verdict.outcome == Outcome::Failed,
+        output.status.code() == Some(1)
+    );
+}
+
+#[test]
+fn a_run_in_which_nothing_is_due_says_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let report = directory.path().to_str().unwrap();
+    let output = program(&[
+        "run", "--rate", "0.0001", "--for", "2s", "--users", "2", "--quiet", "--report", report,
+    ]);
+    let result = RunResult::read(&directory.path().join("result.json")).unwrap();
+    assert_eq!(output.status.code(), Some(4), "{:?}", result.verdict);
+    assert_eq!(result.verdict.outcome, Outcome::Invalid);
+}
+
 struct Server {
     url: String,
     child: std::process::Child,

@@ -1,16 +1,17 @@
 //! The chats before and after a run: opened so that they exist, and read back so that the ledger can be settled.
 
 use std::collections::HashMap;
-use std::time::Duration;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use chat_protocol::ClientMessageId;
+use chat_protocol::{ClientMessageId, Message};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
-use super::stage::{Book, Stage};
+use super::stage::{Book, Script, Stage};
 use crate::cast::Cast;
 use crate::ledger::{Balance, Checked, Conversation, Finding, Inbox, Stored, read_after, settle as settle_chat};
 use crate::people::Person;
-use crate::rest::{CallError, Rest};
+use crate::rest::{CallError, Rest, patiently};
 use crate::stamp::Stamp;
 
 /// Calls at the same time.
@@ -19,9 +20,6 @@ const AT_ONCE: usize = 8;
 const ALL: u64 = 100_000;
 /// So many messages at the end of each chat are read back in any case.
 const TAIL: u64 = 200;
-/// A server that is still busy with a load, this one's or the one before it, is asked again: after longer and longer, 11 s in all.
-const TRIES: u32 = 9;
-const PAUSE: Duration = Duration::from_millis(300);
 
 /// Writes a first message into each chat, so that chats exist and their users are partners. Returns its place.
 pub(super) async fn open_chats(rest: &Rest, cast: &Cast, people: &[Person]) -> Result<Vec<u64>, CallError> {
@@ -41,8 +39,8 @@ pub(super) async fn open_chats(rest: &Rest, cast: &Cast, people: &[Person]) -> R
         .await
 }
 
-/// Settles all chats of the run.
-pub(super) async fn settle(rest: &Rest, stage: &Stage, books: &[Book]) -> Result<Balance, CallError> {
+/// Settles all chats of the run: what is known of those whose history cannot be read is what both sides noted. Then it says why, too.
+pub(super) async fn settle(rest: &Rest, stage: &Stage, books: &[Book]) -> (Balance, Option<CallError>) {
     let script = &stage.script;
     let outboxes: HashMap<usize, _> = books
         .iter()
@@ -73,30 +71,40 @@ pub(super) async fn settle(rest: &Rest, stage: &Stage, books: &[Book]) -> Result
         Some((streams, people, *base))
     });
     let jobs: Vec<_> = jobs.collect();
+    let (unread, gone) = (&OnceLock::new(), &AtomicBool::new(false));
     let balances: Vec<Balance> = stream::iter(jobs)
         .map(|(streams, (one, other), base)| async move {
             if streams
                 .iter()
                 .all(|stream| stream.outbox.is_empty() && stream.inboxes.iter().all(|inbox| inbox.told() == 0))
             {
-                return Ok(Balance::default());
+                return Balance::default();
             }
             let after = read_after(&streams, base, tail);
-            let items = patiently(|| rest.history_after(&one.token, &other.id, after)).await?;
-            let items = items.into_iter().map(|message| Stored {
-                seq: message.seq,
-                message: Stamp::read(&message.content, script.mark, script.length)
-                    .map(|stamp| (stamp.stream, stamp.number)),
-            });
-            let conversation = Conversation {
-                after,
-                items: items.collect(),
+            // Whoever has not answered so often does not answer for the other chats either.
+            let read = match gone.load(Ordering::Relaxed) {
+                true => None,
+                false => Some(patiently(|| rest.history_after(&one.token, &other.id, after)).await),
             };
-            Ok(settle_chat(&streams, Some(&conversation)))
+            let conversation = match read {
+                Some(Ok(items)) => Some(Conversation {
+                    after,
+                    items: items.into_iter().map(|message| stored(&message, script)).collect(),
+                }),
+                Some(Err(error)) => {
+                    gone.fetch_or(error.may_pass(), Ordering::Relaxed);
+                    unread.get_or_init(|| error);
+                    None
+                }
+                None => None,
+            };
+            let mut balance = settle_chat(&streams, conversation.as_ref());
+            balance.unreadable = u64::from(conversation.is_none());
+            balance
         })
         .buffer_unordered(AT_ONCE)
-        .try_collect()
-        .await?;
+        .collect()
+        .await;
     let mut all = Balance::default();
     balances.iter().for_each(|balance| all.add(balance));
     for book in books {
@@ -105,21 +113,13 @@ pub(super) async fn settle(rest: &Rest, stage: &Stage, books: &[Book]) -> Result
             all.find(Finding::Foreign, u32::MAX, None);
         }
     }
-    Ok(all)
+    (all, unread.get().cloned())
 }
 
-async fn patiently<T, F>(call: impl Fn() -> F) -> Result<T, CallError>
-where
-    F: Future<Output = Result<T, CallError>>,
-{
-    let mut tries = 1;
-    loop {
-        match call().await {
-            Err(error) if error.may_pass() && tries < TRIES => {
-                tokio::time::sleep(PAUSE * tries).await;
-                tries += 1;
-            }
-            done => return done,
-        }
+fn stored(message: &Message, script: &Script) -> Stored {
+    let stamp = Stamp::read(&message.content, script.mark, script.length);
+    Stored {
+        seq: message.seq,
+        message: stamp.map(|stamp| (stamp.stream, stamp.number)),
     }
 }

@@ -3,9 +3,14 @@
 
 mod audience;
 mod audit;
+#[cfg(unix)]
+mod hush;
+mod interrupt;
+mod options;
 mod player;
 mod stage;
 mod supervise;
+mod whispers;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -19,6 +24,8 @@ use goose::config::GooseConfiguration;
 use goose::goose::{GooseUser, Scenario, Transaction, TransactionError, TransactionFunction, TransactionResult};
 use tokio::sync::Mutex;
 
+pub(crate) use self::interrupt::{interrupted, listen, was_interrupted};
+pub(crate) use self::options::{check_options, thresholds};
 use self::player::Player;
 pub(crate) use self::stage::{Load, Script, Stage};
 use crate::glance::Watch;
@@ -71,6 +78,10 @@ pub(crate) struct Played {
     pub(crate) cut_short: bool,
     /// What goose's thresholds found.
     pub(crate) thresholds: Vec<String>,
+    /// Why goose could not write its own page, or judge its thresholds.
+    pub(crate) goose_failed: Option<String>,
+    /// Why the server's history could not be read.
+    pub(crate) unread: Option<CallError>,
 }
 
 /// The run could not be made.
@@ -84,8 +95,6 @@ pub enum AttackError {
     Connect { connected: u64, devices: u64, why: String },
     #[error("the start that was agreed on is over")]
     TooLate,
-    #[error("the server's history cannot be read, so that the ledger cannot be settled: {0}")]
-    History(CallError),
     #[error("it was ended before it began")]
     Interrupted,
     #[error("no timer can be had: {0}")]
@@ -98,11 +107,6 @@ pub enum AttackError {
 #[derive(Clone)]
 struct Seat(Arc<Mutex<Option<Player>>>);
 
-/// Whether somebody has ended a run of this process, by Ctrl-C for one: no other is to begin.
-pub(crate) fn was_interrupted() -> bool {
-    goose::is_killswitch_triggered()
-}
-
 /// Plays it from the first connection to the settled ledger.
 pub(crate) async fn play(order: Order) -> Result<Played, AttackError> {
     let rest = order
@@ -112,14 +116,19 @@ pub(crate) async fn play(order: Order) -> Result<Played, AttackError> {
         .map(|node| Rest::new(node.clone()).map_err(|_| AttackError::Address));
     let rest: Vec<Rest> = rest.collect::<Result<_, _>>()?;
     let first = rest.first().ok_or(AttackError::Address)?.clone();
-    let bases = audit::open_chats(&first, &order.script.cast, &order.people)
-        .await
-        .map_err(AttackError::Open)?;
+    let opened = tokio::select! {
+        opened = audit::open_chats(&first, &order.script.cast, &order.people) => opened,
+        () = interrupted() => return Err(AttackError::Interrupted),
+    };
+    let bases = opened.map_err(AttackError::Open)?;
     let pacer = Pacer::start().map_err(AttackError::Timer)?;
     let stage = Arc::new(Stage::new(order.script, order.people, rest, bases, pacer));
     if was_interrupted() {
         return Err(AttackError::Interrupted);
     }
+    // Where nobody looks on, nobody is told.
+    #[cfg(unix)]
+    let hush = order.watch.is_none().then(hush::Hush::begin);
     let supervisor = tokio::spawn(supervise::supervise(
         stage.clone(),
         supervise::Times {
@@ -136,6 +145,8 @@ pub(crate) async fn play(order: Order) -> Result<Played, AttackError> {
         || supervisor.is_finished(),
     )
     .await;
+    #[cfg(unix)]
+    drop(hush);
     // Goose may have ended for a reason of its own, such as Ctrl-C or a threshold.
     stage.stop.send_replace(true);
     let watched = supervisor
@@ -149,8 +160,19 @@ pub(crate) async fn play(order: Order) -> Result<Played, AttackError> {
         // We ended goose ourselves. Its handler would take the first Ctrl-C from now on for the second, and leave everything behind.
         goose::reset_killswitch();
     }
-    let watched = watched?;
-    let thresholds = ended?;
+    let (thresholds, goose_failed) = match ended {
+        Ok(thresholds) => (thresholds, None),
+        Err(why) => (Vec::new(), Some(why)),
+    };
+    let watched = match (watched, &goose_failed) {
+        // That nobody could connect is then what came of it.
+        (Err(AttackError::Connect { .. }), Some(why)) => return Err(AttackError::Goose(why.clone())),
+        (watched, _) => watched?,
+    };
+    // Of a run that was cut short it is not known.
+    if !watched.cut_short {
+        stage.record_what_never_came();
+    }
     let (recorder, tally, books) = stage.recorded(|recorded| {
         (
             std::mem::take(&mut recorded.recorder),
@@ -158,9 +180,7 @@ pub(crate) async fn play(order: Order) -> Result<Played, AttackError> {
             std::mem::take(&mut recorded.books),
         )
     });
-    let ledger = audit::settle(&first, &stage, &books)
-        .await
-        .map_err(AttackError::History)?;
+    let (ledger, unread) = audit::settle(&first, &stage, &books).await;
     let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
     Ok(Played {
         recorder,
@@ -176,6 +196,8 @@ pub(crate) async fn play(order: Order) -> Result<Played, AttackError> {
         overrun: count(&stage.progress.overrun),
         cut_short: watched.cut_short,
         thresholds,
+        goose_failed,
+        unread,
     })
 }
 
@@ -200,9 +222,9 @@ async fn run_goose(
     name: &str,
     connects_per_second: u32,
     more: &[String],
-) -> Result<Vec<String>, AttackError> {
-    let failed = |error: goose::GooseError| AttackError::Goose(error.to_string());
-    let host = stage.script.nodes.first().ok_or(AttackError::Address)?.to_string();
+) -> Result<Vec<String>, String> {
+    let failed = |error: goose::GooseError| options::said(&error);
+    let host = stage.script.nodes.first().map_or_else(String::new, ToString::to_string);
     let users = stage.script.cast.acting().to_string();
     let rate = connects_per_second.max(1).to_string();
     let mut arguments: Vec<&str> = vec![
@@ -219,6 +241,8 @@ async fn run_goose(
         "--no-print-metrics",
         // Nobody but the dashboard, where it is asked for, steers a run.
         "--no-telnet",
+        // What stops it is a run that was ended early; and of the end it is to say what it found.
+        "--no-threshold-abort",
         "--quiet",
     ];
     arguments.extend(more.iter().map(String::as_str));

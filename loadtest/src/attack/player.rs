@@ -16,13 +16,14 @@ use rand::rngs::Xoshiro256PlusPlus;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::stage::{Book, Stage};
+use super::stage::{Book, Stage, Unread};
 use crate::cast::Device;
 use crate::latency::{Kind, Sample};
 use crate::ledger::{Inbox, Outbox};
 use crate::pace::Alarm;
 use crate::people::Person;
 use crate::schedule::{Arrivals, chance};
+use crate::stamp::Stamp;
 use crate::tally::Tally;
 
 /// A device that takes part.
@@ -45,8 +46,10 @@ pub(crate) struct Player {
     turn: usize,
     /// What an answer is the answer to.
     asked: HashMap<u64, Asked>,
-    /// Own messages of which news is to come that they were read: when they were due.
-    unread: HashMap<MessageId, Duration>,
+    /// Own messages of which news is to come that they were read.
+    unread: HashMap<MessageId, Unread>,
+    /// Stream and number of what the server says was marked as read.
+    marked: Vec<(u32, u32)>,
     /// Own messages that were read before their ack came.
     read_early: HashMap<MessageId, Instant>,
     /// The last place of each conversation that this device knows of, by peer.
@@ -68,6 +71,12 @@ pub(crate) struct Player {
 enum Asked {
     Message {
         outbox: usize,
+        number: u32,
+        due: Duration,
+    },
+    /// The mark that a message was read.
+    Mark {
+        stream: u32,
         number: u32,
         due: Duration,
     },
@@ -164,6 +173,7 @@ impl Player {
             turn: role.share.unwrap_or(0),
             asked: HashMap::new(),
             unread: HashMap::new(),
+            marked: Vec::new(),
             read_early: HashMap::new(),
             known: stage.bases_of(&role),
             beside: JoinSet::new(),
@@ -214,7 +224,7 @@ impl Player {
                     break;
                 }
                 Came::Turn => {}
-                Came::Events(0) => self.lost(),
+                Came::Events(0) => self.was_cut(),
                 Came::Events(_) => batch.drain(..).for_each(|incoming| self.hear(incoming)),
                 Came::Report(report) => self.note(report),
                 Came::Pause => break,
@@ -265,6 +275,8 @@ impl Player {
             inboxes: std::mem::take(&mut self.inboxes).into_values().collect(),
             foreign: self.foreign,
             late: self.late,
+            unread: std::mem::take(&mut self.unread).into_values().collect(),
+            marked: std::mem::take(&mut self.marked),
         });
     }
 
@@ -360,9 +372,9 @@ fn code_of(error: &chat_client::Error) -> Box<str> {
     }
 }
 
-/// The chat of a message that is to be read.
+/// A message that is to be read.
 struct ToRead {
     message: MessageId,
     chat: ChatId,
-    due: Duration,
+    stamp: Stamp,
 }

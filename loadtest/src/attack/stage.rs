@@ -1,17 +1,17 @@
 //! What all who take part share: the time, the recorder, and what is still under way.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use chat_protocol::Status;
 use tokio::sync::watch;
 use url::Url;
 
+use super::whispers::{Seen, Whispers};
 use crate::action::Weights;
 use crate::cast::{Cast, Device};
-use crate::latency::{Recorder, Sample};
+use crate::latency::{Kind, Recorder, Sample};
 use crate::ledger::{Inbox, Outbox};
 use crate::pace::Pacer;
 use crate::people::Person;
@@ -35,8 +35,8 @@ pub(crate) struct Stage {
     pub(crate) progress: Progress,
     recorded: Mutex<Recorded>,
     first_failure: OnceLock<Box<str>>,
-    /// For each person, what others are to see of them soon: since when it is due, and what.
-    whispers: Vec<Mutex<VecDeque<Whisper>>>,
+    /// By person.
+    whispers: Vec<Mutex<Whispers>>,
 }
 
 /// What is played.
@@ -53,6 +53,8 @@ pub(crate) struct Script {
     pub(crate) read_every: u32,
     /// What arrives later than this after it was due counts as late.
     pub(crate) late_after: Duration,
+    /// Whether connections may break that nobody here breaks.
+    pub(crate) may_disconnect: bool,
     /// How long an answer may take: whoever gives up earlier calls unanswered what is only late.
     pub(crate) answer_within: Duration,
     pub(crate) nodes: Vec<Url>,
@@ -63,19 +65,6 @@ pub(crate) struct Script {
 pub(crate) enum Load {
     Curve(Arc<Curve>, Pattern),
     Trace(Arc<Trace>),
-}
-
-/// Something that others are to see.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Whisper {
-    pub(crate) what: Seen,
-    pub(crate) due: Duration,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Seen {
-    Typing(bool),
-    Status(Status),
 }
 
 /// Counters that change all the time; only sums are read.
@@ -113,7 +102,24 @@ pub(crate) struct Book {
     pub(crate) inboxes: Vec<(usize, Inbox)>,
     pub(crate) foreign: u64,
     pub(crate) late: u64,
+    /// Own messages of which no news came that they were read.
+    pub(crate) unread: Vec<Unread>,
+    /// Stream and number of what the server says was marked as read.
+    pub(crate) marked: Vec<(u32, u32)>,
 }
+
+/// An own message of which news is to come that it was read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Unread {
+    pub(crate) stream: u32,
+    pub(crate) number: u32,
+    pub(crate) due: Duration,
+    /// Whether the news is to come on the connection that there is.
+    pub(crate) owed: bool,
+}
+
+/// The code of what was to come and never did.
+pub(crate) const NOT_TOLD: &str = "NOT_TOLD";
 
 impl Stage {
     pub(crate) fn new(script: Script, people: Vec<Person>, rest: Vec<Rest>, bases: Vec<u64>, pacer: Pacer) -> Self {
@@ -201,33 +207,65 @@ impl Stage {
             .map_or("no answer in time".into(), |code| code.to_string())
     }
 
-    /// Notes that others are to see this of a person.
-    pub(crate) fn whisper(&self, person: usize, whisper: Whisper) {
-        if let Some(whispers) = self.whispers.get(person) {
-            whispers
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .push_back(whisper);
-        }
+    /// Others are to see this of a person.
+    pub(crate) fn whisper(&self, person: usize, what: Seen, due: Duration) {
+        self.with_whispers(person, |whispers| whispers.tell(what, due));
+        self.progress.under_way.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Somebody saw this of a person: since when was it due? What was to be seen before it has been overtaken.
     pub(crate) fn heard(&self, person: usize, seen: Seen) -> Option<Duration> {
-        let mut whispers = self
-            .whispers
-            .get(person)?
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let place = whispers.iter().position(|whisper| whisper.what == seen)?;
-        let same_kind = |what: &Seen| std::mem::discriminant(what) == std::mem::discriminant(&seen);
-        let due = whispers.get(place)?.due;
-        let mut index = 0;
-        whispers.retain(|whisper| {
-            let overtaken = index <= place && same_kind(&whisper.what);
-            index += 1;
-            !overtaken
+        let heard = self.with_whispers(person, |whispers| whispers.hear(seen))??;
+        self.progress.under_way.fetch_sub(heard.settled, Ordering::Relaxed);
+        Some(heard.due)
+    }
+
+    /// The connection of this person broke, or of somebody who is to see them.
+    pub(crate) fn whispers_broke(&self, person: usize) {
+        let forgiven = self.with_whispers(person, Whispers::broke).unwrap_or(0);
+        self.progress.under_way.fetch_sub(forgiven, Ordering::Relaxed);
+    }
+
+    /// The server refused to let others see it.
+    pub(crate) fn whisper_refused(&self, person: usize, kind: Kind, due: Duration) {
+        let refused = self.with_whispers(person, |whispers| whispers.refused(kind, due));
+        self.progress
+            .under_way
+            .fetch_sub(refused.unwrap_or(0), Ordering::Relaxed);
+    }
+
+    fn with_whispers<T>(&self, person: usize, act: impl FnOnce(&mut Whispers) -> T) -> Option<T> {
+        let whispers = self.whispers.get(person)?;
+        Some(act(&mut whispers.lock().unwrap_or_else(PoisonError::into_inner)))
+    }
+
+    /// Records as failures what was to come and never did: what others were to see, and news that a message was read of which the server
+    /// said that it was marked.
+    pub(crate) fn record_what_never_came(&self) {
+        let mut missing: Vec<(Kind, Duration)> = Vec::new();
+        for whispers in &self.whispers {
+            missing.extend(whispers.lock().unwrap_or_else(PoisonError::into_inner).unseen());
+        }
+        self.recorded(|recorded| {
+            let marked: HashSet<(u32, u32)> = recorded
+                .books
+                .iter()
+                .flat_map(|book| book.marked.iter().copied())
+                .collect();
+            let unread = recorded.books.iter().flat_map(|book| &book.unread);
+            let untold = unread.filter(|unread| unread.owed && marked.contains(&(unread.stream, unread.number)));
+            missing.extend(untold.map(|unread| (Kind::Read, unread.due)));
+            for (kind, due) in missing {
+                recorded.recorder.record(&Sample {
+                    kind,
+                    due,
+                    took: Duration::ZERO,
+                    error: Some(NOT_TOLD.into()),
+                    measured: self.script.measures(due),
+                });
+                recorded.tally.at(due.as_secs()).errors += 1;
+            }
         });
-        Some(due)
     }
 }
 

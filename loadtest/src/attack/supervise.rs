@@ -72,7 +72,12 @@ impl Supervisor {
         let own_memory = own_memory();
         let (go, began) = self.start()?;
         self.stage.go.send_replace(Some(go));
-        tokio::time::sleep_until(go.into()).await;
+        while let Some(left) = go.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
+            if super::was_interrupted() {
+                return Err(AttackError::Interrupted);
+            }
+            tokio::time::sleep(TICK.min(left)).await;
+        }
         let (cpu, lasts) = (own_cpu(), self.stage.script.lasts());
         let mut eyes = Eyes::new(&self.resources);
         let mut cut_short = false;

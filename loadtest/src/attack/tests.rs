@@ -21,6 +21,7 @@ fn hopeless() -> Order {
         mark: RunMark::random(),
         length: 48,
         read_every: 0,
+        may_disconnect: false,
         late_after: Duration::from_secs(1),
         answer_within: Duration::from_secs(1),
         nodes: vec!["http://127.0.0.1:1".parse().unwrap()],

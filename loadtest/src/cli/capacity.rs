@@ -5,14 +5,14 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 
-use super::options::{Options, duration};
+use super::options::{Options, duration, rate};
 use super::shown::{Bar, live};
-use super::{Failed, code, print, say};
-use crate::attack::AttackError;
+use super::{Failed, before, code, print, say};
+use crate::attack::{self, AttackError};
 use crate::capacity::{self, Capacity, End, Limit, Outcome, Plan, Step, Trial};
 use crate::profile::trial;
 use crate::report;
-use crate::result::{Outcome as Verdict, RunResult};
+use crate::result::{self, Outcome as Verdict, RunResult};
 use crate::run::{Play, RunError, Session, Settings, What};
 
 #[derive(Args)]
@@ -42,19 +42,26 @@ pub(super) struct CapacityOptions {
 pub(super) async fn run(given: CapacityOptions) -> Result<ExitCode, Failed> {
     let options = &given.options;
     let settings = options.settings()?;
-    if !(given.start > 0.0 && given.start.is_finite() && given.width > 0.0 && given.width < 1.0) {
-        return Err(Failed::usage("--start must be above 0, and --width between 0 and 1"));
+    rate(given.start, "--start", 1)?;
+    if !(given.width > 0.0 && given.width < 1.0) {
+        return Err(Failed::usage("--width must be between 0 and 1"));
+    }
+    if !whole_second(given.trial) {
+        return Err(Failed::usage(
+            "a --trial warms up for a fifth of it, and a whole second is to be left: 2s at least",
+        ));
     }
     can_be_searched(&settings)?;
     let objective = settings.objective;
     let sockets = settings.scenario.cast(&settings.size, settings.shard).devices.len();
-    let target = options.target().await?;
-    options.preflight(&target, sockets).await?;
+    options.places()?;
+    let target = before(options.target()).await?;
+    before(options.preflight(&target, sockets)).await?;
     let bar = Bar::users(Session::accounts(&settings), options.quiet);
     let session = Session::prepare(settings, target, given.within, || bar.one()).await;
     bar.end();
     let session = session.map_err(Failed::harness)?;
-    report::prepare(&options.report).map_err(Failed::harness)?;
+    report::clear(&options.report).map_err(Failed::harness)?;
     let plan = Plan {
         start: given.start,
         width: given.width,
@@ -81,7 +88,7 @@ pub(super) async fn run(given: CapacityOptions) -> Result<ExitCode, Failed> {
         }));
     };
     if let Some(error) = broken {
-        let reason = format!("a trial could not be made, which ended the search: {error}");
+        let reason = format!("the search ended there: {error}");
         result.verdict.reasons.push(reason);
     }
     let outcome = found.outcome();
@@ -89,6 +96,12 @@ pub(super) async fn run(given: CapacityOptions) -> Result<ExitCode, Failed> {
     report::write(&result, &options.report).map_err(Failed::harness)?;
     print(&report::terminal(&result, &options.report))?;
     Ok(code(outcome))
+}
+
+/// Whether a trial of this length has a second that is measured from begin to end.
+fn whole_second(lasts: Duration) -> bool {
+    let phases = trial(1.0, lasts);
+    (0..lasts.as_secs() as u32).any(|second| result::measures(phases.phases(), second))
 }
 
 /// A search is made by one generator, of runs that follow each other, and judged by deliveries.
@@ -139,7 +152,10 @@ impl Trials<'_> {
         let began = Instant::now();
         // What one trial leaves behind is not the next one's.
         if !self.made.0.is_empty() {
-            self.session.settle(self.given.trial).await;
+            tokio::select! {
+                () = self.session.settle(self.given.trial) => {}
+                () = attack::interrupted() => return Err(End::Interrupted),
+            }
         }
         let play = Play {
             name: "capacity",
@@ -153,7 +169,9 @@ impl Trials<'_> {
             Ok(result) => result,
             Err(RunError::Attack(AttackError::Interrupted)) => return Err(End::Interrupted),
             Err(error) => {
-                self.broken = Some(error.to_string());
+                let ended = self.session.server_ended().into_iter();
+                let why: Vec<String> = std::iter::once(error.to_string()).chain(ended).collect();
+                self.broken = Some(why.join("; "));
                 return Err(End::Broken);
             }
         };
@@ -163,8 +181,14 @@ impl Trials<'_> {
         self.dearest = self.dearest.max(began.elapsed());
         let trial = judged(&result, rate, step);
         say(&report::trial_line(&trial));
+        let gone = result.ledger.unreadable > 0;
+        if gone {
+            let ended = self.session.server_ended();
+            let why = ended.unwrap_or_else(|| "the server cannot be asked any more".into());
+            self.broken = Some(format!("{why}, at {} per second", report::thousands(rate)));
+        }
         self.made.take(trial.clone(), result);
-        Ok(trial)
+        if gone { Err(End::Broken) } else { Ok(trial) }
     }
 }
 

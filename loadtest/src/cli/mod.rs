@@ -13,8 +13,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::attack;
 use crate::result::Outcome;
-use crate::target::SERVE;
+use crate::target::{self, OWNED, SERVE};
 
 /// Finds how much a server of the chat API bears, at what latency for the other user, and whether it lost any of it.
 ///
@@ -24,7 +25,7 @@ use crate::target::SERVE;
     name = "chat-loadtest",
     version,
     after_help = "Exit codes: 0 passed, 1 failed (or a regression), 2 bad usage, 3 the run could not be made, 4 invalid: the \
-                  generator was the bottleneck or the run was ended early, 5 it cannot be told. A part (--shard) is 0 once \
+                  generator was the bottleneck, or the run was ended early or had nothing to do, 5 it cannot be told. A part (--shard) is 0 once \
                   its result is written: merge judges the whole."
 )]
 struct Cli {
@@ -85,6 +86,15 @@ pub fn run() -> ExitCode {
         args.remove(1);
         return chat_server::cli::run(args);
     }
+    if args.get(1).is_some_and(|first| first == OWNED) {
+        args.remove(1);
+        if args.len() > 1 {
+            let data = args.remove(1);
+            target::end_with_parent(data.clone().into());
+            args.extend(["--data-dir".into(), data]);
+        }
+        return chat_server::cli::run(args);
+    }
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(answer) => {
@@ -131,6 +141,9 @@ impl Failed {
 }
 
 async fn carry_out(command: Command) -> Result<ExitCode, Failed> {
+    if matches!(command, Command::Run(_) | Command::Capacity(_)) {
+        attack::listen();
+    }
     match command {
         Command::Run(options) => run::run(*options).await,
         Command::Capacity(options) => capacity::run(*options).await,
@@ -146,6 +159,14 @@ async fn carry_out(command: Command) -> Result<ExitCode, Failed> {
             print(crate::result::SCHEMA)?;
             Ok(ExitCode::SUCCESS)
         }
+    }
+}
+
+/// What comes before a run, unless somebody ends it there.
+async fn before<T>(doing: impl Future<Output = Result<T, Failed>>) -> Result<T, Failed> {
+    tokio::select! {
+        done = doing => done,
+        () = attack::interrupted() => Err(Failed::harness("it was ended before it began")),
     }
 }
 

@@ -13,7 +13,8 @@ use crate::cast::Shard;
 use crate::run::Settings;
 use crate::scenario::{Scenario, Size};
 use crate::schedule::Pattern;
-use crate::target::{self, Owned, Resources, Target};
+use crate::target::{self, Finding, Owned, Resources, Target};
+use crate::{attack, people, report};
 
 #[derive(Args)]
 pub(super) struct Options {
@@ -36,14 +37,14 @@ pub(super) struct Options {
     #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u32).range(2..=2_000_000))]
     users: u32,
     /// fanout: partners of each hub.
-    #[arg(long, default_value_t = 19)]
-    partners: usize,
+    #[arg(long, default_value_t = 19, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    partners: u32,
     /// fanout: devices of each hub.
-    #[arg(long, default_value_t = 3)]
-    devices: usize,
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    devices: u32,
     /// Further sockets that are there and do nothing.
-    #[arg(long, default_value_t = 0)]
-    silent: usize,
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=2_000_000))]
+    silent: u32,
     /// How moments lie within the rate.
     #[arg(long, value_enum, default_value = "poisson")]
     pattern: Pattern,
@@ -62,7 +63,8 @@ pub(super) struct Options {
     /// Keeps the users in this file (mode 0600), and takes them from it.
     #[arg(long, value_name = "FILE")]
     people: Option<PathBuf>,
-    /// Objective: the time from due to delivered, in milliseconds, below which the quantile must stay.
+    /// Objective: the time from due to delivered, in milliseconds, below which the quantile must stay; where there are no messages, of
+    /// what there is most of.
     #[arg(long, default_value_t = 100.0, value_name = "MS")]
     latency: f64,
     /// Objective: which quantile.
@@ -80,6 +82,10 @@ pub(super) struct Options {
     /// What arrives so many seconds after it was due is counted as late.
     #[arg(long, default_value_t = 5.0, value_name = "SECONDS")]
     late_after: f64,
+    /// Connections may break that the run does not break itself, as in a rolling deploy: they are said and fail nothing, and what
+    /// they cost is judged by the latency alone.
+    #[arg(long)]
+    may_disconnect: bool,
     /// Play this part of the load: 1/3, 2/3, 3/3; or job/3 in an Indexed Job of Kubernetes.
     #[arg(long, value_name = "I/N", value_parser = shard, requires = "seed")]
     shard: Option<Shard>,
@@ -124,6 +130,10 @@ impl Options {
         if !(0.0..=1.0).contains(&self.errors) {
             return Err(Failed::usage("--errors is a share, such as 0.001"));
         }
+        if self.start_at.is_some_and(|start| start <= SystemTime::now()) {
+            return Err(Failed::usage("--start-at is over already"));
+        }
+        attack::check_options(&self.goose).map_err(Failed::usage)?;
         let late_after = Duration::try_from_secs_f64(self.late_after)
             .map_err(|_| Failed::usage("--late-after is a number of seconds"))?;
         Ok(Settings {
@@ -131,9 +141,9 @@ impl Options {
             weights,
             size: Size {
                 users: self.users as usize,
-                partners: self.partners.max(1),
-                devices: self.devices.max(1),
-                silent: self.silent,
+                partners: self.partners as usize,
+                devices: self.devices as usize,
+                silent: self.silent as usize,
             },
             shard: self.shard.unwrap_or(Shard::WHOLE),
             pattern: self.pattern,
@@ -141,6 +151,7 @@ impl Options {
             length: self.length as usize,
             read_every: self.read_every,
             late_after,
+            may_disconnect: self.may_disconnect,
             drain_within: Duration::from_secs(self.drain),
             connects_per_second: self.connects_per_second.max(1),
             start_at: self.start_at,
@@ -152,6 +163,15 @@ impl Options {
             people: self.people.clone(),
             command: std::env::args().collect(),
         })
+    }
+
+    /// Sees that what a run makes can be kept, before it is made.
+    pub(super) fn places(&self) -> Result<(), Failed> {
+        report::check(&self.report).map_err(Failed::harness)?;
+        match &self.people {
+            Some(path) => people::check(path).map_err(Failed::harness),
+            None => Ok(()),
+        }
     }
 
     /// Finds or starts what is to be loaded, once it is sure that it may be.
@@ -211,7 +231,14 @@ impl Options {
     /// Says what would spoil the run; an error when it cannot work.
     pub(super) async fn preflight(&self, target: &Target, sockets: usize) -> Result<(), Failed> {
         let own = !matches!(target.owned, Owned::Nothing);
-        let findings = target::preflight(&target.nodes, sockets, own).await;
+        let mut findings = target::preflight(&target.nodes, sockets, own).await;
+        if let Err(what) = target.resources.check().await {
+            findings.push(Finding {
+                fatal: true,
+                what,
+                remedy: "is it the right --metrics-url? CHAT_LOADTEST_METRICS_TOKEN opens it".into(),
+            });
+        }
         for finding in &findings {
             let word = if finding.fatal { "cannot run" } else { "beware" };
             say(&format!("{word}: {}\n  → {}", finding.what, finding.remedy));
@@ -253,6 +280,23 @@ fn moment(text: &str) -> Result<SystemTime, String> {
         .map_err(|error: chat_protocol::InvalidTimestamp| error.to_string())?;
     let millis = u64::try_from(moment.as_millis()).map_err(|error| error.to_string())?;
     Ok(SystemTime::UNIX_EPOCH + Duration::from_millis(millis))
+}
+
+/// What one generator cannot make by far, and whose books no memory holds.
+const MOST_PER_SECOND: f64 = 1_000_000.0;
+
+/// Whether a rate can be asked for, of so many generators together.
+pub(super) fn rate(given: f64, option: &str, generators: usize) -> Result<(), Failed> {
+    if !(given.is_finite() && given > 0.0) {
+        return Err(Failed::usage(format!("{option} must be above 0")));
+    }
+    if given > MOST_PER_SECOND * generators as f64 {
+        return Err(Failed::usage(format!(
+            "{option}: one generator makes some ten thousand things in a second, and {MOST_PER_SECOND:.0} are the most that can be \
+             asked of each (--shard)"
+        )));
+    }
+    Ok(())
 }
 
 /// `90s`, `5m`, `2h`, or plain seconds.

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::options::{Options, duration};
+use super::options::{Options, duration, rate};
 use super::shown::{Bar, live};
-use super::{Failed, code, print};
+use super::{Failed, before, code, print, say};
 use crate::profile::Profile;
 use crate::report;
 use crate::run::{Session, What, profile};
@@ -35,9 +35,7 @@ pub(super) struct RunOptions {
 pub(super) async fn run(given: RunOptions) -> Result<ExitCode, Failed> {
     let options = &given.options;
     let settings = options.settings()?;
-    if !(given.rate.is_finite() && given.rate > 0.0) {
-        return Err(Failed::usage("--rate must be above 0"));
-    }
+    rate(given.rate, "--rate", settings.shard.count)?;
     let is_part = settings.shard.count > 1;
     if is_part && settings.start_at.is_none() {
         return Err(Failed::usage(
@@ -50,8 +48,14 @@ pub(super) async fn run(given: RunOptions) -> Result<ExitCode, Failed> {
         None => given.lasts.unwrap_or(given.profile.lasts()),
     };
     let sockets = settings.scenario.cast(&settings.size, settings.shard).devices.len();
-    let target = options.target().await?;
-    options.preflight(&target, sockets).await?;
+    options.places()?;
+    let target = before(options.target()).await?;
+    before(options.preflight(&target, sockets)).await?;
+    if given.profile.judges_drift() && !target.resources.tells() {
+        say(
+            "beware: nobody tells how much memory the server uses, so whether it grows is not judged\n  → name its --metrics-url",
+        );
+    }
     let bar = Bar::users(Session::accounts(&settings), options.quiet);
     let session = Session::prepare(settings, target, lasts, || bar.one()).await;
     bar.end();
@@ -61,7 +65,7 @@ pub(super) async fn run(given: RunOptions) -> Result<ExitCode, Failed> {
         play.name = "trace";
         play.load = What::Trace(trace);
     }
-    report::prepare(&options.report).map_err(Failed::harness)?;
+    report::clear(&options.report).map_err(Failed::harness)?;
     play.goose = report::goose_files(&options.report);
     play.goose.extend(options.goose.iter().cloned());
     play.watch = live(options.quiet);

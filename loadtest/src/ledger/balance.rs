@@ -45,6 +45,10 @@ pub struct Balance {
     pub caught_up: u64,
     /// Messages read back from the server's history.
     pub read_back: u64,
+    /// Chats whose history could not be read, so that the books of both sides alone were held against each other: lost is then what no
+    /// receiver knows of.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unreadable: u64,
     /// Came later than the run calls late; fails nothing.
     pub late: u64,
     pub lost: u64,
@@ -56,6 +60,11 @@ pub struct Balance {
     pub unanswered: u64,
     /// The first ones of each finding.
     pub examples: Vec<Example>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// So many examples are kept of each finding, for each part of a run.
@@ -95,6 +104,7 @@ impl Balance {
             (&mut self.told, other.told),
             (&mut self.caught_up, other.caught_up),
             (&mut self.read_back, other.read_back),
+            (&mut self.unreadable, other.unreadable),
             (&mut self.late, other.late),
             (&mut self.lost, other.lost),
             (&mut self.missed, other.missed),

@@ -15,7 +15,7 @@
 //! | unanswered | no ack before the end, on a connection that lived | every ack is owed |
 //!
 //! Of a run of up to 100,000 messages all are read back from the history; of a longer one what is open and the last ones of each chat,
-//! for what both sides agree on is at least no fault of delivery.
+//! for what both sides agree on is at least no fault of delivery. When a history cannot be read, the books of both sides alone are settled.
 //!
 //! What came *late* is counted too and fails nothing: latency has a judge of its own.
 

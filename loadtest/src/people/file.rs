@@ -49,6 +49,19 @@ pub fn store(path: &Path, server: &str, people: &[Person]) -> Result<(), FileErr
     })
 }
 
+/// Whether accounts can be taken from this file and kept in it: before any are made.
+///
+/// # Errors
+///
+/// When it cannot be read or written, is no such file, or others may read it.
+pub fn check(path: &Path) -> Result<(), FileError> {
+    read(path)?;
+    replace::may(path).map_err(|error| FileError::Io {
+        path: path.to_owned(),
+        error,
+    })
+}
+
 fn read(path: &Path) -> Result<Accounts, FileError> {
     let failed = |error| FileError::Io {
         path: path.to_owned(),

@@ -5,12 +5,12 @@ mod file;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use chat_protocol::{ErrorCode, Login, Register, Session, UserId};
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use futures_util::{StreamExt as _, stream};
 use serde::{Deserialize, Serialize};
 
-use crate::rest::{CallError, Rest};
+use crate::rest::{CallError, Rest, patiently};
 
-pub use self::file::{FileError, load, store};
+pub use self::file::{FileError, check, load, store};
 
 /// An account with a token that is good.
 #[derive(Clone, Serialize, Deserialize)]
@@ -49,40 +49,77 @@ impl std::fmt::Debug for Person {
     }
 }
 
-/// As many accounts as are needed: the known ones, with new tokens where theirs end too soon, and new ones.
+/// The accounts could not all be had.
+#[derive(Debug, thiserror::Error)]
+pub enum GatherError {
+    #[error("the users cannot be made: {0}")]
+    Call(CallError),
+    #[error(transparent)]
+    File(#[from] FileError),
+    #[error("it was ended while users were being made")]
+    Interrupted,
+}
+
+/// So many new accounts are kept first, and then each time as many as there are.
+const FIRST: usize = 32;
+
+/// As many accounts as are needed: the known ones, with new tokens where theirs end too soon, and new ones. `made` is called for each, and
+/// `keep` now and then with all there are so far, and however it ends: what was made once need not be made again.
 ///
 /// # Errors
 ///
-/// When the server refuses one, or does not answer.
+/// When the server refuses one, or does not answer for long; when they cannot be kept; when `stop` ends.
 pub async fn gather(
     rest: &Rest,
     known: Vec<Person>,
     needed: usize,
     lasts: Duration,
     made: impl Fn(),
-) -> Result<Vec<Person>, CallError> {
-    let batch = rand::random::<u32>();
+    mut keep: impl FnMut(&[Person]) -> Result<(), FileError>,
+    stop: impl Future<Output = ()>,
+) -> Result<Vec<Person>, GatherError> {
     let until = now() + (lasts + TO_SPARE).as_secs();
     let mut known = known.into_iter();
-    let (made, jobs) = (&made, (0..needed).map(|number| (number, known.next())));
-    let jobs: Vec<_> = jobs.collect();
-    stream::iter(jobs)
+    let jobs: Vec<_> = (0..needed).map(|number| (number, known.next())).collect();
+    let gathering = stream::iter(jobs)
         .map(|(number, person)| async move {
-            let person = match person {
-                Some(person) if person.good_until > until => person,
-                Some(person) => log_in(rest, person).await?,
-                None => register(rest, batch, number).await?,
-            };
-            made();
-            Ok(person)
+            match person {
+                Some(person) if person.good_until > until => Ok(person),
+                Some(person) => log_in(rest, person).await,
+                None => register(rest, number).await,
+            }
         })
-        .buffered(AT_ONCE)
-        .try_collect()
-        .await
+        .buffered(AT_ONCE);
+    tokio::pin!(gathering, stop);
+    let (mut people, mut kept) = (Vec::with_capacity(needed), 0);
+    let ended = loop {
+        let next = tokio::select! {
+            next = gathering.next() => next,
+            () = &mut stop => break Err(GatherError::Interrupted),
+        };
+        match next {
+            Some(Ok(person)) => people.push(person),
+            Some(Err(error)) => break Err(GatherError::Call(error)),
+            None => break Ok(()),
+        }
+        made();
+        if people.len() >= (2 * kept).max(FIRST) {
+            keep(&people)?;
+            kept = people.len();
+        }
+    };
+    if people.len() > kept {
+        keep(&people)?;
+    }
+    ended.map(|()| people)
 }
 
-async fn register(rest: &Rest, batch: u32, number: usize) -> Result<Person, CallError> {
-    let username = format!("lt{batch:08x}.{number}");
+/// Under another name each time it is tried: an answer that got lost may have been that it was made.
+async fn register(rest: &Rest, number: usize) -> Result<Person, CallError> {
+    patiently(|| register_as(rest, format!("lt{:08x}.{number}", rand::random::<u32>()))).await
+}
+
+async fn register_as(rest: &Rest, username: String) -> Result<Person, CallError> {
     let password = format!("{:016x}{:016x}", rand::random::<u64>(), rand::random::<u64>());
     let body = Register {
         username: username.clone(),
@@ -99,13 +136,13 @@ async fn log_in(rest: &Rest, person: Person) -> Result<Person, CallError> {
         identifier: person.username.clone(),
         password: person.password.clone(),
     };
-    match rest.post("/api/auth/login", None, &body).await {
+    match patiently(|| rest.post("/api/auth/login", None, &body)).await {
         Ok(session) => Ok(Person::new(session, person.username, person.password)),
         // Of a server whose data are gone since.
         Err(CallError::Refused {
             code: ErrorCode::InvalidCredentials,
             ..
-        }) => register(rest, rand::random(), 0).await,
+        }) => register(rest, 0).await,
         Err(error) => Err(error),
     }
 }

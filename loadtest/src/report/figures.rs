@@ -2,6 +2,8 @@
 
 use crate::capacity::{Capacity, End, Limit, Outcome as Held, Step, Trial};
 use crate::latency::Kind;
+use crate::ledger::Balance;
+use crate::profile::Profile;
 use crate::result::{Outcome, RunResult};
 
 /// Milliseconds, to three digits, with the unit: `0.42 ms`, `12.3 ms`, `1,240 ms`.
@@ -171,6 +173,61 @@ pub(super) fn clocks(result: &RunResult) -> Option<String> {
     })
 }
 
+/// What a passed run does not say, because it was not judged.
+pub(super) fn not_judged(result: &RunResult) -> Vec<&'static str> {
+    let mut all = Vec::new();
+    if result.capacity.is_none() && result.did_something() {
+        match (result.judges_latency, result.main_kind()) {
+            (false, _) => all.push("latency was not judged: the profile asks for more than is borne"),
+            (true, None) => all.push("latency was not judged: nothing that was done is waited for"),
+            (true, Some(_)) => {}
+        }
+    }
+    let soaks = result.profile == Profile::Soak.name();
+    if soaks && !result.drift.iter().any(|drift| drift.unit == "MiB") {
+        all.push("memory was not judged: nobody told how much the server uses (--metrics-url does)");
+    }
+    all
+}
+
+/// Connections that broke, where any did.
+pub(super) fn disconnects(result: &RunResult) -> Option<String> {
+    let (all, lost) = (result.generator.disconnects, result.lost_connections());
+    (all > 0).then(|| {
+        let (all, lost) = (thousands(all as f64), thousands(lost as f64));
+        format!("{all} broke, {lost} of them without having been asked to")
+    })
+}
+
+/// So many codes are said where there is little room.
+const FEW: usize = 5;
+
+/// What failed most, where anything did.
+pub(super) fn errors(result: &RunResult) -> Option<String> {
+    let all = result.errors();
+    let few = all.iter().take(FEW);
+    let mut few: Vec<String> = few
+        .map(|(kind, code, count)| format!("{} {code} at {}", thousands(*count as f64), kind.name()))
+        .collect();
+    if all.len() > FEW {
+        few.push(format!("{} others", all.len() - FEW));
+    }
+    (!few.is_empty()).then(|| few.join(", "))
+}
+
+/// What the ledger counts beside the usual, where there is any: `, 3 uncertain`.
+pub(super) fn beside(ledger: &Balance) -> String {
+    let all = [
+        (ledger.refused, "refused"),
+        (ledger.uncertain, "uncertain"),
+        (ledger.caught_up, "caught up"),
+        (ledger.late, "late"),
+    ];
+    let some = all.iter().filter(|(count, _)| *count > 0);
+    some.map(|(count, what)| format!(", {} {what}", thousands(*count as f64)))
+        .collect()
+}
+
 /// What [`latencies`] has of each kind.
 pub(super) const LATENCIES: [&str; 7] = ["count", "p50", "p90", "p99", "p99.9", "max", "failed"];
 
@@ -192,9 +249,13 @@ pub(super) fn latencies(result: &RunResult) -> impl Iterator<Item = (Kind, [Stri
     })
 }
 
-/// Messages per second that were acknowledged while it was measured.
+/// Messages per second that were acknowledged while it was measured; of a run that was cut short, until then.
 pub(super) fn throughput(result: &RunResult) -> f64 {
-    let counted = (0..result.lasts().ceil() as u32)
+    let lasts = match result.cut_short {
+        true => result.lasts().min(result.generator.lasted_seconds.floor()),
+        false => result.lasts(),
+    };
+    let counted = (0..lasts.ceil() as u32)
         .filter(|second| result.measures(*second))
         .count();
     result.tally.sum(|second| result.measures(second)).acked as f64 / counted.max(1) as f64
@@ -206,7 +267,6 @@ mod tests {
 
     #[test]
     fn what_a_search_came_to_is_the_same_in_every_report() {
-        use crate::ledger::Balance;
         let (recorder, shard) = (crate::latency::Recorder::default(), crate::cast::Shard::WHOLE);
         let run = crate::result::fixture::result(&recorder, crate::tally::Tally::default(), Balance::default(), shard);
         for (end, confirmed, outcome, words) in [
@@ -257,5 +317,84 @@ mod tests {
         assert_eq!(millis(1240.0), "1,240 ms");
         assert_eq!(percent(0.000_01), "< 0.01 %");
         assert_eq!(percent(0.0123), "1.23 %");
+    }
+
+    /// A passed run of 10 s of which each second had ten messages.
+    fn run() -> RunResult {
+        let mut tally = crate::tally::Tally::default();
+        (0..10).for_each(|second| tally.at(second).acked = 10);
+        let recorder = crate::latency::Recorder::default();
+        crate::result::fixture::result(&recorder, tally, Balance::default(), crate::cast::Shard::WHOLE)
+    }
+
+    #[test]
+    fn the_load_of_a_run_that_was_cut_short_is_that_until_then() {
+        let mut run = run();
+        run.generator.lasted_seconds = 10.3;
+        assert!((throughput(&run) - 5.0).abs() < 1e-9, "{}", throughput(&run));
+        run.cut_short = true;
+        assert!((throughput(&run) - 10.0).abs() < 1e-9, "{}", throughput(&run));
+    }
+
+    #[test]
+    fn what_happened_beside_is_in_every_report_for_people() {
+        let mut run = run();
+        let (refused, uncertain, caught_up) = (1, 2, 3);
+        run.ledger = Balance {
+            refused,
+            uncertain,
+            caught_up,
+            ..Balance::default()
+        };
+        run.generator.disconnects = 1234;
+        let mut recorder = crate::latency::Recorder::default();
+        for code in ["RATE_LIMITED", "RATE_LIMITED", "CONNECTION_LOST"] {
+            recorder.record(&crate::latency::Sample {
+                kind: Kind::Connect,
+                due: std::time::Duration::ZERO,
+                took: std::time::Duration::ZERO,
+                error: Some(code.into()),
+                measured: true,
+            });
+        }
+        let row = recorder.row(Kind::Connect).unwrap();
+        run.latencies.insert(Kind::Connect, row.into());
+        let terminal = super::super::terminal(&run, std::path::Path::new("there"));
+        let markdown = super::super::markdown(&run);
+        for text in [&terminal, &markdown] {
+            for said in [
+                "1 refused, 2 uncertain, 3 caught up",
+                "2 RATE_LIMITED at connect, 1 CONNECTION_LOST",
+                "1,234 broke, 1 of them",
+            ] {
+                assert!(text.contains(said), "{said}: {text}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_was_not_judged_is_in_every_report() {
+        let mut run = run();
+        let mut recorder = crate::latency::Recorder::default();
+        recorder.record(&crate::latency::Sample {
+            kind: Kind::CatchUp,
+            due: std::time::Duration::ZERO,
+            took: std::time::Duration::ZERO,
+            error: None,
+            measured: true,
+        });
+        run.latencies
+            .insert(Kind::CatchUp, recorder.row(Kind::CatchUp).unwrap().into());
+        run.profile = Profile::Soak.name().into();
+        for text in [
+            super::super::terminal(&run, std::path::Path::new("there")),
+            super::super::markdown(&run),
+            super::super::junit(&run),
+            super::super::html(&run, false),
+        ] {
+            for said in ["latency was not judged", "memory was not judged"] {
+                assert!(text.contains(said), "{said}: {text}");
+            }
+        }
     }
 }

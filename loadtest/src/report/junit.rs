@@ -2,9 +2,10 @@
 
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
-use super::figures::{capacity, millis, outcome, percent};
+use super::figures::{capacity, disconnects, errors, millis, not_judged, outcome, percent};
 use crate::capacity::{Limit, Outcome as Held};
-use crate::result::{Outcome, RunResult};
+use crate::latency::Kind;
+use crate::result::{Outcome, RunResult, noun};
 
 /// The document.
 #[must_use]
@@ -24,6 +25,14 @@ pub fn render(result: &RunResult) -> String {
         case.set_classname("chat-loadtest");
         suite.add_test_case(case);
     }
+    for what in not_judged(result) {
+        let (name, why) = what.split_once(": ").unwrap_or((what, ""));
+        let mut status = TestCaseStatus::skipped();
+        status.set_message(why);
+        let mut case = TestCase::new(name, status);
+        case.set_classname("chat-loadtest");
+        suite.add_test_case(case);
+    }
     suite.set_time(lasted);
     let mut report = Report::new("chat-loadtest");
     report.add_test_suite(suite);
@@ -36,7 +45,7 @@ fn cases(result: &RunResult) -> Vec<(String, Failure)> {
     let failure = |failed: bool, text: String| failed.then_some((NonSuccessKind::Failure, text));
     let mut cases = vec![(
         "the generator was fast enough".to_owned(),
-        match result.generator.faults.is_empty() && !result.cut_short {
+        match result.generator.faults.is_empty() && !result.cut_short && result.did_something() {
             true => None,
             false => Some((NonSuccessKind::Error, result.verdict.reasons.join("; "))),
         },
@@ -51,19 +60,33 @@ fn cases(result: &RunResult) -> Vec<(String, Failure)> {
     let text = "what was sent, answered, owed and told are not of the same messages".into();
     let unfit = nothing_found && !result.balances();
     cases.push(("ledger: its sums fit".into(), failure(unfit, text)));
+    let text = format!("of {} chats the history could not be read", result.ledger.unreadable);
+    cases.push((
+        "the server can be read back".into(),
+        failure(result.ledger.unreadable > 0, text),
+    ));
     let errors = result.verdict.errors;
-    let text = format!("{} failed", percent(errors));
+    let codes = self::errors(result).unwrap_or_default();
+    let text = format!("{} failed: {codes}", percent(errors));
     let too_many = errors > result.objective.errors || result.verdict.objective == Held::Fails(Limit::Errors);
     cases.push(("errors are within the objective".into(), failure(too_many, text)));
+    let mut kinds = result.failures_by_kind();
+    let broke = kinds.any(|(kind, failures)| kind == Kind::Connect && failures.exceed(result.objective.errors));
+    let text = disconnects(result).unwrap_or_default();
+    cases.push(("connections stay, and are made".into(), failure(broke, text)));
     // Of a search one trial is shown, and all at its rate decide.
-    if result.judges_latency && result.ledger.sent > 0 && result.capacity.is_none() {
+    if result.judges_latency
+        && result.capacity.is_none()
+        && let Some(kind) = result.main_kind()
+    {
         let text = result
             .verdict
             .latency
-            .map_or_else(String::new, |latency| millis(latency.estimate));
+            .map_or_else(|| result.verdict.reasons.join("; "), |latency| millis(latency.estimate));
         let slow = matches!(result.verdict.objective, Held::Fails(Limit::Latency));
         let unsure = result.verdict.outcome == Outcome::Unsure;
-        cases.push(("delivery is within the objective".into(), failure(slow || unsure, text)));
+        let name = format!("{} is within the objective", noun(kind));
+        cases.push((name, failure(slow || unsure, text)));
     }
     for drift in &result.drift {
         let text = format!(

@@ -2,7 +2,10 @@
 
 use std::fmt::Write as _;
 
-use super::figures::{LATENCIES, capacity, latencies, millis, outcome, percent, thousands, throughput, verdict};
+use super::figures::{
+    LATENCIES, beside, capacity, disconnects, errors, latencies, millis, not_judged, outcome, percent, thousands,
+    throughput, verdict,
+};
 use crate::result::{Outcome, RunResult};
 
 /// The document.
@@ -26,6 +29,9 @@ pub fn render(result: &RunResult) -> String {
     for reason in &result.verdict.reasons {
         let _ = writeln!(text, "- {reason}");
     }
+    for what in not_judged(result) {
+        let _ = writeln!(text, "- {what}");
+    }
     if let Some(capacity) = capacity(result) {
         let _ = writeln!(text, "\n**Capacity:** {capacity}.");
     }
@@ -44,13 +50,19 @@ pub fn render(result: &RunResult) -> String {
     for (kind, figures) in latencies(result) {
         let _ = writeln!(text, "| {} | {} |", kind.name(), figures.join(" | "));
     }
+    if let Some(errors) = errors(result) {
+        let _ = writeln!(text, "\n**Errors:** {errors}.");
+    }
+    if let Some(disconnects) = disconnects(result) {
+        let _ = writeln!(text, "\n**Connections:** {disconnects}.");
+    }
     let found: Vec<String> = result
         .ledger
         .findings()
         .iter()
         .map(|(name, count)| format!("{count} {name}"))
         .collect();
-    let _ = writeln!(text, "\n**Ledger:** {}.", found.join(", "));
+    let _ = writeln!(text, "\n**Ledger:** {}{}.", found.join(", "), beside(&result.ledger));
     let generator = &result.generator;
     let _ = writeln!(
         text,

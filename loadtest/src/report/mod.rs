@@ -9,6 +9,7 @@ mod terminal;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::replace;
 use crate::result::{FileError, RunResult};
 
 pub use self::figures::{millis, thousands};
@@ -28,8 +29,39 @@ pub enum ReportError {
 
 /// The file that everything else is made of.
 pub const RESULT: &str = "result.json";
+/// What is made of it.
+const PAGES: [&str; 3] = ["report.html", "junit.xml", "summary.md"];
 /// What goose writes of itself: a page, and its figures.
 const GOOSE: [&str; 2] = ["goose.html", "goose.json"];
+
+/// Makes the directory of a run that is about to be made, and sees that its reports can be written there.
+///
+/// # Errors
+///
+/// When it cannot be made, or written in.
+pub fn check(directory: &Path) -> Result<(), ReportError> {
+    prepare(directory)?;
+    replace::may(&directory.join(RESULT)).map_err(|error| ReportError::Io {
+        path: directory.to_owned(),
+        error,
+    })
+}
+
+/// Removes the reports of an earlier run: those of one that comes to nothing are not to be taken for its own.
+///
+/// # Errors
+///
+/// When one cannot be removed.
+pub fn clear(directory: &Path) -> Result<(), ReportError> {
+    for file in [RESULT].iter().chain(&PAGES).chain(&GOOSE) {
+        let path = directory.join(file);
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(ReportError::Io { path, error }),
+            _ => {}
+        }
+    }
+    Ok(())
+}
 
 /// Makes the directory.
 ///
@@ -71,11 +103,8 @@ pub fn write_pages(result: &RunResult, directory: &Path, own: bool) -> Result<()
     let has_one = own && result.capacity.is_none() && result.shards.len() == 1;
     let [page, _] = GOOSE;
     let beside = has_one && directory.join(page).exists();
-    for (file, text) in [
-        ("report.html", html(result, beside)),
-        ("junit.xml", junit(result)),
-        ("summary.md", markdown(result)),
-    ] {
+    let texts = [html(result, beside), junit(result), markdown(result)];
+    for (file, text) in PAGES.iter().zip(texts) {
         let path = directory.join(file);
         std::fs::write(&path, text).map_err(|error| ReportError::Io { path, error })?;
     }

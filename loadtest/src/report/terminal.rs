@@ -4,8 +4,8 @@ use std::fmt::{Display, Write as _};
 use std::path::Path;
 
 use super::figures::{
-    LATENCIES, capacity, clocks, delivery, latencies, millis, own_cost, percent, step, thousands, three, throughput,
-    trial_outcome, verdict,
+    LATENCIES, beside, capacity, clocks, delivery, disconnects, errors, latencies, millis, not_judged, own_cost,
+    percent, step, thousands, three, throughput, trial_outcome, verdict,
 };
 use crate::capacity::Trial;
 use crate::compare::{Comparison, Judgement};
@@ -27,12 +27,21 @@ pub fn render(result: &RunResult, directory: &Path) -> String {
     for reason in &result.verdict.reasons {
         let _ = writeln!(text, "  ! {reason}");
     }
+    for what in not_judged(result) {
+        let _ = writeln!(text, "  · {what}");
+    }
     if let Some(capacity) = capacity(result) {
         let _ = writeln!(text, "  capacity: {capacity}");
     }
     let _ = writeln!(text, "\n{}", line("", LATENCIES));
     for (kind, figures) in latencies(result) {
         let _ = writeln!(text, "{}", line(kind.name(), figures));
+    }
+    if let Some(errors) = errors(result) {
+        let _ = writeln!(text, "\nerrors     {errors}");
+    }
+    if let Some(disconnects) = disconnects(result) {
+        let _ = writeln!(text, "\nconnections {disconnects}");
     }
     let ledger = &result.ledger;
     let found: Vec<String> = ledger
@@ -43,13 +52,15 @@ pub fn render(result: &RunResult, directory: &Path) -> String {
         .collect();
     let _ = writeln!(
         text,
-        "\nledger     {} sent, {} stored, {} of {} events told, {} read back: {}",
+        "\nledger     {} sent, {} stored, {} of {} events told{}, {} read back: {}",
         thousands(ledger.sent as f64),
         thousands(ledger.acked as f64),
         thousands(ledger.told as f64),
         thousands(ledger.owed as f64),
+        beside(ledger),
         thousands(ledger.read_back as f64),
         match (ledger.is_clean(), found.is_empty()) {
+            (true, _) if ledger.unreadable > 0 => "both sides agree, and the server cannot be asked".into(),
             (true, _) => "it balances".into(),
             (false, true) => "the sums do not fit".into(),
             (false, false) => found.join(", "),

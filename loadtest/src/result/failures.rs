@@ -4,6 +4,9 @@ use super::{Measured, RunResult};
 use crate::bootstrap::Interval;
 use crate::latency::Kind;
 
+/// The code, among those of connections, of one that broke and that the run did not break itself.
+pub const CONNECTION_LOST: &str = "CONNECTION_LOST";
+
 /// Of things that either succeed or fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Failures {
@@ -63,6 +66,53 @@ impl RunResult {
                 failed: all.failed + more.failed,
                 all: all.all + more.all,
             })
+    }
+
+    /// Connections that broke and that the run did not break itself, unless it let them.
+    #[must_use]
+    pub fn lost_connections(&self) -> u64 {
+        let errors = self.latencies.get(&Kind::Connect).map(|measured| &measured.errors);
+        errors
+            .and_then(|errors| errors.get(CONNECTION_LOST))
+            .copied()
+            .unwrap_or(0)
+    }
+
+    /// What is waited for most, and whose latency is judged: deliveries, and where there are no messages what there is most of. None
+    /// where nothing is waited for.
+    #[must_use]
+    pub fn main_kind(&self) -> Option<Kind> {
+        if self.ledger.sent > 0 || self.latencies.contains_key(&Kind::Deliver) {
+            return Some(Kind::Deliver);
+        }
+        let others = self
+            .latencies
+            .iter()
+            .filter(|(kind, _)| !matches!(kind, Kind::Turn | Kind::Connect | Kind::CatchUp));
+        let most = others.max_by_key(|(_, measured)| Failures::from(*measured).all);
+        most.map(|(kind, _)| *kind)
+    }
+
+    /// Whether anything was done that counts, or at least failed: to be connected is nothing yet.
+    #[must_use]
+    pub fn did_something(&self) -> bool {
+        let mut done = self
+            .latencies
+            .iter()
+            .filter(|(kind, _)| !matches!(kind, Kind::Turn | Kind::Connect));
+        done.any(|(_, measured)| Failures::from(measured).all > 0)
+    }
+
+    /// What failed most: kind, code and how often.
+    #[must_use]
+    pub fn errors(&self) -> Vec<(Kind, &str, u64)> {
+        let errors = self
+            .latencies
+            .iter()
+            .flat_map(|(kind, measured)| measured.errors.iter().map(|(code, count)| (*kind, &**code, *count)));
+        let mut errors: Vec<_> = errors.collect();
+        errors.sort_by_key(|(.., count)| std::cmp::Reverse(*count));
+        errors
     }
 
     /// The same of each kind.

@@ -24,9 +24,10 @@ use crate::tally::Tally;
 use crate::target::{Ahead, Usage};
 
 pub use self::environment::{Environment, cores};
-pub use self::failures::Failures;
+pub use self::failures::{CONNECTION_LOST, Failures};
 pub use self::merge::{MergeError, merge};
 pub use self::rows::Measured;
+pub(crate) use self::verdict::noun;
 pub use self::verdict::{Outcome, Verdict, judge};
 
 /// The version of this form. A change that a reader would stumble over gets a new one.

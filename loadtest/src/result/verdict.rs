@@ -14,7 +14,7 @@ use crate::ledger::Balance;
 pub enum Outcome {
     Passed,
     Failed,
-    /// The generator was the bottleneck, or the run was ended early.
+    /// The generator was the bottleneck, or the run was ended early or had nothing to do.
     Invalid,
     /// The limit lies within what the figure can be told to.
     Unsure,
@@ -37,7 +37,7 @@ impl std::fmt::Display for Outcome {
 pub struct Verdict {
     pub outcome: Outcome,
     pub reasons: Vec<String>,
-    /// The quantile that is asked for of delivery, in milliseconds, with its 99 % interval.
+    /// The quantile that is asked for of [`RunResult::main_kind`], in milliseconds, with its 99 % interval.
     pub latency: Option<Interval>,
     /// The share of what was due that failed.
     pub errors: f64,
@@ -52,10 +52,18 @@ pub fn judge(result: &RunResult) -> Verdict {
     let counted = |second| measures(&result.phases, second);
     let errors = result.failures().share();
     let balances = result.balances();
-    let sends = result.ledger.sent > 0;
-    let (objective, latency) = result
-        .objective
-        .judge(recorder.row(Kind::Deliver), counted, errors, balances);
+    let main = result.main_kind();
+    let row = main.and_then(|kind| recorder.row(kind));
+    let (objective, latency) = result.objective.judge(row, counted, errors, balances);
+    // Without a figure nothing is said of the latency: but that what was sent did not arrive.
+    let arrived = row.is_some_and(|row| !row.total.is_empty());
+    let (without, too_short) = (latency.is_none(), latency.is_none() && arrived);
+    let objective = match objective {
+        Held::Fails(Limit::Latency) if too_short || without && !result.did_something() => Held::Unsure,
+        Held::Fails(Limit::Latency) if without && main != Some(Kind::Deliver) => Held::Holds,
+        _ => objective,
+    };
+    let what = main.map_or("nothing", noun);
     let mut failed = Vec::new();
     if !balances {
         let found = found(result);
@@ -63,6 +71,13 @@ pub fn judge(result: &RunResult) -> Verdict {
             true => "the ledger's sums do not fit".into(),
             false => format!("the ledger does not balance: {found}"),
         });
+    }
+    let unreadable = result.ledger.unreadable;
+    if unreadable > 0 {
+        failed.push(format!(
+            "the server cannot be read back: of {unreadable} chats the history could not be read, and the ledger is that of both \
+             sides' books"
+        ));
     }
     let allowed = result.objective.errors;
     if errors > allowed {
@@ -78,22 +93,24 @@ pub fn judge(result: &RunResult) -> Verdict {
         .collect();
     let objective = match objective {
         Held::Fails(Limit::Ledger) => objective,
+        _ if unreadable > 0 => Held::Fails(Limit::Ledger),
         _ if !kinds.is_empty() => Held::Fails(Limit::Errors),
         _ => objective,
     };
     failed.extend(kinds.iter().map(|(kind, failures)| {
         format!(
-            "{} of {} of {} failed, and {:.3} % may",
+            "{} of {} of {} failed, and {:.3} % may: {}",
             failures.failed,
             failures.all,
             kind.name(),
-            allowed * 100.0
+            allowed * 100.0,
+            codes(result, *kind)
         )
     }));
-    if result.judges_latency && sends && objective == Held::Fails(Limit::Latency) {
+    if result.judges_latency && objective == Held::Fails(Limit::Latency) {
         failed.push(match latency {
             Some(latency) => format!(
-                "p{} of delivery is {:.1} ms ({:.1} to {:.1}), and {:.0} ms are allowed",
+                "p{} of {what} is {:.1} ms ({:.1} to {:.1}), and {:.0} ms are allowed",
                 percent(result.objective.quantile),
                 latency.estimate,
                 latency.low,
@@ -120,12 +137,15 @@ pub fn judge(result: &RunResult) -> Verdict {
     if result.cut_short {
         invalid.push("it was ended before its end".into());
     }
+    if !result.did_something() {
+        invalid.push("nothing was done that counts: the rate is too low for the time, or nobody came to it".into());
+    }
     if balances && !result.ledger.is_clean() {
         invalid.push(format!("what is missing may have been its own: {}", found(result)));
     }
-    let unsure = result.judges_latency && sends && objective == Held::Unsure;
+    let unsure = result.judges_latency && objective == Held::Unsure;
     // A slow generator makes latency and errors, but loses no message.
-    let outcome = match (balances, invalid.is_empty(), failed.is_empty()) {
+    let outcome = match (balances && unreadable == 0, invalid.is_empty(), failed.is_empty()) {
         (false, ..) => Outcome::Failed,
         (_, false, _) => Outcome::Invalid,
         (_, _, false) => Outcome::Failed,
@@ -134,9 +154,14 @@ pub fn judge(result: &RunResult) -> Verdict {
     };
     let mut reasons = invalid;
     reasons.extend(failed);
+    if unsure && too_short {
+        reasons.push(format!(
+            "no second was wholly measured, so that the latency of {what} cannot be told: --for a longer time"
+        ));
+    }
     if unsure && let Some(latency) = latency {
         reasons.push(format!(
-            "p{} of delivery lies between {:.1} and {:.1} ms: whether it is below {:.0} ms cannot be told",
+            "p{} of {what} lies between {:.1} and {:.1} ms: whether it is below {:.0} ms cannot be told",
             percent(result.objective.quantile),
             latency.low,
             latency.high,
@@ -150,6 +175,24 @@ pub fn judge(result: &RunResult) -> Verdict {
         errors,
         objective,
     }
+}
+
+/// What is judged, as people call it.
+pub(crate) fn noun(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Deliver => "delivery",
+        other => other.name(),
+    }
+}
+
+/// What most of a kind failed with.
+fn codes(result: &RunResult, kind: Kind) -> String {
+    let codes = result.errors().into_iter().filter(|(of, ..)| *of == kind);
+    let codes: Vec<String> = codes
+        .take(3)
+        .map(|(_, code, count)| format!("{count} {code}"))
+        .collect();
+    codes.join(", ")
 }
 
 /// The findings of the ledger with their counts, in words.

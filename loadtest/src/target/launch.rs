@@ -1,17 +1,22 @@
 //! Starts the reference server as a process of its own: this very program anew.
 
 use std::io::{self, Write as _};
+use std::path::PathBuf;
 use std::process::Stdio;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
-use tokio::process::{Child, ChildStderr, ChildStdout, Command};
+use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
 use url::Url;
 
 /// The hidden command that becomes the server.
 pub const SERVE: &str = "__serve";
+
+/// The same, of a server that ends when its standard input does, and its data with it: they follow as the first argument.
+pub const OWNED: &str = "__serve_owned";
 
 /// How long a start may take.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -23,7 +28,9 @@ pub struct Launched {
     pub process: u32,
     /// Opens `/metrics`.
     pub metrics_token: String,
-    _child: Child,
+    child: Mutex<Child>,
+    /// It sees by this end that we are gone.
+    _alive: ChildStdin,
     _data: TempDir,
 }
 
@@ -56,22 +63,26 @@ pub(super) const SETTINGS: [(&str, &str); 6] = [
 pub async fn launch() -> Result<Launched, LaunchError> {
     let data = TempDir::new()?;
     let metrics_token = format!("{:016x}", rand::random::<u64>());
-    let mut child = Command::new(std::env::current_exe()?)
-        .arg(SERVE)
+    let mut command = Command::new(std::env::current_exe()?);
+    command
+        .arg(OWNED)
+        .arg(data.path())
         .args(["--host", "127.0.0.1", "--port", "0"])
         .args(SETTINGS.iter().flat_map(|(name, value)| [name, value]))
-        .arg("--data-dir")
-        .arg(data.path())
         // Not the settings of whoever runs this.
         .args(["--env-file", "/nonexistent"])
         .env_clear()
         .env("METRICS_TOKEN", &metrics_token)
-        .stdin(Stdio::null())
+        .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()?;
+        .kill_on_drop(true);
+    // A terminal's Ctrl-C is for us: the server has to be there until the end of the run.
+    #[cfg(unix)]
+    command.process_group(0);
+    let mut child = command.spawn()?;
     let missing = || io::Error::other("no pipe to the server");
+    let alive = child.stdin.take().ok_or_else(missing)?;
     let stdout = child.stdout.take().ok_or_else(missing)?;
     let stderr = child.stderr.take().ok_or_else(missing)?;
     let process = child.id().ok_or_else(missing)?;
@@ -80,9 +91,30 @@ pub async fn launch() -> Result<Launched, LaunchError> {
         base,
         process,
         metrics_token,
-        _child: child,
+        child: Mutex::new(child),
+        _alive: alive,
         _data: data,
     })
+}
+
+impl Launched {
+    /// How it ended, if it has.
+    #[must_use]
+    pub fn ended(&self) -> Option<String> {
+        let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
+        let status = child.try_wait().ok()??;
+        Some(format!("the server ended: {status}"))
+    }
+}
+
+/// Has this process, which is the server of a run, end with whoever started it, and its data with it.
+pub fn end_with_parent(data: PathBuf) {
+    std::thread::spawn(move || {
+        // Nobody writes there: it ends when the other end is gone, in whatever way.
+        let _ = io::copy(&mut io::stdin(), &mut io::sink());
+        let _ = std::fs::remove_dir_all(&data);
+        std::process::exit(1);
+    });
 }
 
 async fn until_ready(stdout: ChildStdout, mut stderr: ChildStderr) -> Result<Url, LaunchError> {

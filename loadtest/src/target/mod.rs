@@ -10,7 +10,7 @@ mod stack;
 use url::Url;
 
 pub use self::clock::{Ahead, ahead};
-pub use self::launch::{LaunchError, Launched, SERVE, launch};
+pub use self::launch::{LaunchError, Launched, OWNED, SERVE, end_with_parent, launch};
 pub use self::preflight::{Finding, preflight};
 pub use self::resources::{Resources, Usage, own_cpu, own_memory};
 pub use self::safety::{SafetyError, check as check_address};
@@ -34,4 +34,15 @@ pub enum Owned {
     Nothing,
     Server(Box<Launched>),
     Stack(Box<Stack>),
+}
+
+impl Target {
+    /// How the server ended, where it is a process of our own and has.
+    #[must_use]
+    pub fn ended(&self) -> Option<String> {
+        match &self.owned {
+            Owned::Server(server) => server.ended(),
+            Owned::Nothing | Owned::Stack(_) => None,
+        }
+    }
 }

@@ -44,11 +44,57 @@ pub struct Look {
     pub queue: Option<u64>,
 }
 
+const SOCKETS: &str = "chat_sockets";
+const QUEUE: &str = "chat_store_queue_depth";
+/// As Prometheus' own libraries name them.
+const CPU: &str = "process_cpu_seconds_total";
+const MEMORY: &str = "process_resident_memory_bytes";
+/// What is looked for on a page.
+const NAMES: [&str; 4] = [SOCKETS, QUEUE, CPU, MEMORY];
+
 impl Resources {
     /// What asks for the metrics; none when there are none to ask for.
     pub(crate) fn client(&self) -> Option<reqwest::Client> {
         let page = self.metrics.iter().max_by_key(|page| is_encrypted(page))?;
         client_of(page).build().ok()
+    }
+
+    /// Whether anybody tells what a server uses.
+    #[must_use]
+    pub fn tells(&self) -> bool {
+        !(self.processes.is_empty() && self.metrics.is_empty())
+    }
+
+    /// What is wrong with the pages of metrics that were named: whoever asks for them wants them.
+    ///
+    /// # Errors
+    ///
+    /// Says which page, and why it cannot be read.
+    pub async fn check(&self) -> Result<(), String> {
+        let Some(client) = self.client() else {
+            return match self.metrics.first() {
+                Some(page) => Err(format!("{page}: no client can be made")),
+                None => Ok(()),
+            };
+        };
+        for page in &self.metrics {
+            let text = self
+                .read(&client, page)
+                .await
+                .map_err(|error| format!("{page}: {error}"))?;
+            if NAMES.iter().all(|name| value(&text, name).is_none()) {
+                return Err(format!("{page}: it has none of {}", NAMES.join(", ")));
+            }
+        }
+        Ok(())
+    }
+
+    async fn read(&self, client: &reqwest::Client, page: &Url) -> reqwest::Result<String> {
+        let mut request = client.get(page.clone()).timeout(Duration::from_millis(800));
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token);
+        }
+        request.send().await?.error_for_status()?.text().await
     }
 
     /// Looks at all nodes.
@@ -60,28 +106,19 @@ impl Resources {
         }
         let Some(client) = client else { return look };
         for page in &self.metrics {
-            let mut request = client.get(page.clone()).timeout(Duration::from_millis(800));
-            if let Some(token) = &self.token {
-                request = request.bearer_auth(token);
-            }
-            let Ok(answer) = request.send().await.and_then(reqwest::Response::error_for_status) else {
+            let Ok(text) = self.read(client, page).await else {
                 continue;
             };
-            let Ok(text) = answer.text().await else { continue };
             let count = |name| value(&text, name).map(|value| value as u64);
-            add(&mut look.sockets, count("chat_sockets"));
-            add(&mut look.queue, count("chat_store_queue_depth"));
+            add(&mut look.sockets, count(SOCKETS));
+            add(&mut look.queue, count(QUEUE));
             if self.processes.is_empty() {
-                // The names that Prometheus' own libraries have for these.
-                let seconds = value(&text, "process_cpu_seconds_total");
+                let seconds = value(&text, CPU);
                 add(
                     &mut look.cpu,
                     seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
                 );
-                add(
-                    &mut look.memory,
-                    value(&text, "process_resident_memory_bytes").map(|bytes| bytes / MIB),
-                );
+                add(&mut look.memory, value(&text, MEMORY).map(|bytes| bytes / MIB));
             }
         }
         look

@@ -5,8 +5,10 @@
 #![allow(clippy::print_stdout, reason = "what was measured is worth reading")]
 
 mod capacity;
+mod events;
 mod patience;
 mod server;
+mod untold;
 
 use std::process::Command;
 use std::time::Duration;
@@ -37,6 +39,7 @@ fn settings() -> Settings {
         seed: 1,
         length: 60,
         read_every: 0,
+        may_disconnect: false,
         late_after: Duration::from_secs(600),
         drain_within: Duration::from_secs(20),
         connects_per_second: 500,
@@ -64,6 +67,10 @@ async fn run(toy: &Toy, command: &str, options: &[&str]) -> (RunResult, String) 
 }
 
 async fn loaded(toy: &Toy, rate: f64, seconds: u64) -> RunResult {
+    loaded_as(toy, settings(), rate, seconds).await
+}
+
+async fn loaded_as(toy: &Toy, settings: Settings, rate: f64, seconds: u64) -> RunResult {
     let target = Target {
         kind: "a toy".into(),
         nodes: vec![toy.base.clone()],
@@ -71,7 +78,7 @@ async fn loaded(toy: &Toy, rate: f64, seconds: u64) -> RunResult {
         owned: Owned::Nothing,
     };
     let lasts = Duration::from_secs(seconds);
-    let session = Session::prepare(settings(), target, lasts, || {}).await.unwrap();
+    let session = Session::prepare(settings, target, lasts, || {}).await.unwrap();
     let play = Play {
         name: "toy",
         load: What::Curve(Curve::new(vec![Phase::steady("toy", lasts, rate)])),
@@ -88,6 +95,8 @@ async fn what_is_reported_is_what_the_server_did() {
     faultless_balances().await;
     every_fault_is_found().await;
     a_freeze_is_seen_in_full().await;
+    untold::what_is_found_in_the_history_alone_was_late().await;
+    untold::what_never_comes_is_a_failure_of_its_kind().await;
     // Both wait most of the time.
     tokio::join!(
         capacity::what_a_server_bears_is_found(),

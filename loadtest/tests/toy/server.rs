@@ -14,9 +14,11 @@ use chat_protocol::Timestamp;
 use serde_json::{Value, json};
 use socketioxide::SocketIo;
 use socketioxide::extract::{AckSender, Data, SocketRef};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 use url::Url;
+
+use crate::events;
 
 /// Every so many messages; 0: never.
 #[derive(Debug, Clone, Copy, Default)]
@@ -39,6 +41,24 @@ pub(crate) struct Faults {
     pub(crate) bears: Option<f64>,
     /// So many of the first messages by REST are refused.
     pub(crate) busy: u64,
+    /// From when to when every other user is cut off, since its first message.
+    pub(crate) cut: Option<(Duration, Duration)>,
+    /// The peer is not told of typing.
+    pub(crate) untyped: u64,
+    /// The sender is not told that a message was read.
+    pub(crate) unread: u64,
+    /// What becomes of statuses.
+    pub(crate) statuses: Statuses,
+}
+
+/// How partners are told of a status.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Statuses {
+    #[default]
+    Told,
+    /// After a while, and only the last one.
+    Overtaken,
+    Untold,
 }
 
 /// What comes together by chance is taken together.
@@ -52,6 +72,11 @@ pub(crate) struct Did {
     pub(crate) swapped: u64,
     pub(crate) forgotten: u64,
     pub(crate) muted: u64,
+    pub(crate) untyped: u64,
+    pub(crate) unread: u64,
+    pub(crate) statuses: u64,
+    /// Statuses that partners were told.
+    pub(crate) told: u64,
 }
 
 pub(crate) struct Toy {
@@ -60,22 +85,29 @@ pub(crate) struct Toy {
     tasks: Vec<JoinHandle<()>>,
 }
 
-struct Shared {
-    faults: Faults,
-    state: Mutex<Kept>,
+pub(crate) struct Shared {
+    pub(crate) faults: Faults,
+    pub(crate) state: Mutex<Kept>,
+    began: Notify,
 }
 
 #[derive(Default)]
-struct Kept {
+pub(crate) struct Kept {
     users: u64,
     /// By the two users, the smaller first.
     chats: HashMap<(String, String), Chat>,
-    sockets: HashMap<String, SocketRef>,
+    pub(crate) sockets: HashMap<String, SocketRef>,
+    /// Whether every other user is cut off.
+    is_cut: bool,
+    /// The status of each user.
+    pub(crate) statuses: HashMap<String, String>,
+    pub(crate) typings: u64,
+    pub(crate) readings: u64,
     messages: u64,
     /// Messages by REST that were refused.
     refused: u64,
     first: Option<Instant>,
-    did: Did,
+    pub(crate) did: Did,
     /// What can still be taken, and when that was so.
     spare: Option<(Instant, f64)>,
     /// How long each message took, from its coming until its receiver was told.
@@ -90,6 +122,22 @@ struct Chat {
     held: HashMap<String, Value>,
 }
 
+impl Kept {
+    /// One of each pair.
+    fn is_cut_off(&self, user: &str) -> bool {
+        self.chats.keys().any(|(_, second)| second == user)
+    }
+
+    /// With whom a user has a chat.
+    pub(crate) fn partner(&self, user: &str) -> Option<&String> {
+        self.chats.keys().find_map(|(one, other)| match user {
+            _ if user == one => Some(other),
+            _ if user == other => Some(one),
+            _ => None,
+        })
+    }
+}
+
 impl Drop for Toy {
     fn drop(&mut self) {
         self.tasks.iter().for_each(JoinHandle::abort);
@@ -101,6 +149,7 @@ impl Toy {
         let shared = Arc::new(Shared {
             faults,
             state: Mutex::default(),
+            began: Notify::new(),
         });
         let (work, queue) = mpsc::unbounded_channel();
         // After a pause of the machine much is due at once.
@@ -108,12 +157,15 @@ impl Toy {
         let at_connect = shared.clone();
         io.ns("/", move |socket: SocketRef, Data(auth): Data<Value>| {
             let user = text(&auth, "token");
-            at_connect
-                .state
-                .lock()
-                .unwrap()
-                .sockets
-                .insert(user.clone(), socket.clone());
+            {
+                let mut kept = at_connect.state.lock().unwrap();
+                if kept.is_cut && kept.is_cut_off(&user) {
+                    let _ = socket.disconnect();
+                    return std::future::ready(());
+                }
+                kept.sockets.insert(user.clone(), socket.clone());
+            }
+            events::listen(&socket, &at_connect, &user);
             socket.emit("authenticated", &json!({"user": user})).unwrap();
             let work = work.clone();
             // Not async: it runs in the task that reads the socket, so that messages keep their order.
@@ -137,6 +189,7 @@ impl Toy {
         let tasks = vec![
             tokio::spawn(async move { axum::serve(listener, router).await.unwrap() }),
             tokio::spawn(serve(shared.clone(), queue)),
+            tokio::spawn(cut(shared.clone())),
         ];
         Self { base, shared, tasks }
     }
@@ -195,6 +248,22 @@ async fn serve(shared: Arc<Shared>, mut queue: mpsc::UnboundedReceiver<Asked>) {
     }
 }
 
+/// Cuts every other user off and lets them back.
+async fn cut(shared: Arc<Shared>) {
+    let Some((from, to)) = shared.faults.cut else { return };
+    shared.began.notified().await;
+    tokio::time::sleep(from).await;
+    let cut: Vec<SocketRef> = {
+        let mut kept = shared.state.lock().unwrap();
+        kept.is_cut = true;
+        let cut_off = kept.sockets.iter().filter(|(user, _)| kept.is_cut_off(user));
+        cut_off.map(|(_, socket)| socket.clone()).collect()
+    };
+    cut.into_iter().for_each(|socket| drop(socket.disconnect()));
+    tokio::time::sleep(to - from).await;
+    shared.state.lock().unwrap().is_cut = false;
+}
+
 fn refuse(ack: AckSender) {
     // Whoever has gone needs none.
     let _ = ack.send(&json!({"ok": false, "error": too_much()}));
@@ -221,6 +290,9 @@ impl Shared {
         let (number, first) = {
             let mut kept = self.state.lock().unwrap();
             kept.messages += 1;
+            if kept.first.is_none() {
+                self.began.notify_one();
+            }
             (kept.messages, *kept.first.get_or_insert(*came))
         };
         let mut ready = *came;
@@ -375,6 +447,6 @@ fn pair(one: &str, other: &str) -> (String, String) {
     if one < other { (one, other) } else { (other, one) }
 }
 
-fn text(value: &Value, field: &str) -> String {
+pub(crate) fn text(value: &Value, field: &str) -> String {
     value[field].as_str().unwrap_or_default().to_owned()
 }

@@ -10,7 +10,8 @@ use serde::Deserialize;
 
 use super::plays::RETRY;
 use super::{Asked, Link, Player, Report, ToRead, code_of};
-use crate::attack::stage::Seen;
+use crate::attack::stage::Unread;
+use crate::attack::whispers::Seen;
 use crate::latency::Kind;
 use crate::ledger::{Fate, Told};
 use crate::stamp::Stamp;
@@ -122,9 +123,7 @@ impl Player {
         }
         self.under_way(-1);
         self.arrived(Kind::Deliver, stamp.due, at);
-        let every = self.stage.script.read_every;
-        let first_device = self.role.share.is_some();
-        if to_me && first_device && every > 0 && stamp.number.is_multiple_of(every) {
+        if to_me && self.reads(stamp.number) {
             let (Ok(message), Ok(chat)) = (
                 message.message_id.parse::<MessageId>(),
                 message.chat_id.parse::<ChatId>(),
@@ -132,14 +131,19 @@ impl Player {
                 self.foreign += 1;
                 return;
             };
-            let due = stamp.due;
-            self.read(ToRead { message, chat, due });
+            self.read(ToRead { message, chat, stamp });
         }
     }
 
+    /// Whether this device reads the message of this number at once: the first of its person does.
+    fn reads(&self, number: u32) -> bool {
+        let every = self.stage.script.read_every;
+        self.role.share.is_some() && every > 0 && number.is_multiple_of(every)
+    }
+
     fn was_read(&mut self, read: MessageRead, at: Instant) {
-        if let Some(due) = self.unread.remove(&read.message_id) {
-            self.under_way(-1);
+        if let Some(Unread { due, owed, .. }) = self.unread.remove(&read.message_id) {
+            self.under_way(-i64::from(owed));
             self.arrived(Kind::Read, due, at);
         } else if self.person().is_some_and(|me| me.id != read.reader_id) && self.read_early.len() < MOST_EARLY {
             // The news of the reading was quicker than the ack.
@@ -166,9 +170,17 @@ impl Player {
             // What they are to bring about is measured where it arrives.
             Asked::Other { kind, due } => {
                 if let Err(error) = answer.value::<Done>() {
+                    self.stage.whisper_refused(self.role.person, kind, due);
                     self.sample(kind, due, Duration::ZERO, Some(code_of(&error)));
                 }
             }
+            Asked::Mark { stream, number, due } => match answer.value::<Done>() {
+                Ok(_) => self.marked.push((stream, number)),
+                Err(error) => {
+                    self.stays_unread();
+                    self.sample(Kind::Read, due, Duration::ZERO, Some(code_of(&error)));
+                }
+            },
         }
     }
 
@@ -202,7 +214,14 @@ impl Player {
                     match self.read_early.remove(&sent.message_id) {
                         Some(at) => self.arrived(Kind::Read, due, at),
                         None => {
-                            self.unread.insert(sent.message_id, due);
+                            let stream = self.outboxes.get(outbox).map_or(u32::MAX, |(_, book)| book.stream());
+                            let unread = Unread {
+                                stream,
+                                number,
+                                due,
+                                owed: true,
+                            };
+                            self.unread.insert(sent.message_id, unread);
                             self.under_way(1);
                         }
                     }
@@ -228,6 +247,7 @@ impl Player {
                 let (connection, events) = *link;
                 self.link = Link::Up { connection, events };
                 self.inboxes.values_mut().for_each(|(_, inbox)| inbox.reconnected());
+                self.misses_whispers();
                 let due = self.since_start(began);
                 self.sample(Kind::Connect, due, at.saturating_duration_since(began), None);
                 self.send_waiting();
@@ -235,8 +255,11 @@ impl Player {
                 self.catch_up(since, Duration::ZERO);
             }
             Report::NotConnected { error } => {
-                let due = self.now();
-                self.sample(Kind::Connect, due, Duration::ZERO, Some(error));
+                // While nodes are started anew, nobody may be there yet.
+                if !self.stage.script.may_disconnect {
+                    let due = self.now();
+                    self.sample(Kind::Connect, due, Duration::ZERO, Some(error));
+                }
                 self.try_again();
             }
             Report::CaughtUp {
@@ -265,21 +288,29 @@ impl Player {
             return;
         }
         let script = &self.stage.script;
-        let mut news = 0;
+        let mut news = Vec::new();
         for (seq, content) in messages {
             let Some(stamp) = Stamp::read(content, script.mark, script.length) else {
                 continue;
             };
             // What this device sent itself is in there too.
-            if let Some((_, inbox)) = self.inboxes.get_mut(&stamp.stream)
+            if let Some((place, inbox)) = self.inboxes.get_mut(&stamp.stream)
                 && inbox.tell(stamp.number, Some(*seq), Told::CaughtUp)
             {
-                news += 1;
+                news.push((*place, stamp));
             }
             let known = self.known.entry(peer).or_default();
             *known = (*seq).max(*known);
         }
-        self.under_way(-news);
+        for (place, stamp) in news {
+            self.under_way(-1);
+            // Its user sees it only now.
+            self.arrived(Kind::Deliver, stamp.due, at);
+            let stream = self.stage.script.cast.streams.get(place);
+            if stream.is_some_and(|stream| stream.to == self.role.person) && self.reads(stamp.number) {
+                self.stays_unread();
+            }
+        }
     }
 
     /// Which person it is, of those that this device talks with.

@@ -9,11 +9,12 @@ use chat_protocol::{Chat, ChatHistory, Login, Message, Page, SendMessage, Sessio
 
 use super::{Asked, Link, Player, Report, ToRead, code_of, connect};
 use crate::action::Action;
-use crate::attack::stage::{Seen, Whisper};
+use crate::attack::whispers::Seen;
 use crate::latency::Kind;
 use crate::ledger::Fate;
 use crate::people::Person;
 use crate::rest::{CallError, Rest};
+use crate::result::CONNECTION_LOST;
 use crate::stamp::Stamp;
 
 /// Between two tries to connect again.
@@ -139,25 +140,26 @@ impl Player {
         self.typing = !self.typing;
         let is_typing = self.typing;
         let seen = Seen::Typing(is_typing);
-        self.show(Kind::Typing, due, seen, &Typing { to, is_typing });
+        self.show(due, seen, &Typing { to, is_typing });
     }
 
     fn change_status(&mut self, due: Duration) {
         const TURN: [Status; 3] = [Status::Away, Status::Busy, Status::Online];
         let status = TURN.get(self.status % TURN.len()).copied().unwrap_or(Status::Online);
         self.status += 1;
-        self.show(Kind::Status, due, Seen::Status(status), &UpdateStatus { status });
+        self.show(due, Seen::Status(status), &UpdateStatus { status });
     }
 
     /// Something that the peers are to see.
-    fn show(&mut self, kind: Kind, due: Duration, what: Seen, event: &impl chat_client::realtime::Emit) {
+    fn show(&mut self, due: Duration, what: Seen, event: &impl chat_client::realtime::Emit) {
+        let kind = what.kind();
         let asked = match &self.link {
             Link::Up { connection, .. } => connection.ask_in_stream(event).map_err(|error| code_of(&error)),
             Link::Down { .. } => Err("CLIENT_DISCONNECTED".into()),
         };
         match asked {
             Ok(id) => {
-                self.stage.whisper(self.role.person, Whisper { what, due });
+                self.stage.whisper(self.role.person, what, due);
                 self.asked.insert(id, Asked::Other { kind, due });
                 self.under_way(1);
             }
@@ -174,10 +176,19 @@ impl Player {
         if let Link::Up { connection, .. } = &self.link
             && let Ok(id) = connection.ask_in_stream(&receipt)
         {
-            let (kind, due) = (Kind::Read, to_read.due);
-            self.asked.insert(id, Asked::Other { kind, due });
+            let Stamp {
+                stream, number, due, ..
+            } = to_read.stamp;
+            self.asked.insert(id, Asked::Mark { stream, number, due });
             self.under_way(1);
+        } else {
+            self.stays_unread();
         }
+    }
+
+    /// A message that was to be read will not be: nobody waits for the news of it.
+    pub(super) fn stays_unread(&self) {
+        self.under_way(-1);
     }
 
     fn read_history(&mut self, due: Duration) {
@@ -242,6 +253,15 @@ impl Player {
         }
     }
 
+    /// The connection broke, and nobody here broke it.
+    pub(super) fn was_cut(&mut self) {
+        if !self.stage.script.may_disconnect {
+            let now = self.now();
+            self.sample(Kind::Connect, now, Duration::ZERO, Some(CONNECTION_LOST.into()));
+        }
+        self.lost();
+    }
+
     /// The connection is gone: what was under way is uncertain, and a new one is made.
     pub(super) fn lost(&mut self) {
         let since = Instant::now();
@@ -251,6 +271,9 @@ impl Player {
         let asked = std::mem::take(&mut self.asked);
         for asked in asked.into_values() {
             self.under_way(-1);
+            if matches!(asked, Asked::Mark { .. }) {
+                self.stays_unread();
+            }
             if let Asked::Message { outbox, number, .. } = asked {
                 if let Some((_, book)) = self.outboxes.get_mut(outbox) {
                     book.answer(number, Fate::Uncertain);
@@ -260,7 +283,19 @@ impl Player {
                 self.under_way(-hearers);
             }
         }
+        // News of what was read comes once, and not to those who are away.
+        let owed = self.unread.values_mut().filter(|unread| unread.owed);
+        let news = owed.map(|unread| unread.owed = false).count();
+        self.under_way(-(news as i64));
+        self.stage.whispers_broke(self.role.person);
+        self.misses_whispers();
         self.connect_again(Duration::ZERO);
+    }
+
+    /// This device was away: what it was to see of others meanwhile is owed to nobody.
+    pub(super) fn misses_whispers(&self) {
+        let streams = self.role.hears.iter().filter_map(|&place| self.peer(place));
+        streams.for_each(|(peer, _)| self.stage.whispers_broke(peer));
     }
 
     /// To how many devices the messages of an outbox go.

@@ -7,7 +7,7 @@ mod trials;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::figures::{capacity, millis, outcome, percent, thousands, three, throughput, verdict};
+use super::figures::{capacity, millis, not_judged, outcome, percent, thousands, three, throughput, verdict};
 use crate::latency::{Kind, Summary};
 use crate::result::{Outcome, RunResult};
 
@@ -73,6 +73,7 @@ fn head(result: &RunResult, title: &str) -> Markup {
                 ul { @for reason in &result.verdict.reasons { li { (reason) } } }
             }
         }
+        @for what in not_judged(result) { p.faint { (what) "." } }
     }
 }
 

@@ -112,3 +112,113 @@ fn a_kind_that_fails_is_not_excused_by_all_that_succeeds() {
     let verdict = judge(&ran(3, 1));
     assert_eq!((verdict.outcome, verdict.objective), (Outcome::Passed, Held::Holds));
 }
+
+/// A run in which nothing but this was done: so many, each of which took so long, from this millisecond on.
+fn only(kind: Kind, count: u64, millis: u64, from: u64) -> RunResult {
+    let (mut recorder, mut tally) = (Recorder::default(), Tally::default());
+    for number in 0..count {
+        let due = Duration::from_millis(from + number * 15_000 / count.max(1));
+        recorder.record(&Sample {
+            kind,
+            due,
+            took: Duration::from_millis(millis),
+            error: None,
+            measured: true,
+        });
+        let second = tally.at(due.as_secs());
+        (second.offered, second.done) = (second.offered + 1, second.done + 1);
+    }
+    result(&recorder, tally, Balance::default(), Shard::WHOLE)
+}
+
+#[test]
+fn what_is_waited_for_most_is_judged_where_there_are_no_messages() {
+    let slow = judge(&only(Kind::Login, 1000, 1700, 0));
+    assert_eq!(slow.outcome, Outcome::Failed);
+    assert_eq!(slow.objective, Held::Fails(Limit::Latency));
+    assert!(slow.reasons[0].contains("p99 of login is 170"), "{:?}", slow.reasons);
+    let quick = judge(&only(Kind::Login, 1000, 17, 0));
+    assert_eq!((quick.outcome, quick.objective), (Outcome::Passed, Held::Holds));
+    // Nobody waits for a connection that is made anew.
+    let came_back = only(Kind::CatchUp, 1000, 1700, 0);
+    assert_eq!(judge(&came_back).outcome, Outcome::Passed);
+    assert_eq!(came_back.main_kind(), None);
+}
+
+#[test]
+fn a_run_in_which_nothing_was_done_is_invalid() {
+    for kind in [Kind::Connect, Kind::Turn] {
+        let verdict = judge(&only(kind, 40, 1, 0));
+        assert_eq!(verdict.outcome, Outcome::Invalid, "{:?}", verdict.reasons);
+    }
+}
+
+#[test]
+fn what_was_too_short_to_be_told_is_told_from_what_never_arrived() {
+    let mut short = only(Kind::Deliver, 46, 2, 200);
+    short.phases = vec![
+        crate::schedule::Phase {
+            measured: false,
+            ..crate::schedule::Phase::steady("warm-up", Duration::from_millis(200), 50.0)
+        },
+        crate::schedule::Phase::steady("smoke", Duration::from_millis(800), 50.0),
+    ];
+    let verdict = judge(&short);
+    assert_eq!((verdict.outcome, verdict.objective), (Outcome::Unsure, Held::Unsure));
+    assert!(verdict.reasons[0].contains("--for"), "{:?}", verdict.reasons);
+    let mut mute = ran(0, 0);
+    mute.latencies.remove(&Kind::Deliver);
+    let verdict = judge(&mute);
+    assert_eq!(verdict.outcome, Outcome::Failed);
+    assert!(
+        verdict.reasons[0].contains("nothing was delivered"),
+        "{:?}",
+        verdict.reasons
+    );
+}
+
+#[test]
+fn a_server_that_cannot_be_read_back_fails_whatever_the_books_say() {
+    let verdict = after(|result| result.ledger.unreadable = 3);
+    assert_eq!(
+        (verdict.outcome, verdict.objective),
+        (Outcome::Failed, Held::Fails(Limit::Ledger))
+    );
+    let verdict = after(|result| {
+        result.ledger.unreadable = 3;
+        result.cut_short = true;
+    });
+    assert_eq!(verdict.outcome, Outcome::Failed);
+}
+
+#[test]
+fn connections_that_break_by_themselves_fail_a_run() {
+    let verdict = |broke: u64| {
+        after(|result| {
+            let mut recorder = Recorder::default();
+            for number in 0..40 + broke {
+                recorder.record(&Sample {
+                    kind: Kind::Connect,
+                    due: Duration::ZERO,
+                    took: Duration::from_millis(1),
+                    error: (number < broke).then(|| crate::result::CONNECTION_LOST.into()),
+                    measured: true,
+                });
+            }
+            let row = recorder.row(Kind::Connect).unwrap();
+            result.latencies.insert(Kind::Connect, row.into());
+            assert_eq!(result.lost_connections(), broke);
+        })
+    };
+    assert_eq!(verdict(0).outcome, Outcome::Passed);
+    let verdict = verdict(7);
+    assert_eq!(
+        (verdict.outcome, verdict.objective),
+        (Outcome::Failed, Held::Fails(Limit::Errors))
+    );
+    assert!(
+        verdict.reasons[1].contains("7 CONNECTION_LOST"),
+        "{:?}",
+        verdict.reasons
+    );
+}
