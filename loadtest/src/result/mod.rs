@@ -278,7 +278,8 @@ mod tests {
             reasons[0].contains("\"passed\"") && reasons[0].contains("\"failed\""),
             "{reasons:?}"
         );
-        assert!(reasons[1].contains("the ledger's sums do not fit"), "{reasons:?}");
+        let says_why = reasons.iter().any(|reason| reason == "the ledger's sums do not fit");
+        assert!(says_why, "{reasons:?}");
         assert_eq!(anew.judged_anew(), None);
     }
 
