@@ -100,7 +100,7 @@ impl RunResult {
             .latencies
             .iter()
             .filter(|(kind, _)| !matches!(kind, Kind::Turn | Kind::Connect));
-        done.any(|(_, measured)| Failures::from(measured).all > 0)
+        self.ledger.sent > 0 || done.any(|(_, measured)| Failures::from(measured).all > 0)
     }
 
     /// What failed most: kind, code and how often.

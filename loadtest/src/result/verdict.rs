@@ -56,7 +56,7 @@ pub fn judge(result: &RunResult) -> Verdict {
     let row = main.and_then(|kind| recorder.row(kind));
     let (objective, latency) = result.objective.judge(row, counted, errors, balances);
     // Without a figure nothing is said of the latency: but that what was sent did not arrive.
-    let arrived = row.is_some_and(|row| !row.total.is_empty());
+    let arrived = row.is_some_and(|row| row.seconds.values().any(|(histogram, _)| !histogram.is_empty()));
     let (without, too_short) = (latency.is_none(), latency.is_none() && arrived);
     let objective = match objective {
         Held::Fails(Limit::Latency) if too_short || without && !result.did_something() => Held::Unsure,
@@ -156,7 +156,7 @@ pub fn judge(result: &RunResult) -> Verdict {
     reasons.extend(failed);
     if unsure && too_short {
         reasons.push(format!(
-            "no second was wholly measured, so that the latency of {what} cannot be told: --for a longer time"
+            "no second with any {what} in it was wholly measured, so that its latency cannot be told: --for a longer time"
         ));
     }
     if unsure && let Some(latency) = latency {
