@@ -148,7 +148,9 @@ impl Step {
                 }
             }
             Self::Bench => {
-                finish(cargo(root).args(["bench", "-p", "chat-server", "-p", "chat-loadtest", "--bench", "hot"]))
+                let with_benches = ["chat-server", "chat-client", "chat-loadtest"];
+                let packages = with_benches.iter().flat_map(|package| ["-p", package]);
+                finish(cargo(root).arg("bench").args(packages).args(["--bench", "hot"]))
             }
             Self::Mutants(args) => proof::mutants(root, args),
             Self::Flakes { runs, stack, slow } => proof::flakes(root, *runs, stack, *slow),

@@ -52,11 +52,14 @@ pub async fn preflight(target: &Target, deadline: Option<Duration>) -> Vec<Troub
             if let Some(guest) = &guest {
                 look.events(guest).await;
             }
-            if !look.socket().await && guest.is_none() {
+            // Some cases may have something to say of a server that has hardly been begun, all of them have not.
+            if !look.socket().await && guest.is_none() && deadline.is_some() {
                 look.found(true, NO_CHAT_SERVER);
-                // What each of them was answered belongs to it.
-                let here = look.troubles.iter_mut().filter(|trouble| trouble.node == *node);
-                here.for_each(|trouble| trouble.fatal = true);
+                // First, and what each of them was answered belongs to it.
+                let from = look.troubles.iter().position(|trouble| trouble.node == *node);
+                let here = &mut look.troubles[from.unwrap_or_default()..];
+                here.iter_mut().for_each(|trouble| trouble.fatal = true);
+                here.rotate_right(1);
             }
         }
     }

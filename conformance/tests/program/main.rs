@@ -256,7 +256,7 @@ fn a_target_that_dies_is_one_clear_word() {
     let holder = tokio::net::TcpSocket::new_v4().unwrap();
     holder.set_reuseaddr(true).unwrap();
     holder.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-    // It lives for the preflight and a few requests.
+    // It lives for a few requests.
     let listener = TcpListener::bind(holder.local_addr().unwrap()).unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
     std::thread::spawn(move || {
@@ -269,7 +269,7 @@ fn a_target_that_dies_is_one_clear_word() {
             );
         }
     });
-    let (output, dir) = program(&["url", &base, "--jobs", "2"]);
+    let (output, dir) = program(&["url", &base, "--jobs", "2", "--no-preflight"]);
     let said = String::from_utf8_lossy(&output.stdout);
     assert_eq!(code(&output), Some(1), "{said}");
     assert!(said.contains("THE TARGET FAILED") && said.contains("is gone"), "{said}");
@@ -438,8 +438,17 @@ fn usage_harness_and_emptiness_have_codes_of_their_own() {
     );
     assert_eq!(code(&program(&["url", "http://me:secret@127.0.0.1:1"]).0), Some(3));
     assert_eq!(code(&program(&["--only", "no such case"]).0), Some(4));
-    // A case that needs a server of its own says nothing about somebody else's.
     let base = parrot("404 Not Found", "{}");
+    // Where nothing of a chat server is, hundreds of cases would say so.
+    let (output, dir) = program(&["url", &base]);
+    assert_eq!(code(&output), Some(3), "{}", String::from_utf8_lossy(&output.stdout));
+    let (summary, complained) = (
+        std::fs::read_to_string(dir.path().join("summary.md")).unwrap(),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    assert!(summary.contains("there is nothing to judge"), "{summary}");
+    assert!(complained.contains("register answered 404"), "{complained}");
+    // A case that needs a server of its own says nothing about somebody else's.
     let (output, _) = program(&["url", &base, "--only", "limits::requests_are_counted_by_user"]);
     assert_eq!(code(&output), Some(4), "{}", String::from_utf8_lossy(&output.stdout));
 }

@@ -149,7 +149,8 @@ fn end(found: &Capacity) -> String {
 /// The capacity in one sentence.
 pub(super) fn capacity(result: &RunResult) -> Option<String> {
     let found = result.capacity.as_ref()?;
-    let per_second = "per second";
+    // What few users say comes together and is cheaper for each.
+    let per_second = format!("per second of {} users", thousands(result.size.users as f64));
     let interval = match found.upper {
         Some(upper) => format!(
             "between {} and {} {per_second}",
