@@ -45,7 +45,7 @@ async fn peer(stream: TcpStream) {
                 socket.feed(Message::text(told.clone())).await.unwrap();
             }
             socket.flush().await.unwrap();
-        } else if let Some((id, _)) = packet.trim_start_matches("42").split_once('[') {
+        } else if let Some((id, _)) = packet.strip_prefix("42").and_then(|rest| rest.split_once('[')) {
             let ack = format!(
                 r#"43{id}[{{"ok":true,"messageId":"{ID}","chatId":"{ID}","seq":7,"timestamp":"2026-01-15T09:31:12.345Z"}}]"#
             );
