@@ -176,9 +176,12 @@ pub(super) fn percentiles(result: &RunResult) -> Markup {
         .iter()
         .map(|(kind, class, histogram)| (kind, class, curve(histogram, nines)))
         .collect();
+    // Whatever is judged is judged by it.
+    let objective = result.main_kind().map(|_| result.objective.below_ms);
     let values = curves
         .iter()
-        .flat_map(|(_, _, curve)| curve.iter().map(|(_, value)| *value));
+        .flat_map(|(_, _, curve)| curve.iter().map(|(_, value)| *value))
+        .chain(objective);
     let mut chart = Chart::new(
         340.0,
         ("share of all that was at least as quick", Scale::Quantile { nines }),
@@ -187,11 +190,8 @@ pub(super) fn percentiles(result: &RunResult) -> Markup {
     for (_, class, curve) in &curves {
         chart.line(curve, class);
     }
-    if messages {
-        chart.level(
-            result.objective.below_ms,
-            &format!("objective: {}", millis(result.objective.below_ms)),
-        );
+    if let Some(objective) = objective {
+        chart.level(objective, &format!("objective: {}", millis(objective)));
     }
     html! {
         section {
