@@ -95,13 +95,11 @@ impl Matrix {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use chat_spec::req;
 
     use super::*;
     use crate::coverage::tests::nothing_seen;
-    use crate::engine::{Case, Record, Tally};
+    use crate::engine::Case;
 
     #[test]
     fn an_excuse_is_for_what_was_not_seen_and_says_so() {
@@ -128,16 +126,8 @@ mod tests {
     #[test]
     fn a_requirement_is_excused_only_where_no_case_could_judge_it() {
         let about = &req::TYPING_STOP_TIME_OUT;
-        let result = |finding| CaseResult {
-            case: Case::made("area", "name", vec![about], |_| async { Ok(()) }),
-            finding,
-            tally: Tally::default(),
-            transcript: Record::default(),
-            began: Duration::ZERO,
-            took: Duration::ZERO,
-            first: None,
-            too_slow: false,
-        };
+        let case = || Case::made("area", "name", vec![about], |_| async { Ok(()) });
+        let result = |finding| CaseResult::without_running(case(), finding);
         let none = || Finding::NotApplicable("needs a disk".into());
         let missing = |findings: Vec<Finding>| {
             let mut matrix = nothing_seen();

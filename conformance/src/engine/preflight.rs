@@ -1,5 +1,6 @@
 //! What would make hundreds of cases fail for one reason, found before they run.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::http::header;
 use super::pace::{self, Counted};
-use super::quota::least;
+use super::quota::tightest;
 use super::{Stop, Target, User, World};
 
 /// What a run asks of one address: registrations, logins and refreshes. Measured: 830.
@@ -113,13 +114,15 @@ impl<'a> Look<'a> {
 
     /// A limit must be known that is below what a run asks for; what of it is used up already counts.
     fn quota_of(&mut self, counted: Counted, policy: &str, state: &str) {
-        let Some(quota) = least(policy, "q") else { return };
+        let Some((quota, of_policy)) = tightest(policy, "q") else {
+            return;
+        };
         let limits = &self.target.limits;
         let (known, needed, name) = match counted {
             Counted::Auth => (limits.auth_requests, AUTH_CALLS, "auth-requests"),
             Counted::Guest | Counted::User => (limits.requests, GUEST_CALLS.max(CALLS), "requests"),
         };
-        let window = least(policy, "w");
+        let window = of_policy.get("w").copied();
         let said = limits.window.as_secs();
         if let Some(window) = window.filter(|window| known.is_some() && *window > said) {
             self.found(
@@ -127,10 +130,10 @@ impl<'a> Look<'a> {
                 format!("it counts within {window} s (RateLimit-Policy: {policy}), and [limits] says window-seconds = {said}"),
             );
         }
-        let left = least(state, "r").unwrap_or(quota);
+        let (left, of_state) = tightest(state, "r").unwrap_or_else(|| (quota, BTreeMap::new()));
         self.target.pace.spent(counted, quota.saturating_sub(left));
         if known.is_none() && quota >= needed && left < needed {
-            let over = least(state, "t").unwrap_or_default();
+            let over = of_state.get("t").copied().unwrap_or_default();
             self.found(
                 true,
                 format!("of its {quota} requests (RateLimit-Policy: {policy}) {left} are left, and {needed} are needed: begin again in {over} s"),

@@ -28,13 +28,20 @@ pub fn all_have(field: &str, wanted: &[&str]) -> bool {
     })
 }
 
+/// The least that any item says under this name, with all that this item says: its other numbers belong to it.
+pub fn tightest(field: &str, name: &str) -> Option<(u64, BTreeMap<String, u64>)> {
+    let items = quotas(field).unwrap_or_default().into_iter();
+    let having = items.filter_map(|item| Some((item.get(name).copied()?, item)));
+    having.min_by_key(|(least, _)| *least)
+}
+
 /// The least that any item says.
 pub fn least(field: &str, name: &str) -> Option<u64> {
-    let items = quotas(field).unwrap_or_default();
-    items.iter().filter_map(|item| item.get(name).copied()).min()
+    tightest(field, name).map(|(least, _)| least)
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
 
@@ -43,6 +50,9 @@ mod tests {
         assert_eq!(least("\"default\";q=100;w=900", "q"), Some(100));
         assert_eq!(least("\"default\"; w=900; q=7", "w"), Some(900));
         assert_eq!(least("\"day\";q=1000;w=86400, \"burst\";q=50;w=10", "q"), Some(50));
+        // Its window is its own, though another one is shorter.
+        let policies = "\"burst\";q=500;w=10, \"default\";q=100;w=900";
+        assert_eq!(tightest(policies, "q").unwrap().1["w"], 900);
         assert_eq!(least("\"default\";r=42;t=900", "r"), Some(42));
         assert_eq!(least("100;w=900", "w"), None, "an item without a name");
         assert_eq!(least("", "q"), None);

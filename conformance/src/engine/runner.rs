@@ -65,7 +65,7 @@ impl CaseResult {
         self.finding == Finding::Judged && self.tally.failures.is_empty()
     }
 
-    fn without_running(case: Case, finding: Finding) -> Self {
+    pub(crate) fn without_running(case: Case, finding: Finding) -> Self {
         Self {
             case,
             finding,

@@ -149,7 +149,7 @@ mod tests {
     use chat_spec::req;
 
     use super::*;
-    use crate::engine::{Case, Failure, Record, Tally};
+    use crate::engine::{Case, Failure, Tally};
 
     /// A MUST of core.
     const MUST: &Requirement = &req::JSON_RESPONSE_CONTENT_TYPE;
@@ -164,18 +164,13 @@ mod tests {
             got: String::new(),
             seen: 0,
         });
+        let case = Case::made("area", "name", vec![MUST], |_| async { Ok(()) });
         CaseResult {
-            case: Case::made("area", "name", vec![MUST], |_| async { Ok(()) }),
-            finding,
             tally: Tally {
                 passed: [(MUST.id, 1)].into(),
                 failures: failures.collect(),
             },
-            transcript: Record::default(),
-            began: Duration::ZERO,
-            took: Duration::ZERO,
-            first: None,
-            too_slow: false,
+            ..CaseResult::without_running(case, finding)
         }
     }
 

@@ -308,7 +308,7 @@ impl Launched {
             }
             _ => return Err(LaunchError::Unsupported(NO_DEACTIVATION.into())),
         };
-        let done = running.stdin(Stdio::null()).output().await?;
+        let done = running.stdin(Stdio::null()).kill_on_drop(true).output().await?;
         if done.status.success() {
             Ok(())
         } else {
