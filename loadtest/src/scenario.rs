@@ -57,6 +57,16 @@ impl Scenario {
         }
     }
 
+    /// How many things are done in a second when nothing is said: what a small server bears. A login takes it as long as a hundred
+    /// messages and more.
+    #[must_use]
+    pub fn usual_rate(self) -> f64 {
+        match self {
+            Self::LoginStorm => 20.0,
+            _ => 200.0,
+        }
+    }
+
     /// How often each action is done.
     #[must_use]
     pub fn weights(self) -> Weights {

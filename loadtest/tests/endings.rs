@@ -128,7 +128,10 @@ const LOAD: &str = "ledger ";
 fn sigterm_in_a_run_ends_it_with_a_result_as_ctrl_c_does() {
     for signal in [Signal::TERM, Signal::INT] {
         let report = tempfile::tempdir().unwrap();
-        let mut running = Running::start(&words(report.path(), &["--for", "10m"]));
+        let mut arguments = words(report.path(), &["--for", "10m"]);
+        // So many that the ledger sees it when goose ends some of them before they hand in their books.
+        (arguments[2], arguments[4]) = ("60", "300");
+        let mut running = Running::start(&arguments);
         running.until_it_says(LOAD);
         let status = running.end_by(signal);
         assert_eq!(status.code(), Some(4), "{signal:?}");

@@ -261,7 +261,8 @@ async fn run_goose(
                 .set_name("connect")
                 .set_on_start(),
         )
-        .register_transaction(Transaction::new(act()).set_name("play"));
+        .register_transaction(Transaction::new(act()).set_name("play"))
+        .register_transaction(Transaction::new(leave()).set_name("leave").set_on_stop());
     match attack.register_scenario(scenario).execute().await {
         Ok(_) => Ok(Vec::new()),
         Err(goose::GooseError::ThresholdsFailed { failed, .. }) => {
@@ -324,6 +325,20 @@ fn act() -> TransactionFunction {
                 let error = sample.error.as_deref();
                 user.record_custom_request_duration(method, name, sample.took, error.is_none(), None, error)
                     .await?;
+            }
+            Ok(())
+        })
+    })
+}
+
+/// Has the user's device hand in its book: goose ends users by itself at a Ctrl-C, before they hear that the run is over.
+fn leave() -> TransactionFunction {
+    Arc::new(|user: &mut GooseUser| -> Acting<'_> {
+        Box::pin(async move {
+            if let Some(Seat(seat)) = user.get_session_data::<Seat>().cloned()
+                && let Some(player) = seat.lock().await.as_mut()
+            {
+                player.leave().await;
             }
             Ok(())
         })

@@ -201,8 +201,7 @@ impl Player {
             return;
         }
         if !self.begin().await {
-            self.leave().await;
-            return;
+            return self.leave().await;
         }
         let slice = if self.turns.is_some() { SLICE } else { SILENT_SLICE };
         let until = tokio::time::sleep(slice);
@@ -219,10 +218,7 @@ impl Player {
                 () = &mut until => Came::Pause,
             };
             match came {
-                Came::Stop => {
-                    self.leave().await;
-                    break;
-                }
+                Came::Stop => return self.leave().await,
                 Came::Turn => {}
                 Came::Events(0) => self.was_cut(),
                 Came::Events(_) => batch.drain(..).for_each(|incoming| self.hear(incoming)),
@@ -259,16 +255,17 @@ impl Player {
         true
     }
 
-    /// Hands in its book and goes.
-    async fn leave(&mut self) {
-        self.left = true;
+    /// Hands in all that it has and goes, if it has not yet. The server may take its time over the connection's end, and is waited for
+    /// last.
+    pub(crate) async fn leave(&mut self) {
+        if std::mem::replace(&mut self.left, true) {
+            return;
+        }
         for due in std::mem::take(&mut self.waiting) {
             self.sample(Kind::Ack, due, Duration::ZERO, Some("CLIENT_DISCONNECTED".into()));
         }
-        if let Link::Up { connection, .. } = &self.link {
-            connection.close().await;
-        }
         self.count_dropped();
+        self.stage.hand_in(&self.samples, &mut self.tally);
         self.stage.hand_in_book(Book {
             device: self.number,
             outboxes: std::mem::take(&mut self.outboxes),
@@ -278,6 +275,9 @@ impl Player {
             unread: std::mem::take(&mut self.unread).into_values().collect(),
             marked: std::mem::take(&mut self.marked),
         });
+        if let Link::Up { connection, .. } = &self.link {
+            connection.close().await;
+        }
     }
 
     /// What was dropped here is missing in the books: the verdict does not take it for the server's fault.

@@ -19,9 +19,9 @@ use crate::run::{Play, RunError, Session, Settings, What};
 pub(super) struct CapacityOptions {
     #[command(flatten)]
     options: Options,
-    /// The first rate that is tried.
-    #[arg(long, default_value_t = 200.0, value_name = "PER SECOND")]
-    start: f64,
+    /// The first rate that is tried. [default: 200; of login-storm 20]
+    #[arg(long, value_name = "PER SECOND")]
+    start: Option<f64>,
     /// How wide the interval may be, as a part of its upper end.
     #[arg(long, default_value_t = 0.1, value_name = "PART")]
     width: f64,
@@ -42,7 +42,8 @@ pub(super) struct CapacityOptions {
 pub(super) async fn run(given: CapacityOptions) -> Result<ExitCode, Failed> {
     let options = &given.options;
     let settings = options.settings()?;
-    rate(given.start, "--start", 1)?;
+    let start = given.start.unwrap_or(settings.scenario.usual_rate());
+    rate(start, "--start", 1)?;
     if !(given.width > 0.0 && given.width < 1.0) {
         return Err(Failed::usage("--width must be between 0 and 1"));
     }
@@ -63,7 +64,7 @@ pub(super) async fn run(given: CapacityOptions) -> Result<ExitCode, Failed> {
     let session = session.map_err(Failed::harness)?;
     report::clear(&options.report).map_err(Failed::harness)?;
     let plan = Plan {
-        start: given.start,
+        start,
         width: given.width,
         repeats: given.repeats.into(),
         below_ms: objective.below_ms,

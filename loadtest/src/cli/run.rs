@@ -21,9 +21,10 @@ pub(super) struct RunOptions {
     /// How the rate goes over time.
     #[arg(long, value_enum, default_value = "steady")]
     profile: Profile,
-    /// Things that are done in a second, by all users together; of most scenarios, messages.
-    #[arg(long, default_value_t = 200.0, value_name = "PER SECOND")]
-    rate: f64,
+    /// Things that are done in a second, by all users together; of most scenarios, messages. [default: 200; of login-storm 20, for each is
+    /// a password to be hashed]
+    #[arg(long, value_name = "PER SECOND")]
+    rate: Option<f64>,
     /// How long the profile is stretched: 90s, 5m, 2h.
     #[arg(long = "for", value_name = "TIME", value_parser = duration)]
     lasts: Option<Duration>,
@@ -35,7 +36,8 @@ pub(super) struct RunOptions {
 pub(super) async fn run(given: RunOptions) -> Result<ExitCode, Failed> {
     let options = &given.options;
     let settings = options.settings()?;
-    rate(given.rate, "--rate", settings.shard.count)?;
+    let per_second = given.rate.unwrap_or(settings.scenario.usual_rate());
+    rate(per_second, "--rate", settings.shard.count)?;
     let is_part = settings.shard.count > 1;
     if is_part && settings.start_at.is_none() {
         return Err(Failed::usage(
@@ -60,7 +62,7 @@ pub(super) async fn run(given: RunOptions) -> Result<ExitCode, Failed> {
     let session = Session::prepare(settings, target, lasts, || bar.one()).await;
     bar.end();
     let session = session.map_err(Failed::harness)?;
-    let mut play = profile(given.profile, given.rate, lasts);
+    let mut play = profile(given.profile, per_second, lasts);
     if let Some(trace) = trace {
         play.name = "trace";
         play.load = What::Trace(trace);
