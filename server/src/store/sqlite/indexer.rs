@@ -15,8 +15,14 @@ use crate::store::{StoreError, StoreResult};
 
 /// Messages per transaction: few large ones leave the index with far fewer parts to merge than many small ones.
 const BATCH: usize = 4000;
+/// And no more bytes of them than this, unless one message has more: they are in memory, for a reader that takes its time has the
+/// writer's log grow.
+const BYTES: usize = 4 << 20;
 /// How long the indexer lets messages gather. Searches read what is not indexed, so nobody waits for it.
 const GATHER: Duration = Duration::from_millis(300);
+/// What the indexer adds to its niceness: messages that are on their way do not wait for it, and of a busy machine it still gets a part.
+#[cfg(target_os = "linux")]
+const NICENESS: i32 = 10;
 /// How long the indexer rests after a failure, such as a full disk. Searches read what is not indexed, so nothing is missed.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -99,7 +105,10 @@ impl Indexer {
         let heard = signal.clone();
         let thread = std::thread::Builder::new()
             .name("store-indexer".into())
-            .spawn(move || run(&chat, &mut index, &heard, &done))
+            .spawn(move || {
+                stand_back();
+                run(&chat, &mut index, &heard, &done);
+            })
             .map_err(|error| StoreError::Unavailable(format!("cannot start the indexer: {error}")))?;
         Ok(Self {
             signal,
@@ -139,6 +148,21 @@ impl Indexer {
     }
 }
 
+/// Lets all other threads go first.
+#[cfg(target_os = "linux")]
+fn stand_back() {
+    use rustix::process::{getpriority_process, setpriority_process};
+    // On Linux a thread has a niceness of its own; elsewhere it would be that of the whole process.
+    let thread = Some(rustix::thread::gettid());
+    let niceness = getpriority_process(thread).map_or(NICENESS, |before| before + NICENESS);
+    if let Err(error) = setpriority_process(thread, niceness) {
+        tracing::info!(%error, "the search index is as urgent as messages");
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn stand_back() {}
+
 fn run(chat: &Connection, index: &mut Connection, signal: &Signal, done: &watch::Sender<u64>) {
     let mut finished = 0;
     while let Some(wanted) = signal.next(finished) {
@@ -169,22 +193,33 @@ fn round(chat: &Connection, index: &mut Connection, signal: &Signal) -> rusqlite
 fn step(chat: &Connection, index: &mut Connection) -> rusqlite::Result<usize> {
     let tx = index.transaction()?;
     let from: i64 = tx.query_row("SELECT indexed FROM progress", [], |row| row.get(0))?;
-    let mut new = chat.prepare_cached("SELECT num, content FROM messages WHERE num > ?1 ORDER BY num LIMIT ?2")?;
-    let mut rows = new.query((from, BATCH))?;
-    let (mut count, mut last) = (0, from);
-    {
-        let mut insert = tx.prepare_cached("INSERT INTO trigrams (rowid, folded) VALUES (?1, ?2)")?;
-        while let Some(row) = rows.next()? {
-            last = row.get(0)?;
-            insert.execute((last, fold(row.get_ref(1)?.as_str()?)))?;
-            count += 1;
+    let batch = after(chat, from)?;
+    if let Some((last, _)) = batch.last() {
+        {
+            let mut insert = tx.prepare_cached("INSERT INTO trigrams (rowid, folded) VALUES (?1, ?2)")?;
+            for (num, content) in &batch {
+                insert.execute((num, fold(content)))?;
+            }
         }
-    }
-    if count > 0 {
         tx.execute("UPDATE progress SET indexed = ?1", [last])?;
         tx.commit()?;
     }
-    Ok(count)
+    Ok(batch.len())
+}
+
+/// The messages behind this number, as many as are indexed at once.
+fn after(chat: &Connection, from: i64) -> rusqlite::Result<Vec<(i64, String)>> {
+    let mut new = chat.prepare_cached("SELECT num, content FROM messages WHERE num > ?1 ORDER BY num LIMIT ?2")?;
+    let mut rows = new.query((from, BATCH))?;
+    let (mut batch, mut bytes) = (Vec::new(), 0);
+    while bytes < BYTES
+        && let Some(row) = rows.next()?
+    {
+        let content: String = row.get(1)?;
+        bytes += content.len();
+        batch.push((row.get(0)?, content));
+    }
+    Ok(batch)
 }
 
 /// Indexes again what was edited or deleted.
@@ -216,5 +251,24 @@ fn renew(chat: &Connection, index: &mut Connection) -> rusqlite::Result<()> {
         for (num, version) in batch {
             chat.execute("DELETE FROM reindex WHERE num = ?1 AND version = ?2", (num, version))?;
         }
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use rustix::process::getpriority_process;
+
+    use super::*;
+
+    #[test]
+    fn its_thread_alone_stands_back() {
+        let of_this_thread = || getpriority_process(Some(rustix::thread::gettid())).unwrap();
+        let before = of_this_thread();
+        let indexers = std::thread::spawn(move || {
+            stand_back();
+            of_this_thread()
+        });
+        assert_eq!(indexers.join().unwrap(), (before + NICENESS).min(19));
+        assert_eq!(of_this_thread(), before);
     }
 }

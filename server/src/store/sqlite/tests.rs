@@ -14,7 +14,9 @@ use super::{Clock, SqliteStore};
 use crate::id::IdSource;
 use crate::metrics::StoreMetrics;
 use crate::store::suite::{Bench, store_suite};
-use crate::store::{HistoryRange, NewMessage, ReadOutcome, SendOutcome, Store, StoreError, UserStore as _};
+use crate::store::{
+    HistoryRange, MessageStore as _, NewMessage, ReadOutcome, SendOutcome, Store, StoreError, UserStore as _,
+};
 
 async fn open() -> (Arc<dyn Store>, TempDir) {
     let dir = TempDir::new().unwrap();
@@ -53,6 +55,52 @@ async fn two_servers_cannot_share_a_directory() {
     assert!(text.contains("another server uses"), "{text}");
     assert!(SqliteStore::open_beside(dir.path()).is_ok());
     assert!(SqliteStore::open_beside(&dir.path().join("none")).is_err());
+}
+
+#[tokio::test]
+async fn an_index_of_before_merges_as_a_new_one_does_and_still_finds_what_it_has() {
+    let (store, dir) = open().await;
+    let b = Bench::new(store);
+    let (ann, bob) = (b.user("ann").await, b.user("bob").await);
+    let sent = b.send(&ann, &bob, "a needle in a haystack").await;
+    b.store.search_caught_up().await.unwrap();
+    b.store.close().await;
+    drop(b);
+    let file = dir.path().join(Database::Search.file());
+    let index = rusqlite::Connection::open(file).unwrap();
+    let merges = |index: &rusqlite::Connection| -> Vec<i64> {
+        let mut settings = index
+            .prepare("SELECT v FROM trigrams_config WHERE k IN ('automerge', 'crisismerge') ORDER BY v")
+            .unwrap();
+        let values = settings.query_map([], |row| row.get(0)).unwrap();
+        values.collect::<Result<_, _>>().unwrap()
+    };
+    assert_eq!(merges(&index), [16, 32]);
+    // As it was made before.
+    index
+        .execute_batch("DELETE FROM trigrams_config WHERE k LIKE '%merge'; PRAGMA user_version = 1;")
+        .unwrap();
+    let store = SqliteStore::open(dir.path(), StoreMetrics::default()).unwrap();
+    assert_eq!(merges(&index), [16, 32]);
+    let found = store.search_messages(&bob, "needle", None, None, 5).await.unwrap();
+    assert_eq!(found.items, [sent]);
+}
+
+#[tokio::test]
+async fn more_than_is_read_at_once_is_indexed_all_the_same() {
+    let (store, dir) = open().await;
+    let b = Bench::new(store);
+    let (ann, bob) = (b.user("ann").await, b.user("bob").await);
+    let filling = "hay ".repeat(300_000);
+    for number in 0..8 {
+        b.send(&ann, &bob, &format!("{filling}needle{number}")).await;
+    }
+    b.store.search_caught_up().await.unwrap();
+    let index = rusqlite::Connection::open(dir.path().join(Database::Search.file())).unwrap();
+    let of_needles = "SELECT count(*) FROM trigrams WHERE trigrams MATCH '\"edl\"'";
+    let counts = ["SELECT indexed FROM progress", of_needles]
+        .map(|query| index.query_row(query, [], |row| row.get::<_, i64>(0)).unwrap());
+    assert_eq!(counts, [8, 8]);
 }
 
 #[tokio::test]
