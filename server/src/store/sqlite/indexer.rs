@@ -15,8 +15,8 @@ use crate::store::{StoreError, StoreResult};
 
 /// Messages per transaction: few large ones leave the index with far fewer parts to merge than many small ones.
 const BATCH: usize = 4000;
-/// And no more bytes of them than this, unless one message has more: they are in memory, for a reader that takes its time has the
-/// writer's log grow.
+/// No further message once there are so many bytes of them: a batch is read into memory before it is indexed, for while a reader is
+/// open the writer's log cannot begin anew.
 const BYTES: usize = 4 << 20;
 /// How long the indexer lets messages gather. Searches read what is not indexed, so nobody waits for it.
 const GATHER: Duration = Duration::from_millis(300);
