@@ -38,7 +38,7 @@ pub(super) fn new_chat(id: ObjectId, one: ObjectId, other: ObjectId) -> Document
         .collect();
     doc! {
         "_id": id, "pair": pair(&one, &other), "participants": participants.to_vec(), "isGroup": false,
-        "groupName": Bson::Null, "lastSeq": 0_i64, "order": 0_i64, "lastMessage": Bson::Null, "lastActivity": Bson::Null,
+        "groupName": Bson::Null, "lastSeq": 0_i64, "indexed": 0_i64, "order": 0_i64, "lastMessage": Bson::Null, "lastActivity": Bson::Null,
         "unread": unread,
     }
 }
@@ -76,13 +76,24 @@ pub(super) async fn of(db: &Db, one: &UserId, other: &UserId) -> StoreResult<Opt
     found.first().map(|chat| row::id(chat, "_id")).transpose()
 }
 
+/// Who is in a chat.
+pub(super) fn members(chat: &Document) -> Vec<ObjectId> {
+    let users = chat.get_array("participants").into_iter().flatten();
+    users.filter_map(Bson::as_object_id).collect()
+}
+
+/// The same of a message.
+pub(super) fn sorted(users: [&UserId; 2]) -> Vec<ObjectId> {
+    let mut users: Vec<ObjectId> = users.into_iter().filter_map(row::object_id).collect();
+    users.sort_unstable();
+    users
+}
+
 /// The users of a chat of two.
 fn users(chat: &Document) -> StoreResult<[UserId; 2]> {
-    let users: Vec<UserId> = chat
-        .get_array("participants")
-        .into_iter()
-        .flatten()
-        .filter_map(|user| user.as_object_id()?.to_hex().parse().ok())
+    let users: Vec<UserId> = members(chat)
+        .iter()
+        .filter_map(|user| user.to_hex().parse().ok())
         .collect();
     users
         .try_into()

@@ -3,9 +3,12 @@
 //! A chat has counted its messages up to `lastSeq`. Counting on is one update that takes effect only on a chat that still is
 //! where the count began, so it may be tried twice, by two nodes too, and is done once. Messages above `lastSeq` can be
 //! read only when or after they are counted, and deleted only afterwards, so counting needs nothing but who received them.
+//!
+//! Until then the first message of the group that they were stored with says of them, as `uncounted`, in which chats they are, up to
+//! which seq, and whose. A mark on each message would say the same, and cost another write for each.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chat_protocol::Message;
@@ -15,17 +18,20 @@ use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Bson, DateTime, Document, doc};
 use tokio::sync::Notify;
 
+use super::indexer::Backlog;
 use super::transaction::Step;
-use super::{Db, row};
+use super::{Db, chats, row, uncounted};
 use crate::store::{StoreError, StoreResult};
 
 /// How long counts gather, so that a busy chat is written now and then and not for each message. Readers do not wait for it:
-/// they count what has gathered first.
+/// they count what has gathered of them first.
 const GATHER: Duration = Duration::from_millis(250);
 /// After a failure.
 const RETRY: Duration = Duration::from_secs(1);
 /// Messages that are counted at once where they have to be looked for.
 const BATCH: i64 = 1000;
+/// Chats that are counted in one go where what there is to count has gathered: read marks wait for it.
+const FLUSHED: usize = 100;
 /// Chats that are looked through at the same time.
 const AT_ONCE: usize = 16;
 /// A chat that moves under our hands this often is being counted by others.
@@ -40,6 +46,8 @@ pub(super) struct Count {
     order: i64,
     at: DateTime,
     unread: Unread,
+    /// Whose chat it is.
+    users: Vec<ObjectId>,
 }
 
 /// So many messages more, or fewer, for each user.
@@ -81,28 +89,40 @@ impl Count {
 /// What has gathered of each chat; `None`: what is not counted has to be looked for.
 pub(super) type Gathered = HashMap<ObjectId, Option<Count>>;
 
+#[derive(Default)]
+struct Waiting {
+    chats: Gathered,
+    /// The first messages of the groups whose messages are among these.
+    firsts: Vec<ObjectId>,
+    /// Of groups all of whose messages are counted: their marks can go.
+    counted: Vec<ObjectId>,
+}
+
 pub(super) struct Counters {
     db: Db,
-    waiting: Mutex<Gathered>,
+    waiting: Mutex<Waiting>,
     /// Held while counts are written, so that whoever has it knows that nobody else has any.
     writing: tokio::sync::Mutex<()>,
     asked: Notify,
+    /// What is counted can be indexed.
+    indexer: Arc<Backlog>,
 }
 
 impl Counters {
     /// Counts when it is told to.
-    pub(super) fn new(db: Db) -> Self {
+    pub(super) fn new(db: Db, indexer: Arc<Backlog>) -> Self {
         Self {
             db,
             waiting: Mutex::default(),
             writing: tokio::sync::Mutex::default(),
             asked: Notify::new(),
+            indexer,
         }
     }
 
     /// Counts now and then.
-    pub(super) fn start(db: Db) -> Arc<Self> {
-        let counters = Arc::new(Self::new(db));
+    pub(super) fn start(db: Db, indexer: Arc<Backlog>) -> Arc<Self> {
+        let counters = Arc::new(Self::new(db, indexer));
         let weak = Arc::downgrade(&counters);
         tokio::spawn(async move {
             loop {
@@ -110,7 +130,7 @@ impl Counters {
                 // Wakes now and then to see whether the store is still there.
                 let _ = tokio::time::timeout(RETRY, counters.asked.notified()).await;
                 tokio::time::sleep(GATHER).await;
-                if let Err(error) = counters.flush().await {
+                if let Err(error) = counters.settle_all().await {
                     if counters.db.open().is_err() {
                         return;
                     }
@@ -122,15 +142,17 @@ impl Counters {
         counters
     }
 
-    /// Takes notice of stored messages, in the order of seq.
-    pub(super) fn add<'m>(&self, messages: impl Iterator<Item = &'m (Message, i64)>) {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Takes notice of stored messages, in the order of seq. The first of them carries the mark of its group, if all that the mark
+    /// speaks of and that is stored is among these.
+    pub(super) fn add<'m>(&self, first: Option<ObjectId>, messages: impl Iterator<Item = &'m (Message, i64)>) {
+        let mut waiting = self.lock();
+        waiting.firsts.extend(first);
         for (message, order) in messages {
             let (Some(chat), Some(id)) = (row::object_id(&message.chat_id), row::object_id(&message.id)) else {
                 continue;
             };
             let seq = message.seq.and_then(|seq| i64::try_from(seq).ok()).unwrap_or(0);
-            let known = waiting.entry(chat).or_insert_with(|| {
+            let known = waiting.chats.entry(chat).or_insert_with(|| {
                 Some(Count {
                     from: seq,
                     to: seq - 1,
@@ -138,6 +160,7 @@ impl Counters {
                     order: 0,
                     at: DateTime::from_millis(0),
                     unread: HashMap::new(),
+                    users: chats::sorted([&message.sender, &message.receiver]),
                 })
             });
             match known {
@@ -159,40 +182,84 @@ impl Counters {
         self.asked.notify_one();
     }
 
-    /// Counts everything that has gathered. Afterwards this node's messages are counted.
-    pub(super) async fn flush(&self) -> StoreResult<()> {
-        let mut held = self.hold().await;
-        if !held.gathered.is_empty() {
-            self.write(&held.gathered).await?;
-            held.gathered = Arc::default();
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts everything that has gathered, and whether there was anything. Afterwards this node's messages are counted.
+    pub(super) async fn flush(&self) -> StoreResult<bool> {
+        let (all, firsts) = {
+            let mut held = self.hold().await;
+            let all: Vec<ObjectId> = held.gathered.keys().copied().collect();
+            (all, std::mem::take(&mut held.firsts))
+        };
+        let any = !(all.is_empty() && firsts.is_empty());
+        for some in all.chunks(FLUSHED) {
+            if let Err(error) = self.flush_some(some).await {
+                self.lock().firsts.extend(firsts);
+                return Err(error);
+            }
+        }
+        self.lock().counted.extend(firsts);
+        Ok(any)
+    }
+
+    /// Counts what has gathered of these chats. Whoever waits to count something else comes next.
+    async fn flush_some(&self, chats: &[ObjectId]) -> StoreResult<()> {
+        let held = self.hold().await;
+        let of = |chat: &ObjectId| Some((*chat, held.gathered.get(chat)?.clone()));
+        let some = chats.iter().filter_map(of).collect();
+        self.write_held(held, some).await
+    }
+
+    async fn write_held(&self, mut held: Held<'_>, some: Gathered) -> StoreResult<()> {
+        if !some.is_empty() {
+            self.write(&some).await?;
+            some.keys().for_each(|chat| held.counted(chat));
         }
         Ok(())
+    }
+
+    /// Counts what has gathered and takes the marks away that said so.
+    pub(super) async fn settle_all(&self) -> StoreResult<()> {
+        if self.flush().await? {
+            // It can be indexed now.
+            self.indexer.wake();
+        }
+        let counted = std::mem::take(&mut self.lock().counted);
+        let unmarked = uncounted::unmark(&self.db, &counted).await;
+        if unmarked.is_err() {
+            self.lock().counted.extend(counted);
+        }
+        unmarked
     }
 
     /// Takes what has gathered, for somebody who counts it together with another change of the same chats.
     pub(super) async fn hold(&self) -> Held<'_> {
         let writing = self.writing.lock().await;
-        let gathered = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut waiting = self.lock();
         Held {
             counters: self,
-            gathered: Arc::new(gathered),
+            gathered: Arc::new(std::mem::take(&mut waiting.chats)),
+            firsts: std::mem::take(&mut waiting.firsts),
             _writing: writing,
         }
     }
 
-    fn put_back(&self, mut older: Gathered) {
-        if older.is_empty() {
+    fn put_back(&self, mut older: Gathered, firsts: Vec<ObjectId>) {
+        if older.is_empty() && firsts.is_empty() {
             return;
         }
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        for (chat, newer) in waiting.drain() {
+        let mut waiting = self.lock();
+        for (chat, newer) in waiting.chats.drain() {
             let both = match older.remove(&chat) {
                 None => newer,
                 Some(older) => older.zip(newer).and_then(|(older, newer)| older.and(newer)),
             };
             older.insert(chat, both);
         }
-        *waiting = older;
+        waiting.chats = older;
+        waiting.firsts.extend(firsts);
         drop(waiting);
         self.asked.notify_one();
     }
@@ -202,10 +269,7 @@ impl Counters {
         let nothing = Unread::new();
         let updates: Vec<Document> = known.map(|(chat, count)| count.update(*chat, &nothing)).collect();
         let wanted = i64::try_from(updates.len()).unwrap_or(i64::MAX);
-        let mut matched = 0;
-        for part in updates.chunks(1000) {
-            matched += update(&self.db, "chats", part.to_vec()).await?;
-        }
+        let matched = update(&self.db, "chats", updates).await?;
         // What did not match, another node has counted or has written between: a look tells which.
         let unsure = counts.iter().filter(|(_, count)| count.is_none() || matched < wanted);
         let unsure = unsure.map(|(chat, count)| (*chat, count.as_ref().map_or(i64::MAX, |count| count.to)));
@@ -214,39 +278,25 @@ impl Counters {
 
     /// Counts what any node wrote in the chats of this user.
     pub(super) async fn settle(&self, user: ObjectId) -> StoreResult<()> {
-        self.flush().await?;
-        let mut newest: HashMap<ObjectId, i64> = HashMap::new();
-        for fresh in all(&self.db, fresh_of(user)).await? {
-            let (chat, seq) = (row::oid(&fresh, "chatId")?, row::int(&fresh, "seq")?);
-            let known = newest.entry(chat).or_default();
-            *known = seq.max(*known);
-        }
-        self.reach(newest).await
+        let held = self.hold().await;
+        let theirs = |count: &Option<Count>| count.as_ref().is_none_or(|count| count.users.contains(&user));
+        let of_user = held.gathered.iter().filter(|(_, count)| theirs(count));
+        let of_user = of_user.map(|(chat, count)| (*chat, count.clone())).collect();
+        self.write_held(held, of_user).await?;
+        let said = uncounted::find(&self.db, uncounted::of(user)).await?;
+        reach(&self.db, said.chats, doc! {"participants": user}).await
+    }
+
+    /// Counts what nobody has counted of groups that were stored before this position.
+    pub(super) async fn settle_left(&self, position: i64) -> StoreResult<()> {
+        let said = uncounted::find(&self.db, uncounted::before(position)).await?;
+        self.reach(said.chats).await?;
+        uncounted::unmark(&self.db, &said.firsts).await
     }
 
     /// Counts these chats at least up to these seqs.
     pub(super) async fn reach(&self, newest: HashMap<ObjectId, i64>) -> StoreResult<()> {
-        if newest.is_empty() {
-            return Ok(());
-        }
-        let ids: Vec<ObjectId> = newest.keys().copied().collect();
-        let find = async {
-            let find = self.db.chats.find(doc! {"_id": {"$in": ids}});
-            let found = find.projection(doc! {"lastSeq": 1}).await?;
-            found.try_collect::<Vec<Document>>().await
-        };
-        let mut behind = Vec::new();
-        for chat in self.db.call(Box::pin(find)).await? {
-            let id = row::oid(&chat, "_id")?;
-            if row::int(&chat, "lastSeq").unwrap_or(0) < newest.get(&id).copied().unwrap_or(0) {
-                behind.push(id);
-            }
-        }
-        // Where nodes write to the same chats by turns, these are most chats, and readers wait.
-        for some in behind.chunks(AT_ONCE) {
-            try_join_all(some.iter().map(|chat| count_on(&self.db, *chat))).await?;
-        }
-        Ok(())
+        reach(&self.db, newest, Document::new()).await
     }
 }
 
@@ -256,6 +306,7 @@ impl Counters {
 pub(super) struct Held<'c> {
     counters: &'c Counters,
     gathered: Arc<Gathered>,
+    firsts: Vec<ObjectId>,
     _writing: tokio::sync::MutexGuard<'c, ()>,
 }
 
@@ -280,21 +331,9 @@ impl Held<'_> {
 impl Drop for Held<'_> {
     fn drop(&mut self) {
         let left = std::mem::take(&mut self.gathered);
-        self.counters.put_back(Arc::unwrap_or_clone(left));
+        let firsts = std::mem::take(&mut self.firsts);
+        self.counters.put_back(Arc::unwrap_or_clone(left), firsts);
     }
-}
-
-/// The query for what is not counted or not indexed of a user.
-pub(super) fn fresh_of(user: ObjectId) -> (Document, Document) {
-    (doc! {"fresh": user}, doc! {"_id": 0, "chatId": 1, "seq": 1})
-}
-
-async fn all(db: &Db, (filter, projection): (Document, Document)) -> StoreResult<Vec<Document>> {
-    let find = async {
-        let found = db.messages.find(filter).projection(projection).await?;
-        found.try_collect::<Vec<Document>>().await
-    };
-    db.call(Box::pin(find)).await
 }
 
 fn place(chat: ObjectId, count: &Count) -> Document {
@@ -308,7 +347,11 @@ fn change(count: &Count, unread: &Unread) -> Document {
         *more.entry(user.clone()).or_default() += number;
     }
     doc! {
-        "$set": {"lastSeq": count.to, "order": count.order, "lastMessage": count.last, "lastActivity": count.at},
+        "$set": {
+            "lastSeq": count.to, "order": count.order, "lastMessage": count.last, "lastActivity": count.at,
+            // Until the index has what was counted.
+            "waiting": &count.users,
+        },
         "$inc": fields(&more),
     }
 }
@@ -328,6 +371,32 @@ pub(super) async fn update(db: &Db, collection: &str, updates: Vec<Document>) ->
         ));
     }
     row::int(&done, "n")
+}
+
+/// Counts those of these chats that the query has, at least up to these seqs.
+pub(super) async fn reach(db: &Db, newest: HashMap<ObjectId, i64>, mut chats: Document) -> StoreResult<()> {
+    if newest.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<ObjectId> = newest.keys().copied().collect();
+    chats.insert("_id", doc! {"$in": ids});
+    let find = async {
+        let find = db.chats.find(chats);
+        let found = find.projection(doc! {"lastSeq": 1}).await?;
+        found.try_collect::<Vec<Document>>().await
+    };
+    let mut behind = Vec::new();
+    for chat in db.call(Box::pin(find)).await? {
+        let id = row::oid(&chat, "_id")?;
+        if row::int(&chat, "lastSeq").unwrap_or(0) < newest.get(&id).copied().unwrap_or(0) {
+            behind.push(id);
+        }
+    }
+    // Where nodes write to the same chats by turns, these are most chats, and readers wait.
+    for some in behind.chunks(AT_ONCE) {
+        try_join_all(some.iter().map(|chat| count_on(db, *chat))).await?;
+    }
+    Ok(())
 }
 
 /// The messages of a chat above a seq, ascending.
@@ -361,6 +430,7 @@ pub(super) async fn count_on(db: &Db, chat: ObjectId) -> StoreResult<()> {
                 .copied()
                 .unwrap_or(DateTime::from_millis(0)),
             unread: HashMap::new(),
+            users: chats::members(&known),
         };
         for message in &new {
             *count.unread.entry(row::oid(message, "receiver")?.to_hex()).or_default() += 1;
@@ -436,17 +506,15 @@ async fn recount(db: &Db, chat: ObjectId) -> StoreResult<bool> {
             let Some(said) = db.chats.find_one(doc! {"_id": chat}).session(&mut *tx).await? else {
                 return Ok(Step::Abort(false));
             };
+            if row::int(&truth, "lastSeq")? > row::int(&said, "indexed").unwrap_or(0) {
+                truth.insert("waiting", chats::members(&said));
+            }
             let counts = said.get_document("unread").cloned().unwrap_or_default();
             let same = truth.iter().all(|(key, value)| said.get(key) == Some(value))
-                && said
-                    .get_array("participants")
-                    .map(|users| users.iter().filter_map(|user| user.as_object_id()).collect::<Vec<_>>())
-                    .unwrap_or_default()
-                    .iter()
-                    .all(|user| {
-                        let user = user.to_hex();
-                        row::int(&counts, &user).unwrap_or(0) == row::int(&unread, &user).unwrap_or(0)
-                    });
+                && chats::members(&said).iter().all(|user| {
+                    let user = user.to_hex();
+                    row::int(&counts, &user).unwrap_or(0) == row::int(&unread, &user).unwrap_or(0)
+                });
             if same {
                 return Ok(Step::Abort(false));
             }

@@ -25,7 +25,7 @@ use super::connect::latest;
 use super::counters::Counters;
 use super::memory::{Memory, Tip};
 use super::writer::Job;
-use super::{Db, chats, clock, row};
+use super::{Db, chats, clock, row, uncounted};
 use crate::store::{NewMessage, SendOutcome, StoreError, StoreResult};
 
 /// How long one insert may take before we look for what became of it.
@@ -40,6 +40,7 @@ struct Planned {
     job: usize,
     pair: String,
     order: i64,
+    coming: uncounted::Coming,
     message: Message,
     document: RawDocumentBuf,
 }
@@ -145,10 +146,12 @@ impl Group {
         };
         self.find_users(jobs, &open).await?;
         self.find_chats(jobs, &open).await?;
-        let planned = self.plan(jobs, states, &open, &known, look_for_repeats);
-        if planned.is_empty() {
+        let mut planned = self.plan(jobs, states, &open, &known, look_for_repeats);
+        let mark = uncounted::mark(planned.iter().map(|plan| plan.coming));
+        let Some(first) = planned.first_mut() else {
             return Ok(());
-        }
+        };
+        first.document.append(cstr!("uncounted"), mark);
         attempted.extend(planned.iter().map(|plan| plan.job));
         if fault!(AckBeforeCommit) {
             let messages = self.db.messages.clone_with_type::<RawDocumentBuf>();
@@ -248,7 +251,7 @@ impl Group {
         let mut document = rawdoc! {
             "_id": row::own_id(&new.id)?, "chatId": tip.oid, "seq": *seq, "order": order, "sender": sender,
             "receiver": receiver, "content": new.content.as_str(), "messageType": new.message_type.as_str(), "isRead": false,
-            "timestamp": row::date(timestamp), "fresh": [sender, receiver],
+            "timestamp": row::date(timestamp),
         };
         if let Some(client_id) = &new.client_message_id {
             document.append(cstr!("clientMessageId"), client_id.as_str());
@@ -274,6 +277,7 @@ impl Group {
             job: index,
             pair,
             order,
+            coming: ([sender, receiver], tip.oid, *seq),
             message,
             document,
         })
@@ -300,6 +304,7 @@ impl Group {
 
     /// All of these are durable.
     fn stored(&self, planned: Vec<Planned>, states: &mut [State]) {
+        let first = planned.first().and_then(|plan| row::object_id(&plan.message.id));
         let mut messages = Vec::with_capacity(planned.len());
         let mut memory = self.memory.lock();
         for plan in planned {
@@ -316,7 +321,7 @@ impl Group {
         drop(memory);
         // What is not there yet must not be counted; later it is found by its mark.
         if !fault!(AckBeforeCommit) {
-            self.counters.add(messages.iter());
+            self.counters.add(first, messages.iter());
         }
     }
 
@@ -386,7 +391,8 @@ impl Group {
             messages.push((message, row::int(&document, "order")?));
         }
         messages.sort_by_key(|(_, order)| *order);
-        self.counters.add(messages.iter());
+        // More may come to be stored: the marks stay until somebody has looked.
+        self.counters.add(None, messages.iter());
         Ok(())
     }
 

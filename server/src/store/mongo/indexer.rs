@@ -1,9 +1,13 @@
 //! Fills the search index behind the write path.
 //!
-//! A message gets into `searchIndex` first and loses its `fresh` mark afterwards, so at any moment one of the two finds it.
-//! Every node indexes what it wrote itself, and after a while what others left behind.
+//! A chat is indexed up to a seq, which it says itself: what follows gets into `searchEntries` first, and then the chat says so, unless
+//! somebody else was faster. So at any moment one of the two finds it. Every node indexes the chats that it was the last to write
+//! to, and after a while what others left behind. Where much is written a chat is come to less often, and more of its messages share
+//! an entry: what is behind costs less to catch up with.
+//!
+//! A message that changes afterwards carries `fresh` until the entries about it are what they should be.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -22,7 +26,7 @@ use super::counters::{Counters, update};
 use super::{Db, clock, row, search};
 use crate::store::{StoreError, StoreResult};
 
-/// Messages that are indexed at once.
+/// Chats that are read at once, and changed messages.
 const BATCH: u32 = 500;
 /// How long messages gather. Searches read what is not indexed, so nobody waits for it.
 const GATHER: Duration = Duration::from_millis(300);
@@ -30,24 +34,21 @@ const GATHER: Duration = Duration::from_millis(300);
 const SWEEP: Duration = Duration::from_secs(15);
 /// After a failure.
 const RETRY: Duration = Duration::from_secs(1);
-/// Messages whose marks are taken away at once: while it is done, a processor of the database does nothing else. The same holds
-/// for an entry of the index, so these are written one by one.
-const UNMARKED: usize = 50;
 /// Between two pieces of work we rest so many times as long as it took, so that messages come first: a burst is written before it
 /// is indexed.
-const REST: u32 = 12;
-/// So often when more than [`BEHIND`] messages wait: what is not indexed, searches read one by one.
-const REST_BEHIND: u32 = 1;
+const REST: u64 = 12;
+/// The more messages wait the less we rest, and when so many do no longer than we work: what is not indexed, searches read one by one.
+/// Where many chats wait it is half an entry of each, for the index costs least where entries are full.
 const BEHIND: u64 = 50_000;
 /// When nothing was written for so long, nobody is held up, and there are no rests.
 const QUIET: Duration = Duration::from_millis(250);
 
-/// Which messages a round takes.
+/// Which chats and changed messages a round takes.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Whose {
-    /// Those of this node.
+    /// That this node wrote, or wrote to last.
     Own(i64),
-    /// Those before this position, which nobody else has taken up.
+    /// From before this position, which nobody else has taken up.
     Left(i64),
     All,
 }
@@ -58,9 +59,10 @@ struct Wanted {
     rounds: u64,
 }
 
-/// How many messages were written and wait to be indexed, as far as this node knows, and when the last came.
+/// How many messages were written and wait to be indexed, as far as this node knows, in how many chats, and when the last came.
 pub(super) struct Backlog {
     messages: AtomicU64,
+    chats: AtomicU64,
     began: Instant,
     /// In milliseconds since it began.
     last: AtomicU64,
@@ -71,6 +73,7 @@ impl Default for Backlog {
     fn default() -> Self {
         Self {
             messages: AtomicU64::new(0),
+            chats: AtomicU64::new(0),
             began: Instant::now(),
             last: AtomicU64::new(0),
             woken: Notify::new(),
@@ -84,6 +87,10 @@ impl Backlog {
         self.messages
             .fetch_add(u64::try_from(messages).unwrap_or(0), Ordering::Relaxed);
         self.last.store(self.now(), Ordering::Relaxed);
+    }
+
+    /// There is something that can be indexed.
+    pub(super) fn wake(&self) {
         self.woken.notify_one();
     }
 
@@ -104,12 +111,12 @@ impl Backlog {
 
     fn rest(&self) -> u32 {
         if self.is_quiet() {
-            0
-        } else if self.messages.load(Ordering::Relaxed) > BEHIND {
-            REST_BEHIND
-        } else {
-            REST
+            return 0;
         }
+        let full = u64::try_from(search::SHARED).unwrap_or(0) / 2;
+        let behind = BEHIND.max(self.chats.load(Ordering::Relaxed) * full);
+        let waiting = self.messages.load(Ordering::Relaxed).max(1);
+        u32::try_from((behind / waiting).clamp(1, REST)).unwrap_or(1)
     }
 }
 
@@ -122,8 +129,8 @@ pub(super) struct Indexer {
 }
 
 impl Indexer {
-    pub(super) fn start(db: Db, counters: Arc<Counters>) -> Self {
-        let (backlog, urgent) = (Arc::new(Backlog::default()), Arc::new(Notify::new()));
+    pub(super) fn start(db: Db, counters: Arc<Counters>, backlog: Arc<Backlog>) -> Self {
+        let urgent = Arc::new(Notify::new());
         let wanted = Arc::new(Mutex::new(Wanted::default()));
         let (done, finished) = watch::channel(0);
         let work = Work {
@@ -143,13 +150,10 @@ impl Indexer {
         }
     }
 
-    pub(super) fn backlog(&self) -> Arc<Backlog> {
-        self.backlog.clone()
-    }
-
     /// A message has changed.
     pub(super) fn wake(&self) {
         self.backlog.grew(1);
+        self.backlog.wake();
     }
 
     /// Waits until a round over everything that began after this call has ended.
@@ -168,7 +172,7 @@ impl Indexer {
     }
 
     pub(super) async fn close(&self) {
-        // Half a batch is no harm: it is found by its marks.
+        // Half a batch is no harm: its chat does not say that it is indexed.
         self.task.close().await;
     }
 }
@@ -228,14 +232,89 @@ impl Work {
     }
 
     async fn round(&self, whose: Whose, urgent: bool) -> StoreResult<()> {
-        while self.walk(whose, urgent).await? > 0 {}
+        // Only what is counted waits to be indexed.
+        match whose {
+            Whose::Own(_) => {}
+            Whose::Left(position) => self.counters.settle_left(position).await?,
+            Whose::All => {
+                self.counters.flush().await?;
+                self.counters.settle_left(i64::MAX).await?;
+            }
+        }
+        let walked = self.walk_chats(whose, urgent).await? + self.walk_changed(whose, urgent).await?;
+        if walked > 0 {
+            // More may have come meanwhile.
+            self.backlog.wake();
+        }
         Ok(())
     }
 
-    /// Once through what is marked; how many messages there were. By one cursor: a new query for each batch would step over the
+    /// Once through the chats that wait; how many messages were indexed.
+    async fn walk_chats(&self, whose: Whose, urgent: bool) -> StoreResult<usize> {
+        let find = self.db.chats.find(waiting(whose)).projection(doc! {"_id": 1});
+        let mut chats = self.db.call(find.batch_size(BATCH)).await?;
+        let (mut walked, mut seen) = (0, 0);
+        loop {
+            let next = async { chats.try_next().await };
+            let Some(chat) = self.db.call(Box::pin(next)).await? else {
+                self.backlog.chats.store(seen, Ordering::Relaxed);
+                return Ok(walked);
+            };
+            seen += 1;
+            self.backlog.chats.fetch_max(seen, Ordering::Relaxed);
+            walked += self.follow(row::oid(&chat, "_id")?, urgent).await?;
+        }
+    }
+
+    /// Indexes what follows in this chat, an entry of it, and on while there is enough for another; how many messages that were.
+    async fn follow(&self, chat: ObjectId, urgent: bool) -> StoreResult<usize> {
+        let db = &self.db;
+        let mut followed = 0;
+        loop {
+            let began = Instant::now();
+            let known = db
+                .chats
+                .find_one(doc! {"_id": chat})
+                .projection(doc! {"indexed": 1, "lastSeq": 1});
+            let known = db.call(known).await?.unwrap_or_default();
+            let of = |key: &str| row::int(&known, key).unwrap_or(0);
+            let (indexed, counted) = (of("indexed"), of("lastSeq"));
+            let left = usize::try_from(counted - indexed).unwrap_or(0);
+            // What is left when something was indexed shares an entry with what is still to come.
+            if followed > 0 && (left == 0 || left < search::SHARED && !urgent && !self.backlog.is_quiet()) {
+                return Ok(followed);
+            }
+            let find = db.messages.find(between(chat, indexed, counted)).sort(doc! {"seq": 1});
+            let find = find.limit(i64::try_from(search::SHARED).unwrap_or(i64::MAX));
+            let look = async { find.await?.try_collect::<Vec<Document>>().await };
+            let found = db.call(Box::pin(look)).await?;
+            let some = &found[..search::fitting(&found)?];
+            let to = some
+                .last()
+                .map_or(Ok(counted.max(indexed)), |newest| row::int(newest, "seq"))?;
+            let mut made = None;
+            if let Some(entry) = search::entry(some)? {
+                made = Some(db.call(db.search.insert_one(entry)).await?.inserted_id);
+            }
+            let (still_there, says) = indexed_to(chat, indexed, to);
+            if db.call(db.chats.update_one(still_there, says)).await?.matched_count > 0 {
+                followed += some.len();
+                self.backlog.shrank(some.len());
+            } else if let Some(twice) = made {
+                // Another node has indexed these.
+                db.call(db.search.delete_one(doc! {"_id": twice})).await?;
+            }
+            self.rest(began, urgent).await;
+            if some.is_empty() {
+                return Ok(followed);
+            }
+        }
+    }
+
+    /// Once through what has changed; how many messages there were. By one cursor: a new query for each batch would step over the
     /// marks that all earlier ones removed, which stay in the index for a while.
-    async fn walk(&self, whose: Whose, urgent: bool) -> StoreResult<usize> {
-        let find = self.db.messages.find(not_indexed(whose));
+    async fn walk_changed(&self, whose: Whose, urgent: bool) -> StoreResult<usize> {
+        let find = self.db.messages.find(changed(whose));
         let marked = self.db.call(find.batch_size(BATCH)).await?;
         let mut batches = marked.try_chunks(BATCH as usize);
         let mut walked = 0;
@@ -246,9 +325,7 @@ impl Work {
                 return Ok(walked);
             };
             self.rest(began, urgent).await;
-            self.index(&batch, urgent).await?;
-            walked += batch.len();
-            self.backlog.shrank(batch.len());
+            walked += self.index_anew(&batch, urgent).await?;
         }
     }
 
@@ -259,94 +336,121 @@ impl Work {
         }
     }
 
-    /// Indexes these messages and takes their marks away, in pieces that are small enough to hold nobody up.
-    async fn index(&self, found: &[Document], urgent: bool) -> StoreResult<()> {
+    /// Makes the entries about these what they should be and takes their marks away; how many.
+    async fn index_anew(&self, marked: &[Document], urgent: bool) -> StoreResult<usize> {
         let db = &self.db;
-        let mut newest: HashMap<ObjectId, i64> = HashMap::new();
-        let (mut new, mut changed) = (Vec::new(), Vec::new());
-        let (mut unmark_new, mut unmark) = (Vec::new(), Vec::new());
-        for message in found {
-            let (id, chat) = (row::oid(message, "_id")?, row::oid(message, "chatId")?);
-            let seq = newest.entry(chat).or_default();
-            *seq = row::int(message, "seq")?.max(*seq);
-            match message.get("rev") {
-                None => {
-                    unmark_new.push(id);
-                    new.push(message);
-                }
-                Some(rev) => {
-                    unmark.push(doc! {"q": {"_id": id, "rev": rev}, "u": {"$unset": {"fresh": 1}}});
-                    if !renew(db, message).await? && message.get_datetime("deletedAt").is_err() {
-                        changed.push(message);
-                    }
-                }
+        let indexed = self.indexed(marked).await?;
+        let (mut entries, mut unmark) = (HashMap::new(), Vec::new());
+        for message in marked {
+            let (id, chat, seq) = (
+                row::oid(message, "_id")?,
+                row::oid(message, "chatId")?,
+                row::int(message, "seq")?,
+            );
+            if indexed.get(&chat).is_some_and(|indexed| seq > *indexed) {
+                // Whoever indexes its chat may have read it before it changed: only afterwards we see what came of it.
+                continue;
             }
+            let find = db.search.find(search::about(chat, seq)).read_concern(latest());
+            let find = find.projection(doc! {"chatId": 1, "from": 1, "to": 1, "rev": 1});
+            let look = async { find.await?.try_collect::<Vec<Document>>().await };
+            for entry in db.call(Box::pin(look)).await? {
+                entries.insert(row::oid(&entry, "_id")?, entry);
+            }
+            let never = || Bson::from(doc! {"$exists": false});
+            let as_seen = message.get("rev").cloned().unwrap_or_else(never);
+            unmark.push(doc! {"q": {"_id": id, "rev": as_seen}, "u": {"$unset": {"fresh": 1}}});
         }
-        // Made one by one, too: the thread that does it serves devices besides.
-        for entry in search::entries(new.into_iter().chain(changed))? {
-            let entry = entry?;
+        for entry in entries.values() {
             let began = Instant::now();
-            db.call(db.search.insert_one(entry)).await?;
+            renew(db, entry).await?;
             self.rest(began, urgent).await;
         }
-        // The mark also says that a message may not be counted: it goes only afterwards.
-        self.counters.flush().await?;
-        self.counters.reach(newest).await?;
-        for some in unmark_new.chunks(UNMARKED) {
-            let began = Instant::now();
-            let as_seen = doc! {"_id": {"$in": some}, "rev": {"$exists": false}};
-            let unmarked = db.messages.update_many(as_seen, doc! {"$unset": {"fresh": 1}});
-            db.call(unmarked).await?;
-            self.rest(began, urgent).await;
-        }
+        let anew = unmark.len();
         update(db, "messages", unmark).await?;
-        Ok(())
+        self.backlog.shrank(anew);
+        Ok(anew)
     }
+
+    /// Up to where the chats of these messages are indexed.
+    async fn indexed(&self, messages: &[Document]) -> StoreResult<HashMap<ObjectId, i64>> {
+        let chats: HashSet<ObjectId> = messages
+            .iter()
+            .filter_map(|message| message.get_object_id("chatId").ok())
+            .collect();
+        let chats: Vec<ObjectId> = chats.into_iter().collect();
+        let look = async {
+            let find = self.db.chats.find(doc! {"_id": {"$in": chats}});
+            let found = find.projection(doc! {"indexed": 1}).await?;
+            found.try_collect::<Vec<Document>>().await
+        };
+        let found = self.db.call(Box::pin(look)).await?;
+        let of = |chat: &Document| Ok((row::oid(chat, "_id")?, row::int(chat, "indexed").unwrap_or(0)));
+        found.iter().map(of).collect()
+    }
+}
+
+/// Ids are at least this, so a sparse index has all documents with the field and nothing else.
+fn any_user() -> Document {
+    doc! {"$gte": ObjectId::from_bytes([0; 12])}
+}
+
+fn of(mut marked: Document, whose: Whose) -> Document {
+    match whose {
+        Whose::Own(node) => drop(marked.insert("order", doc! {"$mod": [clock::NODES, node]})),
+        Whose::Left(position) => drop(marked.insert("order", doc! {"$lt": position})),
+        Whose::All => {}
+    }
+    marked
+}
+
+/// The query for chats that wait to be indexed.
+pub(super) fn waiting(whose: Whose) -> Document {
+    of(doc! {"waiting": any_user()}, whose)
 }
 
 /// The query for messages that are not indexed as they are.
-pub(super) fn not_indexed(whose: Whose) -> Document {
-    // Every id is at least this one, so the sparse index has all that carry the mark and nothing else.
-    let mut filter = doc! {"fresh": {"$gte": ObjectId::from_bytes([0; 12])}};
-    match whose {
-        Whose::Own(node) => drop(filter.insert("order", doc! {"$mod": [clock::NODES, node]})),
-        Whose::Left(position) => drop(filter.insert("order", doc! {"$lt": position})),
-        Whose::All => {}
-    }
-    filter
+pub(super) fn changed(whose: Whose) -> Document {
+    of(doc! {"fresh": any_user()}, whose)
 }
 
-/// Makes the entries about a message that has changed what they should be; `false` when there are none.
-async fn renew(db: &Db, message: &Document) -> StoreResult<bool> {
-    let (id, chat) = (row::oid(message, "_id")?, row::oid(message, "chatId")?);
-    let near = search::entries_near(row::oid(message, "sender")?, chat, row::int(message, "order")?);
-    let look = async {
-        let find = db.search.find(near).projection(doc! {"ids": 1, "rev": 1});
-        find.read_concern(latest()).await?.try_collect::<Vec<Document>>().await
+/// The query for the messages of a chat after one seq and up to another.
+pub(super) fn between(chat: ObjectId, indexed: i64, counted: i64) -> Document {
+    doc! {"chatId": chat, "seq": {"$gt": indexed, "$lte": counted}}
+}
+
+/// Says that a chat that was indexed up to one seq now is up to another, and whether that is all it has counted.
+fn indexed_to(chat: ObjectId, from: i64, to: i64) -> (Document, Vec<Document>) {
+    // One of somebody else's may have nothing there.
+    let still = if from == 0 {
+        doc! {"$in": [0_i64, Bson::Null]}
+    } else {
+        doc! {"$eq": from}
     };
-    let mut entries = db.call(Box::pin(look)).await?;
-    entries.retain(|entry| search::messages_of(entry).contains(&id));
-    let (mut updates, mut empty) = (Vec::new(), Vec::new());
-    for entry in &entries {
-        // Read after the entry: whoever changes one of these later finds the entry as we leave it, or we find that it did.
-        let living = doc! {"_id": {"$in": search::messages_of(entry)}, "deletedAt": Bson::Null};
-        let find = db.messages.find(living).read_concern(latest());
-        let look = async { find.await?.try_collect::<Vec<Document>>().await };
-        let messages = db.call(Box::pin(look)).await?;
-        if messages.is_empty() {
-            empty.extend(entry.get("_id").cloned());
-            continue;
-        }
-        let as_seen = doc! {"_id": entry.get("_id"), "rev": entry.get("rev").cloned().unwrap_or(Bson::Null)};
-        let renewed = search::contents(messages.iter())?;
-        updates.push(doc! {"q": as_seen, "u": {"$set": renewed, "$inc": {"rev": 1}}});
-    }
-    if !empty.is_empty() {
-        db.call(db.search.delete_many(doc! {"_id": {"$in": empty}})).await?;
-    }
-    let wanted = i64::try_from(updates.len()).unwrap_or(i64::MAX);
-    if update(db, "searchIndex", updates).await? < wanted {
+    let waits = doc! {"$cond": [{"$lte": ["$lastSeq", to]}, "$$REMOVE", "$waiting"]};
+    (
+        doc! {"_id": chat, "indexed": still},
+        vec![doc! {"$set": {"indexed": to, "waiting": waits}}],
+    )
+}
+
+/// Makes an entry what it should be.
+async fn renew(db: &Db, entry: &Document) -> StoreResult<()> {
+    // Read after the entry: whoever changes one of these later finds the entry as we leave it, or we find that it did.
+    let find = db.messages.find(search::messages_of(entry)?).read_concern(latest());
+    let look = async { find.await?.try_collect::<Vec<Document>>().await };
+    let messages = db.call(Box::pin(look)).await?;
+    let Some(tokens) = search::tokens(&row::oid(entry, "chatId")?, &messages) else {
+        // Nothing of it is left, and nothing comes back.
+        return db
+            .call(db.search.delete_one(doc! {"_id": entry.get("_id")}))
+            .await
+            .map(drop);
+    };
+    let as_seen = doc! {"_id": entry.get("_id"), "rev": entry.get("rev").cloned().unwrap_or(Bson::Null)};
+    let renewed = doc! {"$set": {"tokens": tokens}, "$inc": {"rev": 1}};
+    if db.call(db.search.update_one(as_seen, renewed)).await?.matched_count == 0 {
         return Err(StoreError::Unavailable("another node changes the same messages".into()));
     }
-    Ok(!entries.is_empty())
+    Ok(())
 }

@@ -149,7 +149,7 @@ async fn numbered(db: &Db, tips: &mut HashMap<String, Tip>, message: &Document) 
     // The position rises with each message, so it may run ahead of the timestamp, which stays as it was.
     let mut set = doc! {
         "chatId": tip.id, "seq": tip.seq, "order": db.clock.at(sent), "timestamp": row::date(sent),
-        "fresh": [sender, receiver], "isRead": message.get_bool("isRead").unwrap_or(false),
+        "isRead": message.get_bool("isRead").unwrap_or(false),
     };
     if message.get_str("messageType").is_err() {
         set.insert("messageType", "text");

@@ -1,8 +1,9 @@
 //! The store on MongoDB: for several nodes at once, each with a [`MongoStore`] of its own on the same database.
 //!
 //! `messages` is the truth. Everything else that is said about them follows behind: `chats` has the counters of unread and last
-//! message, `searchIndex` what search needs. A message that is not yet in both carries `fresh`, the ids of its two users, so
-//! that a reader on any node, also after a crash of the one that wrote it, finds what has not been counted and indexed.
+//! message, `searchEntries` what search needs. A reader on any node, also after a crash of the one that wrote, finds what is not there
+//! yet: what has not been counted by `uncounted`, which the first message of each group carries, what has been counted and not
+//! indexed by `waiting`, which its chat carries, and what has changed since it was indexed by its own `fresh`.
 
 mod background;
 mod call;
@@ -26,6 +27,7 @@ mod sessions;
 mod tests;
 mod transaction;
 mod unanswered;
+mod uncounted;
 mod users;
 mod writer;
 
@@ -42,7 +44,7 @@ use mongodb::{Client, Collection, Database};
 use self::call::{CHECK, call};
 use self::clock::Clock;
 use self::counters::Counters;
-use self::indexer::Indexer;
+use self::indexer::{Backlog, Indexer};
 use self::marker::Marker;
 use self::unanswered::Unanswered;
 use self::writer::Writer;
@@ -89,9 +91,10 @@ impl MongoStore {
     }
 
     fn start(db: Db, metrics: StoreMetrics) -> Arc<Self> {
-        let counters = Counters::start(db.clone());
-        let indexer = Indexer::start(db.clone(), counters.clone());
-        let writer = Writer::start(db.clone(), metrics, counters.clone(), indexer.backlog());
+        let backlog = Arc::new(Backlog::default());
+        let counters = Counters::start(db.clone(), backlog.clone());
+        let indexer = Indexer::start(db.clone(), counters.clone(), backlog.clone());
+        let writer = Writer::start(db.clone(), metrics, counters.clone(), backlog);
         let marker = Marker::start(db.clone(), counters.clone());
         Arc::new(Self {
             db,
@@ -132,8 +135,8 @@ impl Store for MongoStore {
         self.writer.close().await;
         self.marker.close().await;
         self.indexer.close().await;
-        // What could not be counted is found by its `fresh` mark.
-        if let Err(error) = self.counters.flush().await {
+        // What could not be counted is found by its mark.
+        if let Err(error) = self.counters.settle_all().await {
             tracing::warn!(%error, "counters are left to be made right by the next reader");
         }
         self.db.closed.store(true, std::sync::atomic::Ordering::Release);

@@ -1,19 +1,22 @@
 //! Collections, their validators and indexes, and their versions.
 
+use std::collections::HashMap;
 use std::future::IntoFuture as _;
 use std::time::Duration;
 
+use futures_util::TryStreamExt as _;
 use mongodb::IndexModel;
+use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Bson, Document, doc};
 use mongodb::options::{IndexOptions, ReturnDocument};
 
-use super::Db;
 use super::call::{call, code, failure};
+use super::{Db, counters, row};
 use crate::store::{StoreError, StoreResult};
 
 /// The version that this program makes and knows. Every step can be taken twice, by two nodes at the same time too: it makes
 /// what is missing. So a step that was cut short is made whole by the next start.
-pub(super) const VERSION: i64 = 1;
+pub(super) const VERSION: i64 = 2;
 
 /// Building an index over what is there already may take long.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -51,11 +54,40 @@ pub(super) async fn migrate(db: &Db, legacy: Legacy) -> StoreResult<()> {
         for (collection, indexes) in indexes(db) {
             make_indexes(collection, indexes).await?;
         }
+        follow_chats(db).await?;
         if legacy == Legacy::Refuse {
             done(db).await?;
         }
     }
     Ok(())
+}
+
+/// Version 2: chats say up to where they are counted and indexed. Before, each message said it, and the index had other entries.
+async fn follow_chats(db: &Db) -> StoreResult<()> {
+    let silent = doc! {"pair": {"$exists": true}, "indexed": {"$exists": false}};
+    let any = doc! {"$gt": ["$lastSeq", 0_i64]};
+    let nothing = doc! {"indexed": 0_i64, "waiting": {"$cond": [any, "$participants", "$$REMOVE"]}};
+    call(PATIENCE, db.chats.update_many(silent, vec![doc! {"$set": nothing}])).await?;
+    call(PATIENCE, db.database.collection::<Document>("searchIndex").drop()).await?;
+    // Whether what is marked was counted, nothing says any more.
+    let marked = doc! {"fresh": {"$gte": ObjectId::from_bytes([0; 12])}};
+    let find = async {
+        let mut found = db
+            .messages
+            .find(marked)
+            .projection(doc! {"chatId": 1, "seq": 1})
+            .await?;
+        let mut newest = HashMap::new();
+        while let Some(message) = found.try_next().await? {
+            if let (Ok(chat), Ok(seq)) = (message.get_object_id("chatId"), row::int(&message, "seq")) {
+                let known = newest.entry(chat).or_insert(seq);
+                *known = seq.max(*known);
+            }
+        }
+        Ok(newest)
+    };
+    let newest = call(PATIENCE, Box::pin(find)).await?;
+    counters::reach(db, newest, Document::new()).await
 }
 
 /// Says that the database has this version now.
@@ -181,7 +213,7 @@ fn validators() -> [(&'static str, Document); 5] {
                 &["participants", "isGroup"],
                 doc! {
                     "participants": {"bsonType": "array", "items": id()}, "isGroup": {"bsonType": "bool"},
-                    "pair": text(), "lastSeq": count(), "order": count(), "lastMessage": maybe("objectId"),
+                    "pair": text(), "lastSeq": count(), "indexed": count(), "order": count(), "lastMessage": maybe("objectId"),
                     "lastActivity": maybe("date"), "unread": {"bsonType": "object", "additionalProperties": count()},
                 },
             ),
@@ -209,11 +241,11 @@ fn validators() -> [(&'static str, Document); 5] {
             ),
         ),
         (
-            "searchIndex",
+            "searchEntries",
             object(
-                &["chatId", "order", "tokens"],
+                &["chatId", "from", "to", "oldest", "order", "tokens"],
                 doc! {
-                    "chatId": id(), "order": count(), "tokens": {"bsonType": "array", "items": {"bsonType": "long"}},
+                    "chatId": id(), "from": count(), "to": count(), "oldest": count(), "order": count(), "tokens": {"bsonType": "array", "items": {"bsonType": "long"}},
                 },
             ),
         ),
@@ -250,6 +282,7 @@ fn indexes(db: &Db) -> [(&mongodb::Collection<Document>, Vec<IndexModel>); 5] {
             vec![
                 unique("chat_pair", doc! {"pair": 1}, "pair"),
                 plain("chat_activity", doc! {"participants": 1, "order": -1}),
+                sparse("waiting", doc! {"waiting": 1}),
             ],
         ),
         (
@@ -261,21 +294,28 @@ fn indexes(db: &Db) -> [(&mongodb::Collection<Document>, Vec<IndexModel>); 5] {
                     doc! {"sender": 1, "clientMessageId": 1},
                     "clientMessageId",
                 ),
-                index(
-                    doc! {"fresh": 1, "order": -1, "chatId": 1, "seq": 1},
-                    IndexOptions::builder().name("fresh".to_owned()).sparse(true).build(),
-                ),
+                sparse("fresh", doc! {"fresh": 1, "order": -1, "chatId": 1, "seq": 1}),
+                sparse("uncounted", doc! {"uncounted.users": 1}),
             ],
         ),
         (
             &db.search,
-            vec![plain("search_tokens", doc! {"tokens": 1, "order": -1})],
+            vec![
+                plain("search_tokens", doc! {"tokens": 1, "order": -1}),
+                plain("search_seq", doc! {"chatId": 1, "to": 1, "from": 1}),
+            ],
         ),
     ]
 }
 
 fn plain(name: &str, keys: Document) -> IndexModel {
     index(keys, IndexOptions::builder().name(name.to_owned()).build())
+}
+
+/// Of the documents that have the field.
+fn sparse(name: &str, keys: Document) -> IndexModel {
+    let options = IndexOptions::builder().name(name.to_owned()).sparse(true).build();
+    index(keys, options)
 }
 
 /// Unique among the documents that have the field.

@@ -1,8 +1,9 @@
 //! Search of messages.
 //!
-//! An entry of `searchIndex` is about a few messages that one chat had in one go. It has a token for each of their trigrams and each
-//! of the two users, so that one look into the index finds what a user's own messages have, newest first, however much others
-//! write. The index says where to look; whether a message matches, its content says.
+//! An entry of `searchEntries` is about a run of messages of one chat, by their seqs, and has a token for each of their trigrams. Tokens
+//! name the chat, too, so that one look into the index finds what a user's own chats have, newest first, however much others write.
+//! The index says where to look; whether a message matches, its content says. What is not indexed is looked through itself: of each
+//! chat, it is what follows the seq up to which the chat says that it is.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -11,9 +12,9 @@ use chat_protocol::{ChatId, Message, UserId};
 use futures_util::TryStreamExt as _;
 use futures_util::future::try_join_all;
 use mongodb::bson::oid::ObjectId;
-use mongodb::bson::{Bson, Document, RawDocument, RawDocumentBuf, doc};
+use mongodb::bson::{Document, RawDocument, RawDocumentBuf, doc};
 
-use super::{Db, clock, row};
+use super::{Db, chats, clock, row, uncounted};
 use crate::store::fold::fold;
 use crate::store::{Position, Slice, StoreError, StoreResult};
 
@@ -23,34 +24,36 @@ const TRIGRAM: usize = 3;
 const FIRST: usize = 4;
 /// Entries that are looked at in one go after that.
 const BATCH: usize = 16;
-/// Messages that share an entry: what they say in common is kept once, but a search has to read them all. Of a hundred characters of
-/// common words, 32 have 63 tokens each, 128 have 33.
-const SHARED: usize = 128;
+/// Messages that share an entry: what they say in common is kept once, but a search has to read them all. The index is asked by it
+/// for what was written before, so it may grow and not shrink.
+pub(super) const SHARED: usize = 256;
 /// Bytes of content in an entry, unless one message has more: an entry has tokens for all of them, and must be written in one go.
-const SAID: usize = 16 * 1024;
+const SAID: usize = 32 * 1024;
 /// From the oldest to the newest message of an entry, in positions: a page may begin in the middle of one.
-const SPAN: i64 = clock::span(60_000);
+const SPAN: i64 = clock::span(600_000);
 /// More entries than this are not counted to find the rarest trigram.
 const MANY: u64 = 2000;
 /// So many trigrams of a long query are compared.
 const SAMPLES: usize = 8;
+/// Chats that are looked through at the same time for what is not indexed.
+const AT_ONCE: usize = 16;
+/// Chats whose entries are asked for together: MongoDB walks as many places of an index side by side and sorts nothing.
+pub(super) const TOGETHER: usize = 100;
 
-/// Names a trigram of a user. A user's names lie together, so that an entry changes a few pages of the index and not one for each of
+/// Names a trigram of a chat. A chat's names lie together, so that an entry changes a few pages of the index and not one for each of
 /// its tokens. Two may share a token: the content decides.
-fn token(user: &ObjectId, trigram: &[char]) -> i64 {
-    let half = |hash: u64| (hash ^ (hash >> 32)) & 0xffff_ffff;
-    let (user, trigram) = (half(hash(user.bytes())), half(hash(scalars(trigram))));
-    i64::from_le_bytes((user << 32 | trigram).to_le_bytes())
+fn token(chat: u64, trigram: &[char]) -> i64 {
+    let scalars = trigram.iter().flat_map(|scalar| u32::from(*scalar).to_le_bytes());
+    i64::from_le_bytes((chat << 32 | half(hash(scalars))).to_le_bytes())
 }
 
-/// What [`token`] was before, which older entries have.
-pub(super) fn scattered_token(user: &ObjectId, trigram: &[char]) -> i64 {
-    let bytes = user.bytes().into_iter().chain(scalars(trigram));
-    i64::from_le_bytes(hash(bytes).to_le_bytes())
+/// What a chat's tokens begin with.
+fn beginning(chat: &ObjectId) -> u64 {
+    half(hash(chat.bytes()))
 }
 
-fn scalars(trigram: &[char]) -> impl Iterator<Item = u8> {
-    trigram.iter().flat_map(|scalar| u32::from(*scalar).to_le_bytes())
+fn half(hash: u64) -> u64 {
+    (hash ^ (hash >> 32)) & 0xffff_ffff
 }
 
 /// FNV-1a: stored, so it must never change, which std's hashers may.
@@ -59,79 +62,73 @@ fn hash(bytes: impl IntoIterator<Item = u8>) -> u64 {
     bytes.into_iter().fold(0xcbf2_9ce4_8422_2325, add)
 }
 
-/// What the index keeps of messages: entries of a few each, made when they are asked for. No two chats share one, and no two nodes:
-/// a node indexes anew what it wrote itself.
-pub(super) fn entries<'m>(
-    messages: impl IntoIterator<Item = &'m Document>,
-) -> StoreResult<impl Iterator<Item = StoreResult<Document>>> {
-    let mut by_place: BTreeMap<(ObjectId, i64), Vec<(i64, &Document)>> = BTreeMap::new();
-    for message in messages {
-        let (chat, order) = (row::oid(message, "chatId")?, row::int(message, "order")?);
-        // Told before the first entry is made, so that none is made again and again.
-        for needed in ["_id", "sender", "receiver"] {
-            row::oid(message, needed)?;
-        }
-        let place = by_place.entry((chat, order % clock::NODES)).or_default();
-        place.push((order, message));
-    }
-    let mut shared = Vec::new();
-    for ((chat, _), mut messages) in by_place {
-        messages.sort_by_key(|(order, _)| -order);
-        let mut rest = messages.as_slice();
-        while let Some((newest, _)) = rest.first() {
-            let mut said = 0;
-            let fits = |(order, message): &&(i64, &Document)| {
-                let more = message.get_str("content").map_or(0, str::len);
-                let is_first = said == 0;
-                said += more;
-                newest - order < SPAN && (is_first || said <= SAID)
-            };
-            let (some, others) = rest.split_at(rest.iter().take(SHARED).take_while(fits).count());
-            rest = others;
-            let messages: Vec<&Document> = some.iter().map(|(_, message)| *message).collect();
-            shared.push((chat, *newest, messages));
-        }
-    }
-    Ok(shared.into_iter().map(|(chat, newest, messages)| {
-        let mut entry = contents(messages.into_iter())?;
-        entry.extend(doc! {"_id": ObjectId::new(), "chatId": chat, "order": newest});
-        Ok(entry)
+fn trigrams_of(folded: &str) -> Vec<[char; TRIGRAM]> {
+    let scalars: Vec<char> = folded.chars().collect();
+    let trigrams = scalars.windows(TRIGRAM);
+    trigrams.filter_map(|trigram| trigram.try_into().ok()).collect()
+}
+
+/// How many of these, of one chat and the oldest first, share one entry.
+pub(super) fn fitting(messages: &[Document]) -> StoreResult<usize> {
+    let Some(oldest) = messages.first() else { return Ok(0) };
+    let oldest = row::int(oldest, "order")?;
+    let mut said = 0;
+    let fits = |message: &&Document| {
+        let is_first = said == 0;
+        said += message.get_str("content").map_or(0, str::len);
+        row::int(message, "order").is_ok_and(|order| order - oldest < SPAN) && (is_first || said <= SAID)
+    };
+    Ok(messages.iter().take(SHARED).take_while(fits).count().max(1))
+}
+
+/// The entry of messages that follow one another in one chat; `None` when none of them is there any more.
+pub(super) fn entry(messages: &[Document]) -> StoreResult<Option<Document>> {
+    let (Some(oldest), Some(newest)) = (messages.first(), messages.last()) else {
+        return Ok(None);
+    };
+    let chat = row::oid(newest, "chatId")?;
+    let Some(tokens) = tokens(&chat, messages) else {
+        return Ok(None);
+    };
+    Ok(Some(doc! {
+        "_id": ObjectId::new(), "chatId": chat, "from": row::int(oldest, "seq")?, "to": row::int(newest, "seq")?,
+        "oldest": row::int(oldest, "order")?, "order": row::int(newest, "order")?, "tokens": tokens,
     }))
 }
 
-/// The messages of an entry and their tokens.
-pub(super) fn contents<'m>(messages: impl Iterator<Item = &'m Document>) -> StoreResult<Document> {
-    let (mut ids, mut tokens) = (Vec::new(), Vec::new());
-    for message in messages {
-        ids.push(row::oid(message, "_id")?);
-        let content = message.get_str("content").unwrap_or_default();
-        let folded: Vec<char> = fold(content).chars().collect();
-        for key in ["sender", "receiver"] {
-            let user = row::oid(message, key)?;
-            // Finds all messages of the user: for queries that are too short to have trigrams.
-            tokens.push(token(&user, &[]));
-            tokens.extend(folded.windows(TRIGRAM).map(|trigram| token(&user, trigram)));
-        }
+/// The tokens of those messages of a chat that were not deleted; `None` when all were.
+pub(super) fn tokens(chat: &ObjectId, messages: &[Document]) -> Option<Vec<i64>> {
+    let living = messages
+        .iter()
+        .filter(|message| message.get_datetime("deletedAt").is_err());
+    let contents: Vec<&str> = living
+        .map(|message| message.get_str("content").unwrap_or_default())
+        .collect();
+    if contents.is_empty() {
+        return None;
     }
+    let mut trigrams: Vec<[char; TRIGRAM]> = contents.into_iter().flat_map(|said| trigrams_of(&fold(said))).collect();
+    trigrams.sort_unstable();
+    trigrams.dedup();
+    let chat = beginning(chat);
+    let mut tokens: Vec<i64> = trigrams.iter().map(|trigram| token(chat, trigram)).collect();
+    // Finds all entries of the chat: for queries that are too short to have trigrams.
+    tokens.push(token(chat, &[]));
     tokens.sort_unstable();
     tokens.dedup();
-    Ok(doc! {"ids": ids, "tokens": tokens})
+    Some(tokens)
 }
 
-/// The messages that an entry is about.
-pub(super) fn messages_of(entry: &Document) -> Vec<ObjectId> {
-    match entry.get_array("ids") {
-        Ok(ids) => ids.iter().filter_map(Bson::as_object_id).collect(),
-        // Of the time when each message had its own.
-        Err(_) => entry.get_object_id("_id").into_iter().collect(),
-    }
+/// The query for the entries about a message.
+pub(super) fn about(chat: ObjectId, seq: i64) -> Document {
+    let shared = i64::try_from(SHARED).unwrap_or(i64::MAX);
+    doc! {"chatId": chat, "to": {"$gte": seq, "$lt": seq.saturating_add(shared)}, "from": {"$lte": seq}}
 }
 
-/// The query for entries that may be about this message.
-pub(super) fn entries_near(sender: ObjectId, chat: ObjectId, order: i64) -> Document {
-    let range = doc! {"$gte": order, "$lt": order.saturating_add(SPAN)};
-    let all_of = [token(&sender, &[]), scattered_token(&sender, &[])];
-    doc! {"tokens": {"$in": all_of.as_slice()}, "order": range, "chatId": chat}
+/// The query for the messages that an entry is about.
+pub(super) fn messages_of(entry: &Document) -> StoreResult<Document> {
+    let seqs = doc! {"$gte": row::int(entry, "from")?, "$lte": row::int(entry, "to")?};
+    Ok(doc! {"chatId": row::oid(entry, "chatId")?, "seq": seqs})
 }
 
 /// What is looked for, by whom.
@@ -157,23 +154,27 @@ impl Query {
     }
 }
 
-/// The query for what is not indexed of a user.
-pub(super) fn fresh(user: ObjectId, chat: Option<ObjectId>, below: i64) -> Document {
-    // The index knows no message without its users: all are read.
+/// The query for what has changed since it was indexed, of a user.
+pub(super) fn changed(user: ObjectId, chat: Option<ObjectId>, below: i64) -> Document {
+    // The index knows no message without its chat: all are read.
     if fault!(SearchEverywhere) {
         return doc! {"order": {"$lt": below}};
     }
-    within(doc! {"fresh": user, "order": {"$lt": below}}, chat)
-}
-
-/// The query for entries that have a token, and these too.
-pub(super) fn with_tokens(rarest: i64, others: &[i64], chat: Option<ObjectId>, below: i64) -> Document {
-    let mut filter = within(doc! {"tokens": rarest, "order": {"$lt": below}}, chat);
-    if !others.is_empty() {
-        // As an expression, so that the index is asked for the rarest and nothing else.
-        filter.insert("$expr", doc! {"$setIsSubset": [others, "$tokens"]});
+    let mut filter = doc! {"fresh": user, "order": {"$lt": below}};
+    if let Some(chat) = chat {
+        filter.insert("chatId", chat);
     }
     filter
+}
+
+/// The query for what is not indexed of a chat.
+pub(super) fn after(chat: ObjectId, indexed: i64) -> Document {
+    doc! {"chatId": chat, "seq": {"$gt": indexed}}
+}
+
+/// The query for entries that have one of these tokens, about messages before a position.
+pub(super) fn with_tokens(tokens: &[i64], newest_below: i64, below: i64) -> Document {
+    doc! {"tokens": {"$in": tokens}, "order": {"$lt": newest_below}, "oldest": {"$lt": below}}
 }
 
 /// Of these, the messages that may say it. Text in ASCII matches a pattern or not at all, and only that is sent; whether other text
@@ -198,13 +199,6 @@ fn literally(ascii: &str) -> String {
         }
     }
     pattern
-}
-
-fn within(mut filter: Document, chat: Option<ObjectId>) -> Document {
-    if let Some(chat) = chat {
-        filter.insert("chatId", chat);
-    }
-    filter
 }
 
 pub(super) async fn messages(
@@ -240,12 +234,15 @@ pub(super) async fn messages(
         below,
         wanted: limit + 1,
     };
+    let places = places(db, &query).await?;
     // What is not indexed first: whatever is indexed meanwhile is then seen twice, and never missed.
-    let mut found = BTreeMap::new();
-    not_indexed(db, &query, &mut found).await?;
-    // Older entries first: one that changes meanwhile gets the tokens of today.
-    for token in [scattered_token, token] {
-        found.append(&mut in_index(db, &query, token).await?);
+    let mut found = not_indexed(db, &query, &places).await?;
+    for places in places.chunks(TOGETHER) {
+        let worst = found.keys().rev().nth(limit).copied();
+        if worst.is_some_and(|worst| places.iter().all(|place| place.newest < worst)) {
+            break;
+        }
+        found.append(&mut in_index(db, &query, places).await?);
     }
     let more = found.len() > limit;
     let page: Vec<(i64, Message)> = found.into_iter().rev().take(limit).collect();
@@ -268,22 +265,63 @@ fn needle(query: &str) -> String {
     folded
 }
 
+/// A chat that is looked into.
+struct Place {
+    chat: ObjectId,
+    /// The seq up to which it is indexed.
+    indexed: i64,
+    /// Whether there is more of it.
+    waits: bool,
+    /// The position of the newest message that it has counted.
+    newest: i64,
+}
+
+/// The user's chats, those that were written to last before the others.
+async fn places(db: &Db, query: &Query) -> StoreResult<Vec<Place>> {
+    // What nobody has counted first: when it is counted meanwhile, its chat says that it waits.
+    let uncounted = uncounted::find(db, uncounted::of(query.user)).await?.chats;
+    let (mut mine, mut sort) = (chats::with(query.user), doc! {"order": -1});
+    if let Some(chat) = query.chat {
+        mine.insert("_id", chat);
+        sort.clear();
+    }
+    let find = async {
+        let find = db.chats.find(mine).sort(sort);
+        let projection = doc! {"indexed": 1, "order": 1, "waiting": 1};
+        find.projection(projection).await?.try_collect::<Vec<Document>>().await
+    };
+    let place = |chat: &Document| {
+        let id = row::oid(chat, "_id")?;
+        Ok(Place {
+            chat: id,
+            indexed: row::int(chat, "indexed").unwrap_or(0),
+            waits: chat.contains_key("waiting") || uncounted.contains_key(&id),
+            newest: row::int(chat, "order").unwrap_or(0),
+        })
+    };
+    db.call(Box::pin(find)).await?.iter().map(place).collect()
+}
+
 type Found = BTreeMap<i64, Message>;
 
-async fn not_indexed(db: &Db, query: &Query, found: &mut Found) -> StoreResult<()> {
-    let all = fresh(query.user, query.chat, query.below);
-    matching(db, query, all, doc! {"order": -1}, query.wanted, found).await
+async fn not_indexed(db: &Db, query: &Query, places: &[Place]) -> StoreResult<Found> {
+    let changed = changed(query.user, query.chat, query.below);
+    let mut found = matching(db, query, changed, doc! {"order": -1}, query.wanted).await?;
+    let waiting: Vec<&Place> = places.iter().filter(|place| place.waits).collect();
+    for some in waiting.chunks(AT_ONCE) {
+        let looks = some.iter().map(|place| {
+            let after = after(place.chat, place.indexed);
+            matching(db, query, after, doc! {"seq": -1}, query.wanted)
+        });
+        for mut those in try_join_all(looks).await? {
+            found.append(&mut those);
+        }
+    }
+    Ok(found)
 }
 
 /// Finds what matches of these messages, in this order, so many at most.
-async fn matching(
-    db: &Db,
-    query: &Query,
-    filter: Document,
-    sort: Document,
-    most: usize,
-    found: &mut Found,
-) -> StoreResult<()> {
+async fn matching(db: &Db, query: &Query, filter: Document, sort: Document, most: usize) -> StoreResult<Found> {
     // Taken apart only where they match: of what is not indexed, there may be thousands.
     let messages = db.messages.clone_with_type::<RawDocumentBuf>();
     let look = async {
@@ -297,45 +335,41 @@ async fn matching(
         }
         Ok(matching)
     };
+    let mut found = Found::new();
     for message in db.call(Box::pin(look)).await? {
         let message = Document::try_from(&*message).map_err(|error| StoreError::Broken(error.to_string()))?;
         found.insert(row::int(&message, "order")?, row::message(&message)?);
     }
-    Ok(())
+    Ok(found)
 }
 
-/// What matches of the entries whose tokens are these: a page of it at least, where there is as much.
-async fn in_index(db: &Db, query: &Query, token: fn(&ObjectId, &[char]) -> i64) -> StoreResult<Found> {
+/// What matches of what is indexed of these chats: a page of it at least, where there is as much.
+async fn in_index(db: &Db, query: &Query, places: &[Place]) -> StoreResult<Found> {
     let mut found = Found::new();
-    let scalars: Vec<char> = query.needle.chars().collect();
-    let mut tokens: Vec<i64> = scalars.windows(TRIGRAM).map(|gram| token(&query.user, gram)).collect();
-    tokens.sort_unstable();
-    tokens.dedup();
-    let rarest = match rarest(db, &tokens).await? {
-        Some((0, _)) => return Ok(found),
-        Some((_, rarest)) => rarest,
-        None => token(&query.user, &[]),
+    let Some(tokens) = rarest(db, query, places).await? else {
+        return Ok(found);
     };
-    tokens.retain(|token| *token != rarest);
     let mut below = query.below.saturating_add(SPAN);
     let mut batch = FIRST;
     loop {
-        let find = db.search.find(with_tokens(rarest, &tokens, query.chat, below));
+        let find = db.search.find(with_tokens(&tokens, below, query.below));
         let find = find
             .sort(doc! {"order": -1})
             .limit(i64::try_from(batch).unwrap_or(i64::MAX));
         let look = async {
-            find.projection(doc! {"order": 1, "ids": 1})
-                .await?
-                .try_collect::<Vec<Document>>()
-                .await
+            let projection = doc! {"order": 1, "chatId": 1, "from": 1, "to": 1};
+            find.projection(projection).await?.try_collect::<Vec<Document>>().await
         };
         let entries = db.call(Box::pin(look)).await?;
         let Some(last) = entries.last() else { return Ok(found) };
         let reached = row::int(last, "order")?;
-        let ids: Vec<ObjectId> = entries.iter().flat_map(messages_of).collect();
-        let these = doc! {"_id": {"$in": ids}};
-        matching(db, query, these, doc! {}, usize::MAX, &mut found).await?;
+        let looks = entries.iter().map(async |entry| {
+            let these = messages_of(entry)?;
+            matching(db, query, these, doc! {"seq": -1}, query.wanted).await
+        });
+        for mut those in try_join_all(looks).await? {
+            found.append(&mut those);
+        }
         // What is older than the last entry may have others before it that were not looked at yet.
         if found.range(reached..).count() >= query.wanted || entries.len() < batch {
             return Ok(found);
@@ -346,12 +380,24 @@ async fn in_index(db: &Db, query: &Query, token: fn(&ObjectId, &[char]) -> i64) 
     }
 }
 
-/// The token that the fewest entries have, as far as it is worth counting.
-async fn rarest(db: &Db, tokens: &[i64]) -> StoreResult<Option<(u64, i64)>> {
-    let stride = tokens.len().div_ceil(SAMPLES).max(1);
-    let counts = tokens.iter().step_by(stride).map(async |token| {
-        let count = db.search.count_documents(doc! {"tokens": token}).limit(MANY);
-        Ok((db.call(count).await?, *token))
+/// The tokens, one of each chat, of the trigram that the fewest entries have, as far as it is worth counting; `None` when no entry has
+/// it.
+async fn rarest(db: &Db, query: &Query, places: &[Place]) -> StoreResult<Option<Vec<i64>>> {
+    let chats: Vec<u64> = places.iter().map(|place| beginning(&place.chat)).collect();
+    let of = |trigram: &[char]| -> Vec<i64> { chats.iter().map(|chat| token(*chat, trigram)).collect() };
+    let mut trigrams = trigrams_of(&query.needle);
+    trigrams.sort_unstable();
+    trigrams.dedup();
+    let stride = trigrams.len().div_ceil(SAMPLES).max(1);
+    let counts = trigrams.iter().step_by(stride).map(async |trigram| {
+        let tokens = of(trigram);
+        let count = db.search.count_documents(doc! {"tokens": {"$in": &tokens}}).limit(MANY);
+        Ok((db.call(count).await?, tokens))
     });
-    Ok(try_join_all(counts).await?.into_iter().min())
+    let counted: Vec<(u64, Vec<i64>)> = try_join_all(counts).await?;
+    Ok(match counted.into_iter().min() {
+        Some((0, _)) => None,
+        Some((_, tokens)) => Some(tokens),
+        None => Some(of(&[])),
+    })
 }

@@ -40,7 +40,7 @@ impl Uncounted {
         }
         store.search_caught_up().await.unwrap();
         store.counters.flush().await.unwrap();
-        let counters = Counters::new(store.db.clone());
+        let counters = Counters::new(store.db.clone(), Arc::default());
         let uncounted = Self {
             store,
             counters,
@@ -73,7 +73,7 @@ impl Uncounted {
                 .unwrap();
             stored.push((message.clone(), row::int(&found, "order").unwrap()));
         }
-        self.counters.add(stored.iter());
+        self.counters.add(None, stored.iter());
     }
 
     async fn request(&self, scope: ReadScope<'_>) -> Request {

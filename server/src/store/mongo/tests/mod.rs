@@ -8,6 +8,7 @@ mod pages;
 mod plans;
 mod searching;
 mod stalls;
+mod uncounted;
 
 use std::sync::Arc;
 

@@ -4,7 +4,7 @@ use mongodb::Database;
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Bson, Document, doc};
 
-use super::super::{chats, counters, group, indexer, messages, read_state, search, sessions, users};
+use super::super::{chats, counters, group, indexer, messages, read_state, search, sessions, uncounted, users};
 use super::open_own;
 use crate::store::suite::Bench;
 use crate::store::{HistoryRange, Store as _};
@@ -120,20 +120,42 @@ async fn no_query_scans_or_sorts() {
         find("messages", doc! {"$or": [group::repeats(me, &["a", "b"])]}, none()),
     )
     .await;
-    let (filter, projection) = counters::fresh_of(me);
-    let fresh = doc! {"find": "messages", "filter": filter, "projection": projection};
-    explain(db, "uncounted of a user", fresh).await;
+    explain(db, "uncounted of a user", find("messages", uncounted::of(me), none())).await;
+    explain(
+        db,
+        "uncounted of before",
+        find("messages", uncounted::before(i64::MAX), none()),
+    )
+    .await;
     let by_order = doc! {"order": -1};
     for only in [None, Some(chat)] {
-        let filter = search::saying(search::fresh(me, only, i64::MAX), "a word");
-        explain(db, "search, not indexed", find("messages", filter, by_order.clone())).await;
-        let filter = search::with_tokens(5, &[6, 7], only, i64::MAX);
-        explain(db, "search", find("searchIndex", filter, by_order.clone())).await;
+        let filter = search::saying(search::changed(me, only, i64::MAX), "a word");
+        explain(db, "search, changed", find("messages", filter, by_order.clone())).await;
     }
-    let near = search::entries_near(me, chat, 7);
-    explain(db, "entries about a message", find("searchIndex", near, none())).await;
-    let count = doc! {"aggregate": "searchIndex", "cursor": {}, "pipeline": [
-        {"$match": {"tokens": 5_i64}}, {"$limit": 1000}, {"$group": {"_id": 1, "n": {"$sum": 1}}},
+    explain(db, "places to search", find("chats", chats::with(me), by_order.clone())).await;
+    let mut one = chats::with(me);
+    one.insert("_id", chat);
+    explain(db, "place to search", find("chats", one, none())).await;
+    let filter = search::saying(search::after(chat, 3), "a word");
+    explain(db, "search, not indexed", find("messages", filter, doc! {"seq": -1})).await;
+    let many: Vec<i64> = (0..i64::try_from(search::TOGETHER).unwrap()).collect();
+    for tokens in [&many[..], &many[..1]] {
+        let filter = search::with_tokens(tokens, i64::MAX, 9);
+        explain(db, "search", find("searchEntries", filter, by_order.clone())).await;
+    }
+    explain(
+        db,
+        "entries about a message",
+        find("searchEntries", search::about(chat, 7), none()),
+    )
+    .await;
+    let entry = doc! {"chatId": chat, "from": 3_i64, "to": 9_i64};
+    let filter = search::saying(search::messages_of(&entry).unwrap(), "a word");
+    explain(db, "messages of an entry", find("messages", filter, doc! {"seq": -1})).await;
+    let filter = indexer::between(chat, 3, 9);
+    explain(db, "to be indexed", find("messages", filter, doc! {"seq": 1})).await;
+    let count = doc! {"aggregate": "searchEntries", "cursor": {}, "pipeline": [
+        {"$match": {"tokens": {"$in": many}}}, {"$limit": 1000}, {"$group": {"_id": 1, "n": {"$sum": 1}}},
     ]};
     explain(db, "rarest token", count).await;
     for whose in [
@@ -143,8 +165,14 @@ async fn no_query_scans_or_sorts() {
     ] {
         explain(
             db,
-            "to be indexed",
-            find("messages", indexer::not_indexed(whose), none()),
+            "chats to be indexed",
+            find("chats", indexer::waiting(whose), none()),
+        )
+        .await;
+        explain(
+            db,
+            "to be indexed anew",
+            find("messages", indexer::changed(whose), none()),
         )
         .await;
     }

@@ -1,17 +1,18 @@
 //! What the search index keeps of messages that share an entry.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
+use chat_protocol::UserId;
 use mongodb::bson::doc;
 use mongodb::bson::oid::ObjectId;
 
-use super::super::{clock, search};
+use super::super::{MongoStore, search};
 use super::open_own;
 use crate::store::suite::Bench;
-use crate::store::{MessageStore as _, Store as _};
+use crate::store::{MessageStore as _, Store as _, UserStore as _};
 
 /// More than share one entry, in each of two chats, and more entries than are looked at first.
-const MANY: usize = 450;
+const MANY: usize = 900;
 
 #[tokio::test]
 async fn pages_hold_every_match_once_and_newest_first() {
@@ -66,8 +67,8 @@ async fn a_change_of_one_message_leaves_those_that_share_its_entry() {
     store.search_caught_up().await.unwrap();
     // Whatever was indexed one by one meanwhile, now all of them share one entry.
     store.db.search.delete_many(doc! {}).await.unwrap();
-    let fresh = vec![doc! {"$set": {"fresh": ["$sender", "$receiver"]}}];
-    store.db.messages.update_many(doc! {}, fresh).await.unwrap();
+    let nothing = vec![doc! {"$set": {"indexed": 0_i64, "waiting": "$participants"}}];
+    store.db.chats.update_many(doc! {}, nothing).await.unwrap();
     store.search_caught_up().await.unwrap();
     let entries = || async { store.db.search.count_documents(doc! {}).await.unwrap() };
     assert_eq!(entries().await, 1);
@@ -86,28 +87,9 @@ async fn a_change_of_one_message_leaves_those_that_share_its_entry() {
         let found = store.search_messages(&bob, query, None, None, 9).await.unwrap();
         assert_eq!(found.items.len(), hits, "{query}");
     }
-    // Nothing of what was deleted or edited away is left in the index.
-    let users = [&ann, &bob].map(|user| ObjectId::parse_str(user.as_str()).unwrap());
-    let tokens = |content: &str| -> HashSet<i64> {
-        let message = doc! {"_id": ObjectId::new(), "content": content, "sender": users[0], "receiver": users[1]};
-        let contents = search::contents(std::iter::once(&message)).unwrap();
-        contents
-            .get_array("tokens")
-            .unwrap()
-            .iter()
-            .map(|token| token.as_i64().unwrap())
-            .collect()
-    };
+    let chat = chats_of(&store, &ann, &bob).await;
     for gone in ["zebra", "giraffe"] {
-        let own: Vec<i64> = tokens(gone).difference(&tokens("")).copied().collect();
-        assert_eq!(own.len(), 2 * (gone.len() - 2));
-        let left = store
-            .db
-            .search
-            .count_documents(doc! {"tokens": {"$in": own}})
-            .await
-            .unwrap();
-        assert_eq!(left, 0, "{gone}");
+        assert_no_trace_of(&store, &chat, gone).await;
     }
 
     for id in &ids[1..] {
@@ -120,55 +102,83 @@ async fn a_change_of_one_message_leaves_those_that_share_its_entry() {
 #[test]
 fn an_entry_has_no_more_tokens_than_can_be_written_in_one_go() {
     let entries_of = |length: usize, messages: i64| -> Vec<usize> {
-        let (chat, user) = (ObjectId::new(), ObjectId::new());
-        let message = |order: i64| {
-            doc! {"_id": ObjectId::new(), "chatId": chat, "sender": user, "receiver": user, "order": order, "content": "x".repeat(length)}
-        };
-        let messages: Vec<_> = (0..messages).map(|n| message(n * clock::NODES)).collect();
-        let entries = search::entries(&messages).unwrap();
+        let message = |order: i64| doc! {"order": order, "content": "x".repeat(length)};
+        let messages: Vec<_> = (0..messages).map(message).collect();
+        let (mut rest, mut entries) = (messages.as_slice(), Vec::new());
+        while !rest.is_empty() {
+            let fitting = search::fitting(rest).unwrap();
+            entries.push(fitting);
+            rest = &rest[fitting..];
+        }
         entries
-            .map(|entry| search::messages_of(&entry.unwrap()).len())
-            .collect()
     };
-    assert_eq!(entries_of(100, 300), [128, 128, 44]);
-    assert_eq!(entries_of(4000, 10), [4, 4, 2]);
+    assert_eq!(entries_of(100, 600), [256, 256, 88]);
+    assert_eq!(entries_of(4000, 20), [8, 8, 4]);
     // One that has more than all of them may is alone.
-    assert_eq!(entries_of(20_000, 3), [1, 1, 1]);
-    assert_eq!(entries_of(0, 200), [128, 72]);
+    assert_eq!(entries_of(40_000, 3), [1, 1, 1]);
+    assert_eq!(entries_of(0, 300), [256, 44]);
 }
 
-/// An index of the time when each message had an entry of its own, and tokens lay anywhere.
+/// More chats than are asked for together, and of each more than is indexed.
 #[tokio::test]
-async fn entries_without_a_list_are_about_the_message_they_are_named_after() {
+async fn every_chat_of_a_user_is_looked_into() {
     let (store, _mongo, _) = open_own().await;
     let b = Bench::new(store.clone());
-    let (ann, bob) = (b.user("ann").await, b.user("bob").await);
-    let id = b.send(&ann, &bob, "from long ago").await.id;
-    store.search_caught_up().await.unwrap();
-    let entry = store.db.search.find_one(doc! {}).await.unwrap().unwrap();
-    store.db.search.delete_many(doc! {}).await.unwrap();
-    let mut old = entry;
-    old.remove("ids");
-    old.insert("_id", ObjectId::parse_str(id.as_str()).unwrap());
-    let trigrams: Vec<char> = "from long ago".chars().collect();
-    let users = [&ann, &bob].map(|user| ObjectId::parse_str(user.as_str()).unwrap());
-    let of = |user: &ObjectId| -> Vec<i64> {
-        let trigrams = std::iter::once::<&[char]>(&[]).chain(trigrams.windows(3));
-        trigrams.map(|trigram| search::scattered_token(user, trigram)).collect()
+    let ann = b.user("ann").await;
+    let mut sent = Vec::new();
+    for indexed in [true, false] {
+        for n in 0..search::TOGETHER + 5 {
+            if indexed {
+                b.user(&format!("other{n}")).await;
+            }
+            let other = store
+                .search_users(&format!("other{n}"), None, 1)
+                .await
+                .unwrap()
+                .items
+                .remove(0)
+                .id;
+            sent.push(b.send(&ann, &other, &format!("a needle for {n}")).await.id);
+        }
+        if indexed {
+            store.search_caught_up().await.unwrap();
+        }
+    }
+    sent.reverse();
+    for limit in [sent.len(), 30] {
+        let (mut found, mut from) = (Vec::new(), None);
+        loop {
+            let page = store
+                .search_messages(&ann, "needle", None, from.as_ref(), limit)
+                .await
+                .unwrap();
+            found.extend(page.items.into_iter().map(|message| message.id));
+            from = page.next;
+            if from.is_none() {
+                break;
+            }
+        }
+        assert_eq!(found, sent, "pages of {limit}");
+    }
+    // The oldest of all, by what nothing newer says.
+    let first = store.search_messages(&ann, "for 0", None, None, 9).await.unwrap();
+    assert_eq!(first.items.len(), 2);
+}
+
+pub(super) async fn chats_of(store: &MongoStore, one: &UserId, other: &UserId) -> ObjectId {
+    let chat = store.chat_of(one, other).await.unwrap().unwrap();
+    ObjectId::parse_str(chat.as_str()).unwrap()
+}
+
+/// Nothing that says this of its own is left in the index of this chat.
+pub(super) async fn assert_no_trace_of(store: &MongoStore, chat: &ObjectId, text: &str) {
+    let tokens = |content: &str| -> BTreeSet<i64> {
+        let tokens = search::tokens(chat, &[doc! {"content": content}]).unwrap();
+        tokens.into_iter().collect()
     };
-    old.insert("tokens", users.iter().flat_map(of).collect::<Vec<i64>>());
-    store.db.search.insert_one(old).await.unwrap();
-    let hits = async |query: &str| {
-        store
-            .search_messages(&ann, query, None, None, 9)
-            .await
-            .unwrap()
-            .items
-            .len()
-    };
-    assert_eq!(hits("long ago").await, 1);
-    store.edit_message(&id, &ann, "of this day".into()).await.unwrap();
-    store.search_caught_up().await.unwrap();
-    assert_eq!((hits("long ago").await, hits("this day").await), (0, 1));
-    assert_eq!(store.db.search.count_documents(doc! {}).await.unwrap(), 1);
+    let gone: Vec<i64> = tokens(text).difference(&tokens("")).copied().collect();
+    assert_eq!(gone.len(), text.len() - 2);
+    let filter = doc! {"tokens": {"$in": gone}};
+    let left = store.db.search.count_documents(filter).await.unwrap();
+    assert_eq!(left, 0, "{text}");
 }
