@@ -116,6 +116,11 @@ pub(super) fn with(user: ObjectId) -> Document {
     doc! {"participants": user, "pair": {"$exists": true}}
 }
 
+/// In this order none is missed that is written to meanwhile. By activity one might: it moves to the front, where we have been.
+pub(super) fn by_id() -> Document {
+    doc! {"_id": 1}
+}
+
 pub(super) async fn partners(db: &Db, user: &UserId) -> StoreResult<Vec<UserId>> {
     let Some(id) = row::object_id(user) else {
         return Ok(Vec::new());
@@ -123,6 +128,7 @@ pub(super) async fn partners(db: &Db, user: &UserId) -> StoreResult<Vec<UserId>>
     let find = db
         .chats
         .find(with(id))
+        .sort(by_id())
         .projection(doc! {"participants": 1, "lastSeq": 1});
     let mut partners = Vec::new();
     for chat in begun(db, all(db, find).await?).await? {

@@ -282,6 +282,7 @@ fn indexes(db: &Db) -> [(&mongodb::Collection<Document>, Vec<IndexModel>); 5] {
             vec![
                 unique("chat_pair", doc! {"pair": 1}, "pair"),
                 plain("chat_activity", doc! {"participants": 1, "order": -1}),
+                plain("chat_member", doc! {"participants": 1, "_id": 1}),
                 sparse("waiting", doc! {"waiting": 1}),
             ],
         ),

@@ -280,13 +280,12 @@ struct Place {
 async fn places(db: &Db, query: &Query) -> StoreResult<Vec<Place>> {
     // What nobody has counted first: when it is counted meanwhile, its chat says that it waits.
     let uncounted = uncounted::find(db, uncounted::of(query.user)).await?.chats;
-    let (mut mine, mut sort) = (chats::with(query.user), doc! {"order": -1});
+    let mut mine = chats::with(query.user);
     if let Some(chat) = query.chat {
         mine.insert("_id", chat);
-        sort.clear();
     }
     let find = async {
-        let find = db.chats.find(mine).sort(sort);
+        let find = db.chats.find(mine).sort(chats::by_id());
         let projection = doc! {"indexed": 1, "order": 1, "waiting": 1};
         find.projection(projection).await?.try_collect::<Vec<Document>>().await
     };
@@ -299,7 +298,14 @@ async fn places(db: &Db, query: &Query) -> StoreResult<Vec<Place>> {
             newest: row::int(chat, "order").unwrap_or(0),
         })
     };
-    db.call(Box::pin(find)).await?.iter().map(place).collect()
+    let mut places: Vec<Place> = db
+        .call(Box::pin(find))
+        .await?
+        .iter()
+        .map(place)
+        .collect::<StoreResult<_>>()?;
+    places.sort_by_key(|place| std::cmp::Reverse(place.newest));
+    Ok(places)
 }
 
 type Found = BTreeMap<i64, Message>;
