@@ -4,6 +4,9 @@ use std::future::IntoFuture;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use futures_util::TryStreamExt as _;
+use mongodb::action::Find;
+use mongodb::bson::Document;
 use mongodb::error::{Error, ErrorKind, WriteFailure};
 use tokio::time::timeout;
 
@@ -38,6 +41,12 @@ impl Db {
     pub(super) async fn call<T>(&self, what: impl IntoFuture<Output = mongodb::error::Result<T>>) -> StoreResult<T> {
         self.open()?;
         call(LIMIT, what).await
+    }
+
+    /// All that a query finds.
+    pub(super) async fn all(&self, find: Find<'_, Document>) -> StoreResult<Vec<Document>> {
+        let found = async { find.await?.try_collect().await };
+        self.call(Box::pin(found)).await
     }
 
     /// Runs what takes several calls, for at most [`LIMIT`].

@@ -3,7 +3,6 @@
 use std::collections::{HashMap, HashSet};
 
 use chat_protocol::{ChatId, Message, UserId};
-use futures_util::TryStreamExt as _;
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Bson, Document, doc};
 
@@ -54,17 +53,12 @@ async fn begun(db: &Db, chats: Vec<Document>) -> StoreResult<Vec<Document>> {
     let mut stored = HashSet::new();
     if !open.is_empty() {
         let firsts = doc! {"chatId": {"$in": open}, "seq": 1};
-        for first in all(db, db.messages.find(firsts).projection(doc! {"chatId": 1})).await? {
+        for first in db.all(db.messages.find(firsts).projection(doc! {"chatId": 1})).await? {
             stored.insert(row::oid(&first, "chatId")?);
         }
     }
     let is_begun = |chat: &Document| counted(chat) || chat.get_object_id("_id").is_ok_and(|id| stored.contains(&id));
     Ok(chats.into_iter().filter(is_begun).collect())
-}
-
-async fn all(db: &Db, find: mongodb::action::Find<'_, Document>) -> StoreResult<Vec<Document>> {
-    let found = async { find.await?.try_collect::<Vec<Document>>().await };
-    db.call(Box::pin(found)).await
 }
 
 pub(super) async fn of(db: &Db, one: &UserId, other: &UserId) -> StoreResult<Option<ChatId>> {
@@ -131,7 +125,7 @@ pub(super) async fn partners(db: &Db, user: &UserId) -> StoreResult<Vec<UserId>>
         .sort(by_id())
         .projection(doc! {"participants": 1, "lastSeq": 1});
     let mut partners = Vec::new();
-    for chat in begun(db, all(db, find).await?).await? {
+    for chat in begun(db, db.all(find).await?).await? {
         partners.extend(users(&chat)?.into_iter().find(|partner| partner != user));
     }
     Ok(partners)
@@ -177,7 +171,7 @@ pub(super) async fn list(
         .limit(one_more);
     // With the position that each is listed by.
     let mut listed = Vec::new();
-    for chat in all(db, find).await? {
+    for chat in db.all(find).await? {
         listed.push((row::int(&chat, "order")?, chat));
     }
     let start = match place {
@@ -204,7 +198,10 @@ pub(super) async fn list(
 /// Chats that got messages since the walk began and were not shown before.
 async fn moved(db: &Db, user: ObjectId, place: ChatsPlace) -> StoreResult<Vec<(i64, Document)>> {
     let mut found = Vec::new();
-    for chat in all(db, db.chats.find(by_activity(user, doc! {"$gt": place.start}))).await? {
+    for chat in db
+        .all(db.chats.find(by_activity(user, doc! {"$gt": place.start})))
+        .await?
+    {
         let then = newest_until(row::oid(&chat, "_id")?, place.start);
         let then = db.messages.find_one(then).sort(doc! {"seq": -1});
         if let Some(message) = db.call(then).await? {
@@ -223,7 +220,7 @@ async fn records(db: &Db, user: &UserId, chats: Vec<Document>) -> StoreResult<Ve
         .filter_map(|chat| chat.get_object_id("lastMessage").ok())
         .collect();
     let mut messages: HashMap<ObjectId, Message> = HashMap::new();
-    for found in all(db, db.messages.find(doc! {"_id": {"$in": ids}})).await? {
+    for found in db.all(db.messages.find(doc! {"_id": {"$in": ids}})).await? {
         messages.insert(row::oid(&found, "_id")?, row::message(&found)?);
     }
     let mut records = Vec::new();

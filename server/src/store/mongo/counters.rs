@@ -380,13 +380,9 @@ pub(super) async fn reach(db: &Db, newest: HashMap<ObjectId, i64>, mut chats: Do
     }
     let ids: Vec<ObjectId> = newest.keys().copied().collect();
     chats.insert("_id", doc! {"$in": ids});
-    let find = async {
-        let find = db.chats.find(chats);
-        let found = find.projection(doc! {"lastSeq": 1}).await?;
-        found.try_collect::<Vec<Document>>().await
-    };
+    let find = db.chats.find(chats).projection(doc! {"lastSeq": 1});
     let mut behind = Vec::new();
-    for chat in db.call(Box::pin(find)).await? {
+    for chat in db.all(find).await? {
         let id = row::oid(&chat, "_id")?;
         if row::int(&chat, "lastSeq").unwrap_or(0) < newest.get(&id).copied().unwrap_or(0) {
             behind.push(id);
@@ -399,7 +395,7 @@ pub(super) async fn reach(db: &Db, newest: HashMap<ObjectId, i64>, mut chats: Do
     Ok(())
 }
 
-/// The messages of a chat above a seq, ascending.
+/// The messages of a chat above a seq.
 pub(super) fn above(chat: ObjectId, seq: i64) -> Document {
     doc! {"chatId": chat, "seq": {"$gt": seq}}
 }
@@ -411,14 +407,9 @@ pub(super) async fn count_on(db: &Db, chat: ObjectId) -> StoreResult<()> {
             return Ok(());
         };
         let from = row::int(&known, "lastSeq").unwrap_or(0);
-        let find = async {
-            let find = db.messages.find(above(chat, from)).sort(doc! {"seq": 1}).limit(BATCH);
-            let found = find
-                .projection(doc! {"seq": 1, "order": 1, "receiver": 1, "timestamp": 1})
-                .await?;
-            found.try_collect::<Vec<Document>>().await
-        };
-        let new = db.call(Box::pin(find)).await?;
+        let find = db.messages.find(above(chat, from)).sort(doc! {"seq": 1}).limit(BATCH);
+        let find = find.projection(doc! {"seq": 1, "order": 1, "receiver": 1, "timestamp": 1});
+        let new = db.all(find).await?;
         let Some(last) = new.last() else { return Ok(()) };
         let mut count = Count {
             from: from + 1,
@@ -452,16 +443,9 @@ pub(super) async fn rebuild(db: &Db) -> StoreResult<u64> {
     let mut wrong = 0;
     let mut after = ObjectId::from_bytes([0; 12]);
     loop {
-        let find = async {
-            let find = db.chats.find(doc! {"_id": {"$gt": after}, "pair": {"$exists": true}});
-            let found = find
-                .sort(doc! {"_id": 1})
-                .limit(BATCH)
-                .projection(doc! {"_id": 1})
-                .await?;
-            found.try_collect::<Vec<Document>>().await
-        };
-        let chats = db.call(Box::pin(find)).await?;
+        let find = db.chats.find(doc! {"_id": {"$gt": after}, "pair": {"$exists": true}});
+        let find = find.sort(chats::by_id()).limit(BATCH).projection(doc! {"_id": 1});
+        let chats = db.all(find).await?;
         for chat in &chats {
             after = row::oid(chat, "_id")?;
             wrong += u64::from(recount(db, after).await?);

@@ -286,8 +286,7 @@ impl Work {
             }
             let find = db.messages.find(between(chat, indexed, counted)).sort(doc! {"seq": 1});
             let find = find.limit(i64::try_from(search::SHARED).unwrap_or(i64::MAX));
-            let look = async { find.await?.try_collect::<Vec<Document>>().await };
-            let found = db.call(Box::pin(look)).await?;
+            let found = db.all(find).await?;
             let some = &found[..search::fitting(&found)?];
             let to = some
                 .last()
@@ -353,8 +352,7 @@ impl Work {
             }
             let find = db.search.find(search::about(chat, seq)).read_concern(latest());
             let find = find.projection(doc! {"chatId": 1, "from": 1, "to": 1, "rev": 1});
-            let look = async { find.await?.try_collect::<Vec<Document>>().await };
-            for entry in db.call(Box::pin(look)).await? {
+            for entry in db.all(find).await? {
                 entries.insert(row::oid(&entry, "_id")?, entry);
             }
             let never = || Bson::from(doc! {"$exists": false});
@@ -379,20 +377,11 @@ impl Work {
             .filter_map(|message| message.get_object_id("chatId").ok())
             .collect();
         let chats: Vec<ObjectId> = chats.into_iter().collect();
-        let look = async {
-            let find = self.db.chats.find(doc! {"_id": {"$in": chats}});
-            let found = find.projection(doc! {"indexed": 1}).await?;
-            found.try_collect::<Vec<Document>>().await
-        };
-        let found = self.db.call(Box::pin(look)).await?;
+        let find = self.db.chats.find(doc! {"_id": {"$in": chats}});
+        let found = self.db.all(find.projection(doc! {"indexed": 1})).await?;
         let of = |chat: &Document| Ok((row::oid(chat, "_id")?, row::int(chat, "indexed").unwrap_or(0)));
         found.iter().map(of).collect()
     }
-}
-
-/// Ids are at least this, so a sparse index has all documents with the field and nothing else.
-fn any_user() -> Document {
-    doc! {"$gte": ObjectId::from_bytes([0; 12])}
 }
 
 fn of(mut marked: Document, whose: Whose) -> Document {
@@ -406,12 +395,12 @@ fn of(mut marked: Document, whose: Whose) -> Document {
 
 /// The query for chats that wait to be indexed.
 pub(super) fn waiting(whose: Whose) -> Document {
-    of(doc! {"waiting": any_user()}, whose)
+    of(doc! {"waiting": row::any_id()}, whose)
 }
 
 /// The query for messages that are not indexed as they are.
 pub(super) fn changed(whose: Whose) -> Document {
-    of(doc! {"fresh": any_user()}, whose)
+    of(doc! {"fresh": row::any_id()}, whose)
 }
 
 /// The query for the messages of a chat after one seq and up to another.
@@ -438,8 +427,7 @@ fn indexed_to(chat: ObjectId, from: i64, to: i64) -> (Document, Vec<Document>) {
 async fn renew(db: &Db, entry: &Document) -> StoreResult<()> {
     // Read after the entry: whoever changes one of these later finds the entry as we leave it, or we find that it did.
     let find = db.messages.find(search::messages_of(entry)?).read_concern(latest());
-    let look = async { find.await?.try_collect::<Vec<Document>>().await };
-    let messages = db.call(Box::pin(look)).await?;
+    let messages = db.all(find).await?;
     let Some(tokens) = search::tokens(&row::oid(entry, "chatId")?, &messages) else {
         // Nothing of it is left, and nothing comes back.
         return db

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 use chat_protocol::{ChatId, Message, MessageId, UserId};
-use futures_util::{FutureExt as _, TryStreamExt as _};
+use futures_util::FutureExt as _;
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Bson, Document, doc};
 use mongodb::options::ReturnDocument;
@@ -42,8 +42,7 @@ impl MessageStore for MongoStore {
         let (filter, sort) = page(chat, range);
         let one_more = i64::try_from(limit + 1).unwrap_or(i64::MAX);
         let find = self.db.messages.find(filter).sort(sort).limit(one_more);
-        let found = async { find.await?.try_collect::<Vec<Document>>().await };
-        let found = self.db.call(Box::pin(found)).await?;
+        let found = self.db.all(find).await?;
         let more = found.len() > limit;
         let items = found.iter().take(limit).map(row::message).collect::<StoreResult<_>>()?;
         Ok((items, more))

@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use chat_protocol::{Message, MessageType, Timestamp};
 use mongodb::bson::oid::ObjectId;
-use mongodb::bson::{Bson, DateTime, Document};
+use mongodb::bson::{Bson, DateTime, Document, doc};
 
 use crate::store::{StoreError, StoreResult, UserRecord};
 
@@ -22,6 +22,11 @@ pub(super) fn is_ours(id: &str) -> bool {
 /// [`object_id`] of an id that the server made.
 pub(super) fn own_id(id: impl AsRef<str>) -> StoreResult<ObjectId> {
     object_id(id).ok_or_else(|| StoreError::Broken("an id of ours is no ObjectId".into()))
+}
+
+/// Matches every id: a sparse index then has all documents with the field and nothing else.
+pub(super) fn any_id() -> Document {
+    doc! {"$gte": ObjectId::from_bytes([0; 12])}
 }
 
 pub(super) fn id<T: FromStr>(document: &Document, key: &str) -> StoreResult<T> {

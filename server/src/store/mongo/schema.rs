@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use futures_util::TryStreamExt as _;
 use mongodb::IndexModel;
-use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Bson, Document, doc};
 use mongodb::options::{IndexOptions, ReturnDocument};
 
 use super::call::{call, code, failure};
-use super::{Db, counters, row};
+use super::indexer::{self, Whose};
+use super::{Db, counters, row, uncounted};
 use crate::store::{StoreError, StoreResult};
 
 /// The version that this program makes and knows. Every step can be taken twice, by two nodes at the same time too: it makes
@@ -70,7 +70,7 @@ async fn follow_chats(db: &Db) -> StoreResult<()> {
     call(PATIENCE, db.chats.update_many(silent, vec![doc! {"$set": nothing}])).await?;
     call(PATIENCE, db.database.collection::<Document>("searchIndex").drop()).await?;
     // Whether what is marked was counted, nothing says any more.
-    let marked = doc! {"fresh": {"$gte": ObjectId::from_bytes([0; 12])}};
+    let marked = indexer::changed(Whose::All);
     let find = async {
         let mut found = db
             .messages
@@ -80,8 +80,7 @@ async fn follow_chats(db: &Db) -> StoreResult<()> {
         let mut newest = HashMap::new();
         while let Some(message) = found.try_next().await? {
             if let (Ok(chat), Ok(seq)) = (message.get_object_id("chatId"), row::int(&message, "seq")) {
-                let known = newest.entry(chat).or_insert(seq);
-                *known = seq.max(*known);
+                uncounted::reaches(&mut newest, chat, seq);
             }
         }
         Ok(newest)

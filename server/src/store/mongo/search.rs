@@ -14,6 +14,7 @@ use futures_util::future::try_join_all;
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Document, RawDocument, RawDocumentBuf, doc};
 
+use super::counters::above;
 use super::{Db, chats, clock, row, uncounted};
 use crate::store::fold::fold;
 use crate::store::{Position, Slice, StoreError, StoreResult};
@@ -167,11 +168,6 @@ pub(super) fn changed(user: ObjectId, chat: Option<ObjectId>, below: i64) -> Doc
     filter
 }
 
-/// The query for what is not indexed of a chat.
-pub(super) fn after(chat: ObjectId, indexed: i64) -> Document {
-    doc! {"chatId": chat, "seq": {"$gt": indexed}}
-}
-
 /// The query for entries that have one of these tokens, about messages before a position.
 pub(super) fn with_tokens(tokens: &[i64], newest_below: i64, below: i64) -> Document {
     doc! {"tokens": {"$in": tokens}, "order": {"$lt": newest_below}, "oldest": {"$lt": below}}
@@ -284,11 +280,8 @@ async fn places(db: &Db, query: &Query) -> StoreResult<Vec<Place>> {
     if let Some(chat) = query.chat {
         mine.insert("_id", chat);
     }
-    let find = async {
-        let find = db.chats.find(mine).sort(chats::by_id());
-        let projection = doc! {"indexed": 1, "order": 1, "waiting": 1};
-        find.projection(projection).await?.try_collect::<Vec<Document>>().await
-    };
+    let find = db.chats.find(mine).sort(chats::by_id());
+    let find = find.projection(doc! {"indexed": 1, "order": 1, "waiting": 1});
     let place = |chat: &Document| {
         let id = row::oid(chat, "_id")?;
         Ok(Place {
@@ -298,12 +291,7 @@ async fn places(db: &Db, query: &Query) -> StoreResult<Vec<Place>> {
             newest: row::int(chat, "order").unwrap_or(0),
         })
     };
-    let mut places: Vec<Place> = db
-        .call(Box::pin(find))
-        .await?
-        .iter()
-        .map(place)
-        .collect::<StoreResult<_>>()?;
+    let mut places: Vec<Place> = db.all(find).await?.iter().map(place).collect::<StoreResult<_>>()?;
     places.sort_by_key(|place| std::cmp::Reverse(place.newest));
     Ok(places)
 }
@@ -316,7 +304,7 @@ async fn not_indexed(db: &Db, query: &Query, places: &[Place]) -> StoreResult<Fo
     let waiting: Vec<&Place> = places.iter().filter(|place| place.waits).collect();
     for some in waiting.chunks(AT_ONCE) {
         let looks = some.iter().map(|place| {
-            let after = after(place.chat, place.indexed);
+            let after = above(place.chat, place.indexed);
             matching(db, query, after, doc! {"seq": -1}, query.wanted)
         });
         for mut those in try_join_all(looks).await? {
@@ -362,11 +350,8 @@ async fn in_index(db: &Db, query: &Query, places: &[Place]) -> StoreResult<Found
         let find = find
             .sort(doc! {"order": -1})
             .limit(i64::try_from(batch).unwrap_or(i64::MAX));
-        let look = async {
-            let projection = doc! {"order": 1, "chatId": 1, "from": 1, "to": 1};
-            find.projection(projection).await?.try_collect::<Vec<Document>>().await
-        };
-        let entries = db.call(Box::pin(look)).await?;
+        let find = find.projection(doc! {"order": 1, "chatId": 1, "from": 1, "to": 1});
+        let entries = db.all(find).await?;
         let Some(last) = entries.last() else { return Ok(found) };
         let reached = row::int(last, "order")?;
         let looks = entries.iter().map(async |entry| {

@@ -3,9 +3,8 @@
 //! The first message of each group says it of all of them: it is stored before they are, so whatever is stored of a group, whoever
 //! looks finds in which chats that is. When all of it is counted the mark goes, by one write for the group.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 
-use futures_util::TryStreamExt as _;
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::raw::cstr;
 use mongodb::bson::{Document, RawArrayBuf, RawDocumentBuf, doc, rawdoc};
@@ -18,11 +17,10 @@ pub(super) type Coming = ([ObjectId; 2], ObjectId, i64);
 
 /// The mark of a group.
 pub(super) fn mark(messages: impl Iterator<Item = Coming>) -> RawDocumentBuf {
-    let (mut users, mut chats) = (BTreeSet::new(), BTreeMap::new());
+    let (mut users, mut chats) = (BTreeSet::new(), HashMap::new());
     for (both, chat, seq) in messages {
         users.extend(both);
-        let newest = chats.entry(chat).or_insert(seq);
-        *newest = seq.max(*newest);
+        reaches(&mut chats, chat, seq);
     }
     let mut listed = (RawArrayBuf::new(), RawArrayBuf::new());
     users.into_iter().for_each(|user| listed.0.push(user));
@@ -35,6 +33,12 @@ pub(super) fn mark(messages: impl Iterator<Item = Coming>) -> RawDocumentBuf {
     mark
 }
 
+/// Takes notice that a chat goes at least up to this seq.
+pub(super) fn reaches(newest: &mut HashMap<ObjectId, i64>, chat: ObjectId, seq: i64) {
+    let known = newest.entry(chat).or_insert(seq);
+    *known = seq.max(*known);
+}
+
 /// The query for groups with messages of this user.
 pub(super) fn of(user: ObjectId) -> Document {
     doc! {"uncounted.users": user}
@@ -42,8 +46,7 @@ pub(super) fn of(user: ObjectId) -> Document {
 
 /// The query for groups of before this position.
 pub(super) fn before(position: i64) -> Document {
-    // Every id is at least this one, so the sparse index has all that carry the mark and nothing else.
-    doc! {"uncounted.users": {"$gte": ObjectId::from_bytes([0; 12])}, "order": {"$lt": position}}
+    doc! {"uncounted.users": row::any_id(), "order": {"$lt": position}}
 }
 
 /// What some groups say.
@@ -56,18 +59,13 @@ pub(super) struct Said {
 }
 
 pub(super) async fn find(db: &Db, groups: Document) -> StoreResult<Said> {
-    let find = async {
-        let found = db.messages.find(groups).projection(doc! {"uncounted.chats": 1}).await?;
-        found.try_collect::<Vec<Document>>().await
-    };
+    let find = db.messages.find(groups).projection(doc! {"uncounted.chats": 1});
     let mut said = Said::default();
-    for first in db.call(Box::pin(find)).await? {
+    for first in db.all(find).await? {
         said.firsts.push(row::oid(&first, "_id")?);
         let chats = first.get_document("uncounted").and_then(|mark| mark.get_array("chats"));
         for listed in chats.into_iter().flatten().filter_map(|chat| chat.as_document()) {
-            let (chat, seq) = (row::oid(listed, "chat")?, row::int(listed, "seq")?);
-            let newest = said.chats.entry(chat).or_insert(seq);
-            *newest = seq.max(*newest);
+            reaches(&mut said.chats, row::oid(listed, "chat")?, row::int(listed, "seq")?);
         }
     }
     Ok(said)

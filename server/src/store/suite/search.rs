@@ -1,6 +1,6 @@
 //! Search of messages.
 
-use chat_protocol::UserId;
+use chat_protocol::{Message, UserId};
 
 use super::Bench;
 
@@ -53,6 +53,23 @@ pub(crate) async fn finds_literal_parts_ignoring_case(b: Bench) {
     }
 }
 
+/// What a walk through all pages of so many finds.
+pub(crate) async fn walked(b: &Bench, user: &UserId, query: &str, limit: usize) -> Vec<Message> {
+    let (mut found, mut from) = (Vec::new(), None);
+    loop {
+        let page = b
+            .store
+            .search_messages(user, query, None, from.as_ref(), limit)
+            .await
+            .unwrap();
+        found.extend(page.items);
+        from = page.next;
+        if from.is_none() {
+            return found;
+        }
+    }
+}
+
 pub(crate) async fn finds_before_and_after_indexing(b: Bench) {
     let (ann, bob) = (b.user("ann").await, b.user("bob").await);
     for n in 0..300 {
@@ -63,20 +80,8 @@ pub(crate) async fn finds_before_and_after_indexing(b: Bench) {
     }
     b.send(&ann, &bob, "needle 300").await;
     // However far the index has come: all of them, once each.
-    let mut from = None;
-    let mut all = Vec::new();
-    loop {
-        let page = b
-            .store
-            .search_messages(&bob, "needle", None, from.as_ref(), 7)
-            .await
-            .unwrap();
-        all.extend(page.items.into_iter().map(|m| m.seq.unwrap()));
-        from = page.next;
-        if from.is_none() {
-            break;
-        }
-    }
+    let all = walked(&b, &bob, "needle", 7).await;
+    let all: Vec<_> = all.into_iter().map(|m| m.seq.unwrap()).collect();
     assert_eq!(all, (1..=301).rev().collect::<Vec<_>>());
 }
 
@@ -133,20 +138,8 @@ pub(crate) async fn pages_newest_first(b: Bench) {
     }
     sent.reverse();
     for query in ["o", "to find"] {
-        let mut from = None;
-        let mut walked = Vec::new();
-        loop {
-            let page = b
-                .store
-                .search_messages(&ann, query, None, from.as_ref(), 4)
-                .await
-                .unwrap();
-            walked.extend(page.items.into_iter().map(|m| m.id));
-            from = page.next;
-            if from.is_none() {
-                break;
-            }
-        }
-        assert_eq!(walked, sent, "{query}");
+        let found = walked(&b, &ann, query, 4).await;
+        let found: Vec<_> = found.into_iter().map(|m| m.id).collect();
+        assert_eq!(found, sent, "{query}");
     }
 }

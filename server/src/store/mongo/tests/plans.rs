@@ -135,7 +135,7 @@ async fn no_query_scans_or_sorts() {
     let mut one = chats::with(me);
     one.insert("_id", chat);
     explain(db, "place to search", find("chats", one, chats::by_id())).await;
-    let filter = search::saying(search::after(chat, 3), "a word");
+    let filter = search::saying(counters::above(chat, 3), "a word");
     explain(db, "search, not indexed", find("messages", filter, doc! {"seq": -1})).await;
     let many: Vec<i64> = (0..i64::try_from(search::TOGETHER).unwrap()).collect();
     for tokens in [&many[..], &many[..1]] {

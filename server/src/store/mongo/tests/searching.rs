@@ -9,6 +9,7 @@ use mongodb::bson::oid::ObjectId;
 use super::super::{MongoStore, search};
 use super::open_own;
 use crate::store::suite::Bench;
+use crate::store::suite::search::walked;
 use crate::store::{MessageStore as _, Store as _, UserStore as _};
 
 /// More than share one entry, in each of two chats, and more entries than are looked at first.
@@ -39,18 +40,8 @@ async fn pages_hold_every_match_once_and_newest_first() {
         .map(|(_, id)| id.clone())
         .collect();
     for limit in [1, 7, MANY] {
-        let (mut found, mut from) = (Vec::new(), None);
-        loop {
-            let page = store
-                .search_messages(&ann, "eedle num", None, from.as_ref(), limit)
-                .await
-                .unwrap();
-            found.extend(page.items.into_iter().map(|message| message.id));
-            from = page.next;
-            if from.is_none() {
-                break;
-            }
-        }
+        let found = walked(&b, &ann, "eedle num", limit).await;
+        let found: Vec<_> = found.into_iter().map(|message| message.id).collect();
         assert_eq!(found, expected, "pages of {limit}");
     }
 }
@@ -146,18 +137,8 @@ async fn every_chat_of_a_user_is_looked_into() {
     }
     sent.reverse();
     for limit in [sent.len(), 30] {
-        let (mut found, mut from) = (Vec::new(), None);
-        loop {
-            let page = store
-                .search_messages(&ann, "needle", None, from.as_ref(), limit)
-                .await
-                .unwrap();
-            found.extend(page.items.into_iter().map(|message| message.id));
-            from = page.next;
-            if from.is_none() {
-                break;
-            }
-        }
+        let found = walked(&b, &ann, "needle", limit).await;
+        let found: Vec<_> = found.into_iter().map(|message| message.id).collect();
         assert_eq!(found, sent, "pages of {limit}");
     }
     // The oldest of all, by what nothing newer says.
