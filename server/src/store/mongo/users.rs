@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
 use chat_protocol::{ProfileUpdate, UserId};
-use futures_util::{FutureExt as _, TryStreamExt as _};
+use futures_util::FutureExt as _;
 use mongodb::bson::{Bson, DateTime, Document, doc};
 use mongodb::options::ReturnDocument;
 
@@ -232,8 +232,7 @@ async fn find(db: &Db, filter: Document, limit: Option<usize>) -> StoreResult<Ve
             .sort(doc! {"usernameKey": 1})
             .limit(i64::try_from(limit).unwrap_or(i64::MAX));
     }
-    let found = async { find.await?.try_collect::<Vec<Document>>().await };
-    db.call(Box::pin(found)).await?.iter().map(row::user).collect()
+    db.all(find).await?.iter().map(row::user).collect()
 }
 
 /// A page of a list in alphabetical order, from one item more than it shows.
