@@ -26,9 +26,9 @@ const MEMORY_MIB: f64 = 16.0;
 const LATENCY_PART: f64 = 0.5;
 const LATENCY_MS: f64 = 2.0;
 
-/// Memory and latency of a run that lasted so many seconds.
+/// Memory of the server, and latency of what is named, in a run that lasted so many seconds.
 #[must_use]
-pub fn judge(seconds: u32, usage: &[Usage], delivered: Option<&Seconds>) -> Vec<Drift> {
+pub fn judge(seconds: u32, usage: &[Usage], latency: Option<(&str, &Seconds)>) -> Vec<Drift> {
     let fifth = (seconds / 5).max(1);
     let (before, after) = (fifth..2 * fifth, seconds.saturating_sub(fifth)..seconds);
     let memory = |within: &std::ops::Range<u32>| {
@@ -39,8 +39,8 @@ pub fn judge(seconds: u32, usage: &[Usage], delivered: Option<&Seconds>) -> Vec<
             .collect();
         bootstrap::mean(&values, 0.95, 1)
     };
-    let latency = |within: &std::ops::Range<u32>| {
-        let blocks = delivered?.iter().filter(|(second, _)| within.contains(second));
+    let latency_of = |taken: &Seconds, within: &std::ops::Range<u32>| {
+        let blocks = taken.iter().filter(|(second, _)| within.contains(second));
         let micros = bootstrap::quantile(blocks.map(|(_, (histogram, _))| histogram), 0.99, 0.95, 1)?;
         Some(Interval {
             low: micros.low / 1000.0,
@@ -52,9 +52,11 @@ pub fn judge(seconds: u32, usage: &[Usage], delivered: Option<&Seconds>) -> Vec<
     if let (Some(one), Some(two)) = (memory(&before), memory(&after)) {
         drifts.push(drift("memory of the server", "MiB", one, two, MEMORY_PART, MEMORY_MIB));
     }
-    if let (Some(one), Some(two)) = (latency(&before), latency(&after)) {
+    if let Some((what, taken)) = latency
+        && let (Some(one), Some(two)) = (latency_of(taken, &before), latency_of(taken, &after))
+    {
         drifts.push(drift(
-            "delivery, 99th percentile",
+            &format!("{what}, 99th percentile"),
             "ms",
             one,
             two,

@@ -22,8 +22,11 @@ pub struct Generator {
     /// the sums; cores that some of them share count once.
     pub cpu_seconds: f64,
     pub cores: usize,
-    /// Over which time.
+    /// Over which time, from the first thing that was due to the end of the drain.
     pub lasted_seconds: f64,
+    /// Cores that it kept busy while it was measured: in the drain it waits, and the longer the more the server has to do.
+    #[serde(default)]
+    pub busy_cores: f64,
     /// Resident memory in MiB once everybody was connected.
     pub memory: Option<f64>,
     pub connected: u64,
@@ -40,6 +43,7 @@ pub struct Generator {
 pub struct Seen {
     pub lasted: Duration,
     pub cpu: Duration,
+    pub busy_cores: f64,
     pub memory: Option<f64>,
     pub connected: u64,
     pub disconnects: u64,
@@ -76,6 +80,7 @@ impl Generator {
             cpu_seconds: seen.cpu.as_secs_f64(),
             cores: seen.cores,
             lasted_seconds: seen.lasted.as_secs_f64(),
+            busy_cores: seen.busy_cores,
             memory: seen.memory,
             connected: seen.connected,
             disconnects: seen.disconnects,
@@ -86,10 +91,10 @@ impl Generator {
         generator
     }
 
-    /// The part of all cores that it took.
+    /// The part of all cores that it took while it was measured.
     #[must_use]
     pub fn cpu_share(&self) -> f64 {
-        self.cpu_seconds / self.lasted_seconds.max(1e-9) / self.cores.max(1) as f64
+        self.busy_cores / self.cores.max(1) as f64
     }
 
     fn find_faults(&self, asked: &Objective) -> Vec<String> {
@@ -127,6 +132,7 @@ impl Generator {
         self.done += other.done;
         self.cpu_seconds += other.cpu_seconds;
         self.lasted_seconds = self.lasted_seconds.max(other.lasted_seconds);
+        self.busy_cores += other.busy_cores;
         self.memory = self.memory.zip(other.memory).map(|(one, two)| one + two);
         self.connected += other.connected;
         self.disconnects += other.disconnects;
@@ -138,8 +144,8 @@ impl Generator {
     #[must_use]
     pub fn beside(these: &[&Self]) -> (usize, Option<String>) {
         let cores = these.iter().map(|one| one.cores).max().unwrap_or(0);
-        let of_all = |one: &&Self| one.cpu_seconds / one.lasted_seconds.max(1e-9) / cores.max(1) as f64;
-        let share: f64 = these.iter().map(of_all).sum();
+        let busy: f64 = these.iter().map(|one| one.busy_cores).sum();
+        let share = busy / cores.max(1) as f64;
         let too_much = share > CPU && these.iter().all(|one| one.cpu_share() <= CPU);
         let fault = too_much.then(|| {
             let (count, percent) = (these.len(), share * 100.0);
@@ -154,7 +160,7 @@ mod tests {
     use super::*;
     use crate::latency::Sample;
 
-    fn judged(late_ms: u64, done: u64, cpu: u64, overrun: u64) -> Generator {
+    fn judged(late_ms: u64, done: u64, busy_cores: f64, overrun: u64) -> Generator {
         let mut recorder = Recorder::default();
         for _ in 0..1000 {
             recorder.record(&Sample {
@@ -170,8 +176,10 @@ mod tests {
         tally.at(0).done = done;
         tally.at(9).offered = 5000;
         let seen = Seen {
-            lasted: Duration::from_secs(10),
-            cpu: Duration::from_secs(cpu),
+            // A long drain, in which it waited.
+            lasted: Duration::from_secs(100),
+            cpu: Duration::from_secs(19),
+            busy_cores,
             memory: None,
             connected: 2,
             disconnects: 0,
@@ -183,12 +191,12 @@ mod tests {
 
     #[test]
     fn a_generator_in_time_has_no_faults_and_one_that_is_not_says_why() {
-        assert!(judged(15, 1000, 10, 0).faults.is_empty());
+        assert!(judged(15, 1000, 1.0, 0).faults.is_empty());
         for (faulty, word) in [
-            (judged(25, 1000, 10, 0), "late"),
-            (judged(1, 980, 10, 0), "980 of 1000"),
-            (judged(1, 1000, 19, 0), "cores"),
-            (judged(1, 1000, 1, 3), "arrivals"),
+            (judged(25, 1000, 1.0, 0), "late"),
+            (judged(1, 980, 1.0, 0), "980 of 1000"),
+            (judged(1, 1000, 1.9, 0), "cores"),
+            (judged(1, 1000, 0.1, 3), "arrivals"),
         ] {
             assert_eq!(faulty.faults.len(), 1, "{:?}", faulty.faults);
             assert!(faulty.faults[0].contains(word), "{:?}", faulty.faults);

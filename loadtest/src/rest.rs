@@ -161,6 +161,9 @@ impl Rest {
     }
 }
 
+/// The code of what was asked for and never answered.
+pub(crate) const NO_ANSWER: &str = "NO_ANSWER";
+
 impl CallError {
     /// Whether the same call may succeed later: the server was busy, or out of reach.
     #[must_use]
@@ -176,7 +179,7 @@ impl CallError {
     pub fn code(&self) -> Box<str> {
         match self {
             Self::Refused { code, .. } => code.as_str().into(),
-            Self::Late => "NO_ANSWER".into(),
+            Self::Late => NO_ANSWER.into(),
             Self::Network => "NETWORK".into(),
             Self::Unknown(status) => format!("HTTP_{status}").into(),
         }

@@ -13,7 +13,6 @@ use crate::cast::{Cast, Shard};
 use crate::drift;
 use crate::generator::{Generator, Seen};
 use crate::glance::Watch;
-use crate::latency::Kind;
 use crate::people::{self, FileError, GatherError, Person};
 use crate::profile::Profile;
 use crate::rest::Rest;
@@ -114,7 +113,11 @@ impl Session {
             Some(path) => people::store(path, &server, people),
             None => Ok(()),
         };
-        let people = people::gather(&rest, known, cast.persons, lasts, made, keep, attack::interrupted()).await?;
+        let until_start = settings
+            .start_at
+            .and_then(|start| start.duration_since(SystemTime::now()).ok());
+        let whole = until_start.unwrap_or_default() + lasts + settings.drain_within;
+        let people = people::gather(&rest, known, cast.persons, whole, made, keep, attack::interrupted()).await?;
         let clock = match settings.start_at {
             Some(_) => ahead(&base).await,
             None => None,
@@ -205,6 +208,7 @@ impl Session {
         let seen = Seen {
             lasted: played.lasted,
             cpu: played.own_cpu,
+            busy_cores: played.busy_cores,
             memory: played.own_memory,
             connected: played.connected,
             disconnects: played.disconnects,
@@ -213,14 +217,6 @@ impl Session {
         };
         let generator = Generator::judge(&played.recorder, &played.tally, seen, measured, &settings.objective);
         let seconds = phases.iter().map(|phase| phase.lasts.as_secs_f64()).sum::<f64>() as u32;
-        let drift = match play.judges_drift {
-            true => drift::judge(
-                seconds,
-                &played.usage,
-                played.recorder.row(Kind::Deliver).map(|row| &row.seconds),
-            ),
-            false => Vec::new(),
-        };
         let mut thresholds = played.thresholds;
         if played.goose_failed.is_some() && !asked.is_empty() {
             thresholds.extend(asked.into_iter().map(|rule| format!("{rule} (not judged)")));
@@ -268,10 +264,13 @@ impl Session {
             ledger: played.ledger,
             generator,
             usage: played.usage,
-            drift,
+            drift: Vec::new(),
             thresholds,
             capacity: None,
         };
+        if play.judges_drift {
+            result.drift = drift::judge(seconds, &result.usage, result.judged(&played.recorder));
+        }
         result.verdict = result::judge(&result);
         let reasons = &mut result.verdict.reasons;
         if let Some(why) = played.unread {

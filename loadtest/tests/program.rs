@@ -23,21 +23,15 @@ fn text(path: &Path) -> String {
 /// The exit code of a run that could not be made.
 const NOT_MADE: i32 = 3;
 
-/// Plays a smoke run.
+/// Plays a smoke run of few users who say little, unless more is said.
 fn play(directory: &Path, more: &[&str]) -> Output {
     let report = directory.to_str().unwrap();
-    let mut arguments = vec![
-        "run",
-        "--profile",
-        "smoke",
-        "--rate",
-        "40",
-        "--users",
-        "8",
-        "--quiet",
-        "--report",
-        report,
-    ];
+    let mut arguments = vec!["run", "--profile", "smoke", "--quiet", "--report", report];
+    for usual in [["--rate", "40"], ["--users", "8"]] {
+        if !more.contains(&usual[0]) {
+            arguments.extend(usual);
+        }
+    }
     arguments.extend(more);
     program(&arguments)
 }
@@ -112,12 +106,19 @@ fn every_scenario_balances() {
         ("fanout", &["--partners", "3", "--devices", "3"][..]),
         ("mixed", &[]),
         ("reconnect", &[]),
+        ("reader", &[]),
+        // Each has a password to be hashed.
+        ("login-storm", &["--rate", "2"]),
     ] {
         let directory = tempfile::tempdir().unwrap();
         let mut arguments = vec!["--scenario", scenario];
         arguments.extend(more);
         let result = smoke(directory.path(), &arguments);
-        assert!(result.ledger.sent > 20, "{scenario}: {:?}", result.ledger);
+        assert!(
+            result.ledger.sent > 20 || scenario == "login-storm",
+            "{scenario}: {:?}",
+            result.ledger
+        );
         if scenario == "fanout" {
             assert!(result.ledger.owed >= 3 * result.ledger.sent, "{:?}", result.ledger);
         }
@@ -384,6 +385,41 @@ fn what_cannot_be_kept_or_seen_is_said_before_anything_is_loaded() {
 }
 
 #[test]
+fn tokens_that_end_before_the_run_does_are_said_before_it() {
+    let directory = tempfile::tempdir().unwrap();
+    // Ten seconds, and as long as what is under way may take.
+    let server = chat_server_process_on("0", &["--jwt-expires-in", "20s"]);
+    let output = play(directory.path(), &["--url", &server.url, "--users", "2"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(NOT_MADE), "{said}");
+    assert!(said.contains("JWT_EXPIRES_IN"), "{said}");
+}
+
+/// The file still has accounts and tokens, and the server on that address knows neither.
+#[test]
+fn people_of_a_server_that_began_anew_are_made_anew() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("people.json").display().to_string();
+    let run = |url: &str| {
+        let options = ["--url", url, "--users", "2", "--rate", "20", "--people", &file];
+        smoke(directory.path(), &options)
+    };
+    let day = ["--jwt-expires-in", "24h"];
+    let server = chat_server_process_on("0", &day);
+    let url = server.url.clone();
+    run(&url);
+    let before = text(&directory.path().join("people.json"));
+    run(&url);
+    assert_eq!(text(&directory.path().join("people.json")), before, "good ones stay");
+    drop(server);
+    let port = url.rsplit(':').next().unwrap().trim_end_matches('/');
+    let _again = chat_server_process_on(port, &day);
+    let result = run(&url);
+    assert!(result.ledger.sent > 20, "{:?}", result.ledger);
+    assert_ne!(text(&directory.path().join("people.json")), before);
+}
+
+#[test]
 fn a_threshold_that_fails_fails_the_run_and_is_named() {
     let directory = tempfile::tempdir().unwrap();
     let rule = "p50<1us for SIO deliver";
@@ -439,6 +475,10 @@ impl Drop for Server {
 
 /// The program as the server, as it starts itself.
 fn chat_server_process() -> Server {
+    chat_server_process_on("0", &[])
+}
+
+fn chat_server_process_on(port: &str, more: &[&str]) -> Server {
     use std::io::BufRead as _;
     let data = tempfile::tempdir().unwrap();
     let mut child = Command::new(env!("CARGO_BIN_EXE_chat-loadtest"))
@@ -447,7 +487,7 @@ fn chat_server_process() -> Server {
             "--host",
             "127.0.0.1",
             "--port",
-            "0",
+            port,
             "--env-file",
             "/nonexistent",
             "--log-level",
@@ -461,6 +501,7 @@ fn chat_server_process() -> Server {
             "--socket-rate-limit-max-events",
             "0",
         ])
+        .args(more)
         .arg("--data-dir")
         .arg(data.path())
         .stdout(std::process::Stdio::piped())

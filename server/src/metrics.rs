@@ -1,5 +1,7 @@
 //! What the server counts, for `/metrics`. Labels are names from our own lists, never anything that a client sent.
 
+mod process;
+
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -80,8 +82,9 @@ pub struct EventLabels {
 }
 
 impl Metrics {
-    /// All metrics at zero, registered under `chat_…`.
+    /// All metrics at zero, registered under `chat_…`; beside them what the process uses.
     pub fn new(registry: &mut Registry) -> Self {
+        registry.register_collector(Box::new(process::Process));
         let metrics = Self {
             requests: Family::new_with_constructor(durations),
             events: Family::new_with_constructor(durations),

@@ -47,6 +47,13 @@ impl Choice {
                 (started(kind, &Server::default()), "the target file")
             }
             (_, None) if !config.urls.is_empty() => (Self::Running(config.urls.clone()), "the target file"),
+            (_, None) if cli.options.target_required && cli.options.stack.is_none() => {
+                return Err(
+                    "no server is named: give url, exec or image on the command line, or urls or [server] in conformance.toml, which is \
+                     looked up where the program runs"
+                        .into(),
+                );
+            }
             (_, None) => return Ok(Self::Reference(cli.options.stack.unwrap_or(Stack::Sqlite))),
         };
         if config.commands.is_some() && matches!(cli.target, Some(Which::Url { .. })) {

@@ -129,6 +129,9 @@ pub(super) struct Options {
     /// Something that the contract names and that was never seen leaves the run undecided. Takes a run of all cases.
     #[arg(long, global = true)]
     pub(super) coverage_gate: bool,
+    /// Refuse to judge the reference server because nobody names another: for a CI job, which would pass without its target file.
+    #[arg(long, global = true)]
+    pub(super) target_required: bool,
     /// Do not look at the target before the run.
     #[arg(long, global = true)]
     pub(super) no_preflight: bool,

@@ -39,7 +39,10 @@ fn judge(directory: &TempDir, target: &str, options: &str) -> (Option<i32>, Stri
 #[test]
 fn the_action_tells_the_job_what_the_suite_found() {
     let job = TempDir::new().unwrap();
-    let (code, outputs, summary) = judge(&job, "", "--case search::*");
+    // Where the target file is missing, nothing else is judged instead.
+    let (code, outputs, _) = judge(&job, "", "");
+    assert_eq!((code, outputs.as_str()), (Some(2), ""));
+    let (code, outputs, summary) = judge(&job, "", "--stack sqlite --case search::*");
     assert_eq!((code, outputs.as_str()), (Some(0), "conclusion=conformant\n"));
     assert!(summary.starts_with("## ✅"), "{summary}");
 

@@ -67,6 +67,8 @@ pub(crate) struct Played {
     pub(crate) lasted: Duration,
     /// Processor time of this process in it.
     pub(crate) own_cpu: Duration,
+    /// Cores that this process took while it was measured.
+    pub(crate) busy_cores: f64,
     /// Resident memory of this process in MiB, when everybody was connected.
     pub(crate) own_memory: Option<f64>,
     pub(crate) began: SystemTime,
@@ -189,6 +191,7 @@ pub(crate) async fn play(order: Order) -> Result<Played, AttackError> {
         usage: watched.usage,
         lasted: watched.lasted,
         own_cpu: watched.own_cpu,
+        busy_cores: watched.busy_cores,
         own_memory: watched.own_memory,
         began: watched.began,
         connected: count(&stage.progress.seated),

@@ -3,6 +3,7 @@
 //! Nothing that is due ever waits for an answer. What is sent is sent, and its answer is one of the things that come.
 
 mod hears;
+mod known;
 mod plays;
 
 use std::collections::HashMap;
@@ -16,6 +17,7 @@ use rand::rngs::Xoshiro256PlusPlus;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+pub(crate) use self::known::Known;
 use super::stage::{Book, Stage, Unread};
 use crate::cast::Device;
 use crate::latency::{Kind, Sample};
@@ -52,10 +54,15 @@ pub(crate) struct Player {
     marked: Vec<(u32, u32)>,
     /// Own messages that were read before their ack came.
     read_early: HashMap<MessageId, Instant>,
-    /// The last place of each conversation that this device knows of, by peer.
-    known: HashMap<usize, u64>,
+    /// What this device knows of each conversation, by peer.
+    known: HashMap<usize, Known>,
     /// What is under way beside the connection, and ends with the device.
     beside: JoinSet<Report>,
+    /// The REST calls among it: what they are, and when they were due.
+    calls: HashMap<u64, (Kind, Duration)>,
+    last_call: u64,
+    /// How often it has connected again.
+    reconnects: u64,
     samples: Vec<Sample>,
     tally: Tally,
     foreign: u64,
@@ -101,8 +108,7 @@ enum Link {
 /// What a task beside has to tell.
 enum Report {
     Done {
-        kind: Kind,
-        due: Duration,
+        call: u64,
         at: Instant,
         error: Option<Box<str>>,
     },
@@ -120,6 +126,8 @@ enum Report {
         since: Instant,
         at: Instant,
         error: Option<Box<str>>,
+        /// After which time that it connected again.
+        reconnect: u64,
     },
 }
 
@@ -177,6 +185,9 @@ impl Player {
             read_early: HashMap::new(),
             known: stage.bases_of(&role),
             beside: JoinSet::new(),
+            calls: HashMap::new(),
+            last_call: 0,
+            reconnects: 0,
             samples: Vec::new(),
             tally: Tally::default(),
             foreign: 0,
@@ -266,6 +277,7 @@ impl Player {
         }
         self.count_dropped();
         self.stage.hand_in(&self.samples, &mut self.tally);
+        let unanswered = self.unanswered();
         self.stage.hand_in_book(Book {
             device: self.number,
             outboxes: std::mem::take(&mut self.outboxes),
@@ -274,10 +286,22 @@ impl Player {
             late: self.late,
             unread: std::mem::take(&mut self.unread).into_values().collect(),
             marked: std::mem::take(&mut self.marked),
+            unanswered,
         });
         if let Link::Up { connection, .. } = &self.link {
             connection.close().await;
         }
+    }
+
+    /// What it asked for and got no answer to, but for messages, whose ledger says it.
+    fn unanswered(&mut self) -> Vec<(Kind, Duration)> {
+        let asked = std::mem::take(&mut self.asked).into_values();
+        let asked = asked.filter_map(|asked| match asked {
+            Asked::Message { .. } => None,
+            Asked::Mark { due, .. } => Some((Kind::Read, due)),
+            Asked::Other { kind, due } => Some((kind, due)),
+        });
+        asked.chain(std::mem::take(&mut self.calls).into_values()).collect()
     }
 
     /// What was dropped here is missing in the books: the verdict does not take it for the server's fault.
@@ -315,6 +339,12 @@ impl Player {
 
     fn under_way(&self, more: i64) {
         self.stage.progress.under_way.fetch_add(more, Ordering::Relaxed);
+    }
+
+    /// So many more answers are to come.
+    fn awaits(&self, more: i64) {
+        self.under_way(more);
+        self.stage.progress.awaited.fetch_add(more, Ordering::Relaxed);
     }
 
     fn person(&self) -> Option<&Person> {

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use url::Url;
 
+use super::player::Known;
 use super::whispers::{Seen, Whispers};
 use crate::action::Weights;
 use crate::cast::{Cast, Device};
@@ -15,7 +16,7 @@ use crate::latency::{Kind, Recorder, Sample};
 use crate::ledger::{Inbox, Outbox};
 use crate::pace::Pacer;
 use crate::people::Person;
-use crate::rest::Rest;
+use crate::rest::{NO_ANSWER, Rest};
 use crate::schedule::{Arrivals, Curve, Pattern, Share, Trace};
 use crate::stamp::RunMark;
 use crate::tally::Tally;
@@ -76,6 +77,8 @@ pub(crate) struct Progress {
     pub(crate) failed_to_connect: AtomicU64,
     /// Acks, deliveries and answers that are still to come.
     pub(crate) under_way: AtomicI64,
+    /// The answers among them: exact, also where connections break.
+    pub(crate) awaited: AtomicI64,
     pub(crate) sent: AtomicU64,
     pub(crate) acked: AtomicU64,
     pub(crate) delivered: AtomicU64,
@@ -106,6 +109,8 @@ pub(crate) struct Book {
     pub(crate) unread: Vec<Unread>,
     /// Stream and number of what the server says was marked as read.
     pub(crate) marked: Vec<(u32, u32)>,
+    /// What was asked for and never answered, and when it was due: all but messages.
+    pub(crate) unanswered: Vec<(Kind, Duration)>,
 }
 
 /// An own message of which news is to come that it was read.
@@ -157,12 +162,12 @@ impl Stage {
     }
 
     /// Where each conversation of a device stood before the run, by peer.
-    pub(crate) fn bases_of(&self, device: &Device) -> HashMap<usize, u64> {
+    pub(crate) fn bases_of(&self, device: &Device) -> HashMap<usize, Known> {
         let chats = self.script.cast.chats.iter().zip(&self.bases);
         chats
             .filter_map(|(&(one, other), base)| match device.person {
-                person if person == one => Some((other, *base)),
-                person if person == other => Some((one, *base)),
+                person if person == one => Some((other, Known::up_to(*base))),
+                person if person == other => Some((one, Known::up_to(*base))),
                 _ => None,
             })
             .collect()
@@ -239,14 +244,23 @@ impl Stage {
         Some(act(&mut whispers.lock().unwrap_or_else(PoisonError::into_inner)))
     }
 
-    /// Records as failures what was to come and never did: what others were to see, and news that a message was read of which the server
-    /// said that it was marked.
+    /// Records as failures what was to come and never did: answers, what others were to see, and news that a message was read of which
+    /// the server said that it was marked.
     pub(crate) fn record_what_never_came(&self) {
-        let mut missing: Vec<(Kind, Duration)> = Vec::new();
-        for whispers in &self.whispers {
-            missing.extend(whispers.lock().unwrap_or_else(PoisonError::into_inner).unseen());
-        }
         self.recorded(|recorded| {
+            let mut unanswered: Vec<(Kind, Duration)> = Vec::new();
+            for book in &recorded.books {
+                let person = self.script.cast.devices.get(book.device).map(|device| device.person);
+                for &(kind, due) in &book.unanswered {
+                    // Of what others were to see this is said once.
+                    person.map(|person| self.with_whispers(person, |whispers| whispers.refused(kind, due)));
+                    unanswered.push((kind, due));
+                }
+            }
+            let mut missing: Vec<(Kind, Duration)> = Vec::new();
+            for whispers in &self.whispers {
+                missing.extend(whispers.lock().unwrap_or_else(PoisonError::into_inner).unseen());
+            }
             let marked: HashSet<(u32, u32)> = recorded
                 .books
                 .iter()
@@ -255,12 +269,14 @@ impl Stage {
             let unread = recorded.books.iter().flat_map(|book| &book.unread);
             let untold = unread.filter(|unread| unread.owed && marked.contains(&(unread.stream, unread.number)));
             missing.extend(untold.map(|unread| (Kind::Read, unread.due)));
-            for (kind, due) in missing {
+            let missing = missing.into_iter().map(|missing| (missing, NOT_TOLD));
+            let unanswered = unanswered.into_iter().map(|unanswered| (unanswered, NO_ANSWER));
+            for ((kind, due), code) in missing.chain(unanswered) {
                 recorded.recorder.record(&Sample {
                     kind,
                     due,
                     took: Duration::ZERO,
-                    error: Some(NOT_TOLD.into()),
+                    error: Some(code.into()),
                     measured: self.script.measures(due),
                 });
                 recorded.tally.at(due.as_secs()).errors += 1;

@@ -21,6 +21,8 @@ pub(super) struct Watched {
     pub(super) usage: Vec<Usage>,
     pub(super) lasted: Duration,
     pub(super) own_cpu: Duration,
+    /// Cores that it took while it was measured.
+    pub(super) busy_cores: f64,
     pub(super) own_memory: Option<f64>,
     pub(super) began: SystemTime,
     pub(super) cut_short: bool,
@@ -80,8 +82,11 @@ impl Supervisor {
         }
         let (cpu, lasts) = (own_cpu(), self.stage.script.lasts());
         let mut eyes = Eyes::new(&self.resources);
-        let mut cut_short = false;
+        let (mut measured_from, mut cut_short) = (None, false);
         while go.elapsed() < lasts {
+            if self.stage.script.measures(go.elapsed()) {
+                measured_from.get_or_insert_with(|| (Instant::now(), own_cpu()));
+            }
             tokio::time::sleep(TICK.min(lasts.saturating_sub(go.elapsed()))).await;
             eyes.look(go.elapsed()).await;
             self.glance("load", go.elapsed(), eyes.usage.last());
@@ -90,6 +95,10 @@ impl Supervisor {
                 break;
             }
         }
+        let busy_cores = measured_from.map_or(0.0, |(since, before)| {
+            let took = own_cpu().saturating_sub(before).as_secs_f64();
+            took / since.elapsed().as_secs_f64().max(1e-9)
+        });
         let drain = Instant::now();
         let (mut last, mut quiet_since) = (self.activity(), Instant::now());
         while drain.elapsed() < self.times.drain_within && !self.is_over() {
@@ -103,7 +112,8 @@ impl Supervisor {
             let nothing_comes = if exact {
                 under_way == 0
             } else {
-                under_way <= 0 && quiet_since.elapsed() > QUIET
+                let all_answered = progress.awaited.load(Ordering::Relaxed) == 0;
+                all_answered && under_way <= 0 && quiet_since.elapsed() > QUIET
             };
             if all_turns_taken && nothing_comes {
                 break;
@@ -117,6 +127,7 @@ impl Supervisor {
         Ok(Watched {
             lasted: go.elapsed(),
             own_cpu: own_cpu().saturating_sub(cpu),
+            busy_cores,
             own_memory,
             began,
             cut_short,

@@ -100,8 +100,11 @@ impl Whispers {
         self.forgive(|_| true)
     }
 
-    /// The server refused it, which is a failure of its own.
+    /// The server refused it, or said nothing of it, which is a failure of its own.
     pub(crate) fn refused(&mut self, kind: Kind, due: Duration) -> i64 {
+        if kind == Kind::Typing {
+            self.passed_over.retain(|passed| *passed != due);
+        }
         self.forgive(|whisper| whisper.due == due && whisper.what.kind() == kind)
     }
 

@@ -14,12 +14,13 @@ use crate::profile::trial;
 use crate::report;
 use crate::result::{self, Outcome as Verdict, RunResult};
 use crate::run::{Play, RunError, Session, Settings, What};
+use crate::target;
 
 #[derive(Args)]
 pub(super) struct CapacityOptions {
     #[command(flatten)]
     options: Options,
-    /// The first rate that is tried. [default: 200; of login-storm 20]
+    /// The first rate that is tried. [default: 200]
     #[arg(long, value_name = "PER SECOND")]
     start: Option<f64>,
     /// How wide the interval may be, as a part of its upper end.
@@ -56,6 +57,7 @@ pub(super) async fn run(given: CapacityOptions) -> Result<ExitCode, Failed> {
     let objective = settings.objective;
     let sockets = settings.scenario.cast(&settings.size, settings.shard).devices.len();
     options.places()?;
+    target::raise_open_files(sockets);
     let target = before(options.target()).await?;
     before(options.preflight(&target, sockets)).await?;
     let bar = Bar::users(Session::accounts(&settings), options.quiet);

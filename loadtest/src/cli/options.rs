@@ -28,10 +28,10 @@ pub(super) struct Options {
     #[arg(long, value_enum, default_value = "sqlite")]
     stack: StackKind,
     /// The host of a target that is not this machine. Only with it is anything but a loopback address loaded.
-    #[arg(long, value_name = "HOST")]
+    #[arg(long, value_name = "HOST", requires = "url")]
     i_own_this_target: Vec<String>,
     /// A page of metrics of a --url in Prometheus' format; CHAT_LOADTEST_METRICS_TOKEN opens it.
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", requires = "url")]
     metrics_url: Vec<Url>,
     /// Users who act.
     #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u32).range(2..=2_000_000))]

@@ -13,6 +13,7 @@ use crate::profile::Profile;
 use crate::report;
 use crate::run::{Session, What, profile};
 use crate::schedule::Trace;
+use crate::target;
 
 #[derive(Args)]
 pub(super) struct RunOptions {
@@ -51,9 +52,10 @@ pub(super) async fn run(given: RunOptions) -> Result<ExitCode, Failed> {
     };
     let sockets = settings.scenario.cast(&settings.size, settings.shard).devices.len();
     options.places()?;
+    target::raise_open_files(sockets);
     let target = before(options.target()).await?;
     before(options.preflight(&target, sockets)).await?;
-    if given.profile.judges_drift() && !target.resources.tells() {
+    if given.profile.judges_drift() && !target.resources.tell_memory().await {
         say(
             "beware: nobody tells how much memory the server uses, so whether it grows is not judged\n  → name its --metrics-url",
         );

@@ -58,6 +58,11 @@ pub enum GatherError {
     File(#[from] FileError),
     #[error("it was ended while users were being made")]
     Interrupted,
+    #[error(
+        "access tokens end {short} s before the run does, and then the server ends their connections: start it with tokens that live \
+         longer (JWT_EXPIRES_IN=24h for the reference server), or make the run shorter"
+    )]
+    Tokens { short: u64 },
 }
 
 /// So many new accounts are kept first, and then each time as many as there are.
@@ -68,7 +73,8 @@ const FIRST: usize = 32;
 ///
 /// # Errors
 ///
-/// When the server refuses one, or does not answer for long; when they cannot be kept; when `stop` ends.
+/// When the server refuses one, or does not answer for long; when they cannot be kept; when `stop` ends; when the server's tokens do not
+/// last as long as they are to.
 pub async fn gather(
     rest: &Rest,
     known: Vec<Person>,
@@ -78,13 +84,18 @@ pub async fn gather(
     mut keep: impl FnMut(&[Person]) -> Result<(), FileError>,
     stop: impl Future<Output = ()>,
 ) -> Result<Vec<Person>, GatherError> {
-    let until = now() + (lasts + TO_SPARE).as_secs();
+    let began = now();
+    let until = began + (lasts + TO_SPARE).as_secs();
+    let takes_tokens = match known.first() {
+        Some(person) if person.good_until > until => takes_token_of(rest, person).await,
+        _ => true,
+    };
     let mut known = known.into_iter();
     let jobs: Vec<_> = (0..needed).map(|number| (number, known.next())).collect();
     let gathering = stream::iter(jobs)
         .map(|(number, person)| async move {
             match person {
-                Some(person) if person.good_until > until => Ok(person),
+                Some(person) if takes_tokens && person.good_until > until => Ok(person),
                 Some(person) => log_in(rest, person).await,
                 None => register(rest, number).await,
             }
@@ -111,7 +122,23 @@ pub async fn gather(
     if people.len() > kept {
         keep(&people)?;
     }
-    ended.map(|()| people)
+    ended?;
+    // As long as it took to make them, the run begins later.
+    let needed = now() + lasts.as_secs();
+    let first = people.iter().map(|person| person.good_until).min();
+    match first.map(|good_until| needed.saturating_sub(good_until)) {
+        Some(short) if short > 0 => Err(GatherError::Tokens { short }),
+        _ => Ok(people),
+    }
+}
+
+/// Whether the server takes tokens of before: with another secret, or without its data, it does not.
+async fn takes_token_of(rest: &Rest, person: &Person) -> bool {
+    let profile = patiently(|| rest.get::<serde::de::IgnoredAny>("/api/auth/profile", &[], &person.token)).await;
+    !matches!(
+        profile,
+        Err(CallError::Refused { status: 401, .. } | CallError::Unknown(401))
+    )
 }
 
 /// Under another name each time it is tried: an answer that got lost may have been that it was made.

@@ -188,6 +188,9 @@ pub(super) fn not_judged(result: &RunResult) -> Vec<&'static str> {
     if soaks && !result.drift.iter().any(|drift| drift.unit == "MiB") {
         all.push("memory was not judged: nobody told how much the server uses (--metrics-url does)");
     }
+    if soaks && !result.drift.iter().any(|drift| drift.unit == "ms") {
+        all.push("whether latency grows was not judged: too little was done that is waited for");
+    }
     all
 }
 

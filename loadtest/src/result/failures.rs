@@ -1,8 +1,8 @@
 //! How much of one kind failed, and how surely: few logins among many messages would vanish in the share of all.
 
-use super::{Measured, RunResult};
+use super::{Measured, RunResult, noun};
 use crate::bootstrap::Interval;
-use crate::latency::Kind;
+use crate::latency::{Kind, Recorder, Seconds};
 
 /// The code, among those of connections, of one that broke and that the run did not break itself.
 pub const CONNECTION_LOST: &str = "CONNECTION_LOST";
@@ -91,6 +91,13 @@ impl RunResult {
             .filter(|(kind, _)| !matches!(kind, Kind::Turn | Kind::Connect | Kind::CatchUp));
         let most = others.max_by_key(|(_, measured)| Failures::from(*measured).all);
         most.map(|(kind, _)| *kind)
+    }
+
+    /// What its [`Self::main_kind`] is called, and how long that took, second by second.
+    #[must_use]
+    pub(crate) fn judged<'r>(&self, recorder: &'r Recorder) -> Option<(&'static str, &'r Seconds)> {
+        let kind = self.main_kind()?;
+        Some((noun(kind), &recorder.row(kind)?.seconds))
     }
 
     /// Whether anything was done that counts, or at least failed: to be connected is nothing yet.

@@ -21,6 +21,7 @@ pub(crate) fn result(recorder: &Recorder, tally: Tally, ledger: Balance, shard: 
     let seen = Seen {
         lasted: Duration::from_secs(SECONDS),
         cpu: Duration::from_secs(1),
+        busy_cores: 0.1,
         memory: Some(10.0),
         connected: 4,
         disconnects: 0,

@@ -27,8 +27,8 @@ pub use self::environment::{Environment, cores};
 pub use self::failures::{CONNECTION_LOST, Failures};
 pub use self::merge::{MergeError, merge};
 pub use self::rows::Measured;
-pub(crate) use self::verdict::noun;
 pub use self::verdict::{Outcome, Verdict, judge};
+pub(crate) use self::verdict::{noun, percentile};
 
 /// The version of this form. A change that a reader would stumble over gets a new one.
 pub const FORMAT: u32 = 1;

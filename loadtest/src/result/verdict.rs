@@ -110,8 +110,8 @@ pub fn judge(result: &RunResult) -> Verdict {
     if result.judges_latency && objective == Held::Fails(Limit::Latency) {
         failed.push(match latency {
             Some(latency) => format!(
-                "p{} of {what} is {:.1} ms ({:.1} to {:.1}), and {:.0} ms are allowed",
-                percent(result.objective.quantile),
+                "{} of {what} is {:.1} ms ({:.1} to {:.1}), and {:.0} ms are allowed",
+                percentile(result.objective.quantile),
                 latency.estimate,
                 latency.low,
                 latency.high,
@@ -161,8 +161,8 @@ pub fn judge(result: &RunResult) -> Verdict {
     }
     if unsure && let Some(latency) = latency {
         reasons.push(format!(
-            "p{} of {what} lies between {:.1} and {:.1} ms: whether it is below {:.0} ms cannot be told",
-            percent(result.objective.quantile),
+            "{} of {what} lies between {:.1} and {:.1} ms: whether it is below {:.0} ms cannot be told",
+            percentile(result.objective.quantile),
             latency.low,
             latency.high,
             result.objective.below_ms
@@ -225,9 +225,9 @@ impl RunResult {
     }
 }
 
-/// 0.999 as 99.9.
-fn percent(quantile: f64) -> String {
-    let text = format!("{:.3}", quantile * 100.0);
+/// 0.999 as p99.9.
+pub(crate) fn percentile(quantile: f64) -> String {
+    let text = format!("p{:.3}", quantile * 100.0);
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 

@@ -24,7 +24,20 @@ const OTHER_FILES: u64 = 200;
 /// A server whose clock is this far off is said.
 const CLOCK: Duration = Duration::from_secs(2);
 
-/// Looks at everything. Raises this process's limit of open files where it may.
+/// Raises this process's limit of open files as far as it may, for so many sockets. A server that is started afterwards has it too.
+pub fn raise_open_files(sockets: usize) {
+    let wanted = sockets as u64 + OTHER_FILES;
+    let mut limit = getrlimit(Resource::Nofile);
+    if limit.current.is_some_and(|current| current < wanted) {
+        // Up to the hard limit anybody may.
+        let enough = wanted.max(65_536);
+        limit.current = Some(limit.maximum.map_or(enough, |most| most.min(enough)));
+        // What it came to, the preflight says.
+        let _ = setrlimit(Resource::Nofile, limit);
+    }
+}
+
+/// Looks at everything.
 pub async fn preflight(nodes: &[Url], sockets: usize, on_this_machine: bool) -> Vec<Finding> {
     let mut findings = Vec::new();
     findings.extend(files(sockets, on_this_machine));
@@ -52,15 +65,6 @@ fn innermost(error: &dyn std::error::Error) -> String {
 /// One socket is one file, and another one in a server on this machine.
 fn files(sockets: usize, on_this_machine: bool) -> Option<Finding> {
     let wanted = sockets as u64 + OTHER_FILES;
-    let mut limit = getrlimit(Resource::Nofile);
-    if limit.current.is_some_and(|current| current < wanted) {
-        // Up to the hard limit anybody may. A server that we start has it too.
-        limit.current = match limit.maximum {
-            Some(most) => Some(most.min(wanted.max(65_536))),
-            None => Some(wanted.max(65_536)),
-        };
-        let _ = setrlimit(Resource::Nofile, limit);
-    }
     let now = getrlimit(Resource::Nofile).current;
     let enough = now.is_none_or(|current| current >= wanted);
     (!enough).then(|| Finding {

@@ -59,10 +59,9 @@ impl Resources {
         client_of(page).build().ok()
     }
 
-    /// Whether anybody tells what a server uses.
-    #[must_use]
-    pub fn tells(&self) -> bool {
-        !(self.processes.is_empty() && self.metrics.is_empty())
+    /// Whether anybody tells how much memory a server uses.
+    pub async fn tell_memory(&self) -> bool {
+        self.look(self.client().as_ref()).await.memory.is_some()
     }
 
     /// What is wrong with the pages of metrics that were named: whoever asks for them wants them.
@@ -97,32 +96,37 @@ impl Resources {
         request.send().await?.error_for_status()?.text().await
     }
 
-    /// Looks at all nodes.
+    /// Looks at all nodes. What one of them does not tell this time, is not known of all.
     pub async fn look(&self, client: Option<&reqwest::Client>) -> Look {
-        let mut look = Look::default();
-        for process in &self.processes {
-            add(&mut look.cpu, cpu(&process.to_string()));
-            add(&mut look.memory, memory(&process.to_string()));
-        }
-        let Some(client) = client else { return look };
-        for page in &self.metrics {
-            let Ok(text) = self.read(client, page).await else {
-                continue;
-            };
-            let count = |name| value(&text, name).map(|value| value as u64);
-            add(&mut look.sockets, count(SOCKETS));
-            add(&mut look.queue, count(QUEUE));
-            if self.processes.is_empty() {
-                let seconds = value(&text, CPU);
-                add(
-                    &mut look.cpu,
-                    seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
-                );
-                add(&mut look.memory, value(&text, MEMORY).map(|bytes| bytes / MIB));
+        let mut pages = Vec::new();
+        if let Some(client) = client {
+            for page in &self.metrics {
+                pages.push(self.read(client, page).await.ok());
             }
         }
-        look
+        let of_pages = |name| sum(pages.iter().map(|page| value(page.as_ref()?, name)));
+        let of_processes =
+            |tell: fn(&str) -> Option<f64>| sum(self.processes.iter().map(|process| tell(&process.to_string())));
+        let (cpu, memory) = match self.processes.is_empty() {
+            true => (of_pages(CPU), of_pages(MEMORY).map(|bytes| bytes / MIB)),
+            false => (
+                of_processes(|process| cpu(process).map(|time| time.as_secs_f64())),
+                of_processes(memory),
+            ),
+        };
+        Look {
+            cpu: cpu.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
+            memory,
+            sockets: of_pages(SOCKETS).map(|count| count as u64),
+            queue: of_pages(QUEUE).map(|count| count as u64),
+        }
     }
+}
+
+/// All of them together; `None` when there are none, or one is missing.
+fn sum(values: impl Iterator<Item = Option<f64>>) -> Option<f64> {
+    let values: Vec<f64> = values.collect::<Option<_>>()?;
+    (!values.is_empty()).then(|| values.iter().sum())
 }
 
 /// A server that uses fewer cores has nothing to do.
@@ -199,13 +203,6 @@ fn value(page: &str, name: &str) -> Option<f64> {
     (!values.is_empty()).then(|| values.iter().sum())
 }
 
-fn add<T: std::ops::Add<Output = T>>(sum: &mut Option<T>, more: Option<T>) {
-    *sum = match (sum.take(), more) {
-        (Some(one), Some(other)) => Some(one + other),
-        (one, other) => one.or(other),
-    };
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -217,6 +214,13 @@ mod tests {
         assert_eq!(value(page, "chat_sockets"), Some(12.0));
         assert_eq!(value(page, "x_total"), Some(2.5));
         assert_eq!(value(page, "absent"), None);
+    }
+
+    #[test]
+    fn what_one_node_does_not_tell_is_not_known_of_all() {
+        assert_eq!(sum([Some(1.0), Some(2.5)].into_iter()), Some(3.5));
+        assert_eq!(sum([Some(1.0), None].into_iter()), None);
+        assert_eq!(sum(std::iter::empty()), None);
     }
 
     #[test]

@@ -16,25 +16,33 @@ const WHILE: Duration = Duration::from_millis(400);
 pub(crate) fn listen(socket: &SocketRef, shared: &Arc<Shared>, user: &str) {
     let (toy, from) = (shared.clone(), user.to_owned());
     socket.on("typing", move |Data(typing): Data<Value>, ack: AckSender| {
-        toy.typing(&from, &typing);
-        done(ack)
+        if !toy.is_deaf() {
+            toy.typing(&from, &typing);
+            done(ack);
+        }
+        std::future::ready(())
     });
     let (toy, reader) = (shared.clone(), user.to_owned());
     socket.on("read_receipt", move |Data(receipt): Data<Value>, ack: AckSender| {
-        toy.reading(&reader, &receipt);
-        done(ack)
+        if !toy.is_deaf() {
+            toy.reading(&reader, &receipt);
+            done(ack);
+        }
+        std::future::ready(())
     });
     let (toy, from) = (shared.clone(), user.to_owned());
     socket.on("update_status", move |Data(update): Data<Value>, ack: AckSender| {
-        toy.status(&from, &text(&update, "status"));
-        done(ack)
+        if !toy.is_deaf() {
+            toy.status(&from, &text(&update, "status"));
+            done(ack);
+        }
+        std::future::ready(())
     });
 }
 
-fn done(ack: AckSender) -> std::future::Ready<()> {
+fn done(ack: AckSender) {
     // Whoever has gone needs none.
     let _ = ack.send(&json!({"ok": true}));
-    std::future::ready(())
 }
 
 fn every(count: u64, number: u64) -> bool {

@@ -97,6 +97,7 @@ async fn what_is_reported_is_what_the_server_did() {
     a_freeze_is_seen_in_full().await;
     untold::what_is_found_in_the_history_alone_was_late().await;
     untold::what_never_comes_is_a_failure_of_its_kind().await;
+    untold::what_is_never_answered_is_a_failure_of_its_kind().await;
     // Both wait most of the time.
     tokio::join!(
         capacity::what_a_server_bears_is_found(),

@@ -49,6 +49,8 @@ pub(crate) struct Faults {
     pub(crate) unread: u64,
     /// What becomes of statuses.
     pub(crate) statuses: Statuses,
+    /// Of everything but messages: neither done nor answered.
+    pub(crate) deaf: u64,
 }
 
 /// How partners are told of a status.
@@ -77,6 +79,7 @@ pub(crate) struct Did {
     pub(crate) statuses: u64,
     /// Statuses that partners were told.
     pub(crate) told: u64,
+    pub(crate) deaf: u64,
 }
 
 pub(crate) struct Toy {
@@ -103,6 +106,7 @@ pub(crate) struct Kept {
     pub(crate) statuses: HashMap<String, String>,
     pub(crate) typings: u64,
     pub(crate) readings: u64,
+    pub(crate) asked: u64,
     messages: u64,
     /// Messages by REST that were refused.
     refused: u64,
@@ -177,6 +181,7 @@ impl Toy {
         });
         let router = axum::Router::new()
             .route("/api/auth/register", post(register))
+            .route("/api/auth/login", post(login))
             .route("/api/users/online", get(async || StatusCode::UNAUTHORIZED))
             .route("/api/messages/send", post(send))
             .route("/api/messages/conversation/{peer}", get(history))
@@ -274,6 +279,15 @@ fn too_much() -> Value {
 }
 
 impl Shared {
+    /// Whether it has not heard what is asked now.
+    pub(crate) fn is_deaf(&self) -> bool {
+        let mut kept = self.state.lock().unwrap();
+        kept.asked += 1;
+        let deaf = self.faults.deaf > 0 && kept.asked.is_multiple_of(self.faults.deaf);
+        kept.did.deaf += u64::from(deaf);
+        deaf
+    }
+
     /// Whether one more is taken.
     fn bears(&self, came: Instant) -> bool {
         let Some(rate) = self.faults.bears else { return true };
@@ -387,9 +401,24 @@ async fn register(State(shared): State<Arc<Shared>>, Json(body): Json<Value>) ->
         "id": id, "username": body["username"], "status": "offline", "lastSeen": null, "profilePicture": null, "bio": null,
         "email": body["email"], "createdAt": Timestamp::now(),
     });
-    // The token is the user's id: nobody attacks a toy.
+    (StatusCode::CREATED, Json(session(&id, user)))
+}
+
+async fn login(State(shared): State<Arc<Shared>>) -> Json<Value> {
+    if shared.is_deaf() {
+        std::future::pending::<()>().await;
+    }
+    let user = json!({
+        "id": "u1", "username": "one", "status": "offline", "lastSeen": null, "profilePicture": null, "bio": null,
+        "email": "one@example.org", "createdAt": Timestamp::now(),
+    });
+    Json(session("u1", user))
+}
+
+/// The token is the user's id: nobody attacks a toy.
+fn session(id: &str, user: Value) -> Value {
     let tokens = json!({"accessToken": id, "refreshToken": id, "tokenType": "Bearer", "expiresIn": 86_400});
-    (StatusCode::CREATED, Json(json!({"user": user, "tokens": tokens})))
+    json!({"user": user, "tokens": tokens})
 }
 
 async fn send(

@@ -11,9 +11,17 @@ use chat_loadtest::scenario::Scenario;
 use crate::server::{Faults, Statuses, Toy};
 use crate::{loaded_as, settings};
 
-fn untold(result: &RunResult, kind: Kind) -> u64 {
+fn errors(result: &RunResult, kind: Kind, code: &str) -> u64 {
     let errors = result.latencies.get(&kind).map(|measured| &measured.errors);
-    errors.and_then(|errors| errors.get("NOT_TOLD")).copied().unwrap_or(0)
+    errors.and_then(|errors| errors.get(code)).copied().unwrap_or(0)
+}
+
+fn untold(result: &RunResult, kind: Kind) -> u64 {
+    errors(result, kind, "NOT_TOLD")
+}
+
+fn unanswered(result: &RunResult, kind: Kind) -> u64 {
+    errors(result, kind, "NO_ANSWER")
 }
 
 pub(crate) async fn what_is_found_in_the_history_alone_was_late() {
@@ -129,4 +137,34 @@ pub(crate) async fn what_never_comes_is_a_failure_of_its_kind() {
     );
     assert!(result.ledger.is_clean(), "{:?}", result.ledger);
     assert_eq!(result.verdict.outcome, Outcome::Failed, "{:?}", result.verdict);
+}
+
+/// Events and calls that a server takes and says nothing of, now or ever.
+pub(crate) async fn what_is_never_answered_is_a_failure_of_its_kind() {
+    let deaf = |scenario: Scenario, every| async move {
+        let toy = Toy::start(Faults {
+            deaf: every,
+            ..Faults::default()
+        })
+        .await;
+        let asked = Settings {
+            scenario,
+            weights: scenario.weights(),
+            read_every: 2,
+            drain_within: Duration::from_secs(1),
+            ..settings()
+        };
+        let result = loaded_as(&toy, asked, 200.0, 2).await;
+        let did = toy.did().deaf;
+        assert!(did > 20, "{did}");
+        assert_eq!(result.verdict.outcome, Outcome::Failed, "{:?}", result.verdict);
+        (result, did)
+    };
+    let (result, did) = deaf(Scenario::Presence, 9).await;
+    let of_both = |count: fn(&RunResult, Kind) -> u64| count(&result, Kind::Typing) + count(&result, Kind::Status);
+    assert_eq!((of_both(unanswered), of_both(untold)), (did, 0), "each is said once");
+    let (result, did) = deaf(Scenario::Dm, 7).await;
+    assert_eq!((unanswered(&result, Kind::Read), untold(&result, Kind::Read)), (did, 0));
+    let (result, did) = deaf(Scenario::LoginStorm, 9).await;
+    assert_eq!(unanswered(&result, Kind::Login), did);
 }

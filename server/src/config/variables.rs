@@ -250,7 +250,7 @@ pub const VARIABLES: &[Variable] = &[
             means: "standard error alone",
             sample: "logs",
         },
-        help: "Also log into files here, a new one each day",
+        help: "Also log into files here, a new one each day; the last 14 are kept",
         takes: "a directory that the server may write to",
         secret: false,
         read: |draft, text| set(&mut draft.log_dir, directory(text).map(Some)),

@@ -264,6 +264,18 @@ async fn metrics_open_to_their_token_alone_and_name_nobody() {
     let counted = r#"chat_request_seconds_count{operation="getUser",status="404",code="USER_NOT_FOUND"} 1"#;
     assert!(answer.text.contains(counted), "{}", answer.text);
     assert!(!answer.text.contains("with-a-name") && !answer.text.contains(&ann.id));
+    let figure = |name: &str| -> f64 {
+        let line = answer
+            .text
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("no {name}")).parse().unwrap()
+    };
+    assert!(figure("process_cpu_seconds_total") > 0.0);
+    if cfg!(target_os = "linux") {
+        let mib = figure("process_resident_memory_bytes") / 1024.0 / 1024.0;
+        assert!((1.0..100_000.0).contains(&mib), "{mib}");
+    }
 }
 
 #[tokio::test]

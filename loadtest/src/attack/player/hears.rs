@@ -112,8 +112,7 @@ impl Player {
         let to_me = stream.to == self.role.person;
         let peer = if to_me { stream.from } else { stream.to };
         if let Some(seq) = message.seq {
-            let known = self.known.entry(peer).or_default();
-            *known = seq.max(*known);
+            self.known.entry(peer).or_default().add(seq);
         }
         let second = self.since_start(at).as_secs();
         self.tally.at(second).delivered += 1;
@@ -164,7 +163,7 @@ impl Player {
         let Some(asked) = self.asked.remove(&answer.id) else {
             return;
         };
-        self.under_way(-1);
+        self.awaits(-1);
         match asked {
             Asked::Message { outbox, number, due } => self.acked(answer, outbox, number, due),
             // What they are to bring about is measured where it arrives.
@@ -206,8 +205,7 @@ impl Player {
                 let place = self.outboxes.get(outbox).map(|(place, _)| *place);
                 let peer = place.and_then(|place| self.peer(place)).map(|(peer, _)| peer);
                 if let (Some(peer), Some(seq)) = (peer, sent.seq) {
-                    let known = self.known.entry(peer).or_default();
-                    *known = seq.max(*known);
+                    self.known.entry(peer).or_default().add(seq);
                 }
                 let every = self.stage.script.read_every;
                 if every > 0 && number.is_multiple_of(every) {
@@ -236,25 +234,31 @@ impl Player {
     }
 
     pub(super) fn note(&mut self, report: Report) {
-        self.under_way(-1);
         match report {
-            Report::Done { kind, due, at, error } => {
+            Report::Done { call, at, error } => {
+                let Some((kind, due)) = self.calls.remove(&call) else {
+                    return;
+                };
+                self.awaits(-1);
                 let took = self.since_start(at).saturating_sub(due);
                 self.sample(kind, due, took, error);
             }
             Report::Connected { link, began, at } => {
+                self.under_way(-1);
                 let Link::Down { since } = self.link else { return };
                 let (connection, events) = *link;
                 self.link = Link::Up { connection, events };
+                self.reconnects += 1;
                 self.inboxes.values_mut().for_each(|(_, inbox)| inbox.reconnected());
                 self.misses_whispers();
                 let due = self.since_start(began);
                 self.sample(Kind::Connect, due, at.saturating_duration_since(began), None);
                 self.send_waiting();
                 // Only now: what comes from here on comes live.
-                self.catch_up(since, Duration::ZERO);
+                self.catch_up(since);
             }
             Report::NotConnected { error } => {
+                self.under_way(-1);
                 // While nodes are started anew, nobody may be there yet.
                 if !self.stage.script.may_disconnect {
                     let due = self.now();
@@ -268,7 +272,16 @@ impl Player {
                 since,
                 at,
                 error,
-            } => self.caught_up(peer, &messages, (since, at), error),
+                reconnect,
+            } => {
+                self.under_way(-1);
+                let failed = error.is_some();
+                self.caught_up(peer, &messages, (since, at), error);
+                // What was missed stays missed until it is fetched. Whoever has connected again meanwhile has asked again.
+                if failed && reconnect == self.reconnects {
+                    self.catch_up_with(peer, since, RETRY);
+                }
+            }
         }
     }
 
@@ -279,17 +292,12 @@ impl Player {
         (since, at): (Instant, Instant),
         error: Option<Box<str>>,
     ) {
-        let failed = error.is_some();
         let due = self.since_start(since);
         self.sample(Kind::CatchUp, due, at.saturating_duration_since(since), error);
-        if failed {
-            // What was missed stays missed until it is fetched.
-            self.catch_up(since, RETRY);
-            return;
-        }
         let script = &self.stage.script;
         let mut news = Vec::new();
         for (seq, content) in messages {
+            self.known.entry(peer).or_default().add(*seq);
             let Some(stamp) = Stamp::read(content, script.mark, script.length) else {
                 continue;
             };
@@ -299,8 +307,6 @@ impl Player {
             {
                 news.push((*place, stamp));
             }
-            let known = self.known.entry(peer).or_default();
-            *known = (*seq).max(*known);
         }
         for (place, stamp) in news {
             self.under_way(-1);

@@ -128,7 +128,8 @@ impl Player {
                 self.stage.progress.sent.fetch_add(1, Ordering::Relaxed);
                 let second = self.now().as_secs();
                 self.tally.at(second).sent += 1;
-                self.under_way(1 + hearers);
+                self.awaits(1);
+                self.under_way(hearers);
             }
             Err(code) => self.sample(Kind::Ack, due, Duration::ZERO, Some(code)),
         }
@@ -161,7 +162,7 @@ impl Player {
             Ok(id) => {
                 self.stage.whisper(self.role.person, what, due);
                 self.asked.insert(id, Asked::Other { kind, due });
-                self.under_way(1);
+                self.awaits(1);
             }
             Err(code) => self.sample(kind, due, Duration::ZERO, Some(code)),
         }
@@ -180,7 +181,7 @@ impl Player {
                 stream, number, due, ..
             } = to_read.stamp;
             self.asked.insert(id, Asked::Mark { stream, number, due });
-            self.under_way(1);
+            self.awaits(1);
         } else {
             self.stays_unread();
         }
@@ -237,12 +238,18 @@ impl Player {
         let (Some(rest), Some(person)) = (self.stage.rest(self.number).cloned(), self.person().cloned()) else {
             return;
         };
-        self.under_way(1);
+        self.awaits(1);
+        self.last_call += 1;
+        let number = self.last_call;
+        self.calls.insert(number, (kind, due));
         let calling = call(rest, person);
         self.beside.spawn(async move {
             let error = calling.await.err().map(|error| error.code());
-            let at = Instant::now();
-            Report::Done { kind, due, at, error }
+            Report::Done {
+                call: number,
+                at: Instant::now(),
+                error,
+            }
         });
     }
 
@@ -270,7 +277,7 @@ impl Player {
         self.stage.progress.disconnects.fetch_add(1, Ordering::Relaxed);
         let asked = std::mem::take(&mut self.asked);
         for asked in asked.into_values() {
-            self.under_way(-1);
+            self.awaits(-1);
             if matches!(asked, Asked::Mark { .. }) {
                 self.stays_unread();
             }
@@ -323,7 +330,7 @@ impl Player {
     }
 
     /// Fetches what was said while this device was away.
-    pub(super) fn catch_up(&mut self, since: Instant, delay: Duration) {
+    pub(super) fn catch_up(&mut self, since: Instant) {
         let mut peers: Vec<usize> = Vec::new();
         for &place in &self.role.hears {
             if let Some((peer, _)) = self.peer(place)
@@ -333,33 +340,40 @@ impl Player {
             }
         }
         for peer in peers {
-            let (Some(rest), Some(me), Some(other)) = (
-                self.stage.rest(self.number).cloned(),
-                self.person().cloned(),
-                self.stage.people.get(peer).map(|person| person.id.clone()),
-            ) else {
-                continue;
-            };
-            let after = self.known.get(&peer).copied().unwrap_or(0);
-            self.under_way(1);
-            self.beside.spawn(async move {
-                tokio::time::sleep(delay).await;
-                let fetched = rest.history_after(&me.token, &other, after).await;
-                let at = Instant::now();
-                let error = fetched.as_ref().err().map(CallError::code);
-                let messages = fetched.unwrap_or_default().into_iter();
-                let messages = messages
-                    .map(|message| (message.seq.unwrap_or(0), message.content))
-                    .collect();
-                Report::CaughtUp {
-                    peer,
-                    messages,
-                    since,
-                    at,
-                    error,
-                }
-            });
+            self.catch_up_with(peer, since, Duration::ZERO);
         }
+    }
+
+    /// Fetches what was said in one conversation, from the first place on that this device does not know.
+    pub(super) fn catch_up_with(&mut self, peer: usize, since: Instant, delay: Duration) {
+        let (Some(rest), Some(me), Some(other)) = (
+            self.stage.rest(self.number).cloned(),
+            self.person().cloned(),
+            self.stage.people.get(peer).map(|person| person.id.clone()),
+        ) else {
+            return;
+        };
+        let after = self.known.entry(peer).or_default().whole();
+        let reconnect = self.reconnects;
+        self.under_way(1);
+        self.beside.spawn(async move {
+            tokio::time::sleep(delay).await;
+            let fetched = rest.history_after(&me.token, &other, after).await;
+            let at = Instant::now();
+            let error = fetched.as_ref().err().map(CallError::code);
+            let messages = fetched.unwrap_or_default().into_iter();
+            let messages = messages
+                .map(|message| (message.seq.unwrap_or(0), message.content))
+                .collect();
+            Report::CaughtUp {
+                peer,
+                messages,
+                since,
+                at,
+                error,
+                reconnect,
+            }
+        });
     }
 
     /// After a connection could not be made.

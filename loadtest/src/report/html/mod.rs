@@ -8,8 +8,8 @@ mod trials;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::figures::{capacity, millis, not_judged, outcome, percent, thousands, three, throughput, verdict};
-use crate::latency::{Kind, Summary};
-use crate::result::{Outcome, RunResult};
+use crate::latency::Summary;
+use crate::result::{Outcome, RunResult, noun, percentile};
 
 const STYLE: &str = include_str!("style.css");
 
@@ -94,25 +94,19 @@ fn class(outcome: Outcome) -> &'static str {
 
 /// What one wants to know first.
 fn cards(result: &RunResult) -> Markup {
-    let deliver = result.latencies.get(&Kind::Deliver).map(|measured| measured.summary);
-    // A scenario without messages has something else that is waited for most.
-    let main = deliver.map(|summary| ("delivery", summary)).or_else(|| {
-        let kinds = result
-            .latencies
-            .iter()
-            .filter(|(kind, _)| !matches!(kind, Kind::Turn | Kind::Connect));
-        let (kind, measured) = kinds.max_by_key(|(_, measured)| measured.summary.count)?;
-        Some((kind.name(), measured.summary))
-    });
-    let (name, summary): (&str, Summary) = main.unwrap_or_default();
-    let interval = result.verdict.latency;
+    let main = result.main_kind();
+    let name = main.map_or("nothing", noun);
+    let summary = main.and_then(|kind| result.latencies.get(&kind));
+    let summary: Summary = summary.map(|measured| measured.summary).unwrap_or_default();
     let lost = result.ledger.findings().iter().map(|(_, count)| count).sum::<u64>();
     html! {
         div.cards {
             div.card { h3 { (name) ": median" } p.big { (millis(summary.p50)) } p.small { "from due to done" } }
-            div.card { h3 { (name) ": p99" } p.big { (millis(summary.p99)) }
-                p.small { @if let Some(interval) = interval { (three(interval.low)) " to " (three(interval.high)) " (99 %)" }
-                    @else { "p99.9 " (millis(summary.p999)) } } }
+            @match result.verdict.latency {
+                Some(interval) => div.card { h3 { (name) ": " (percentile(result.objective.quantile)) } p.big { (millis(interval.estimate)) }
+                    p.small { (three(interval.low)) " to " (three(interval.high)) " (99 %)" } },
+                None => div.card { h3 { (name) ": p99" } p.big { (millis(summary.p99)) } p.small { "p99.9 " (millis(summary.p999)) } },
+            }
             div.card { h3 { "slowest" } p.big { (millis(summary.max)) } p.small { "of " (thousands(summary.count as f64)) } }
             div.card { h3 { "acknowledged" } p.big { (thousands(throughput(result))) span.unit { "/s" } }
                 p.small { (thousands(result.ledger.sent as f64)) " messages sent" } }

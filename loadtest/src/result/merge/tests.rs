@@ -259,7 +259,7 @@ fn delivery_that_gets_slower_in_some_parts_gets_slower_in_the_whole() {
             Balance::default(),
             Shard { index, count: 3 },
         );
-        let delivered = recorder.row(Kind::Deliver).map(|row| &row.seconds);
+        let delivered = recorder.row(Kind::Deliver).map(|row| ("delivery", &row.seconds));
         RunResult {
             profile: "soak".into(),
             drift: crate::drift::judge(SECONDS as u32, &[], delivered),
@@ -307,7 +307,7 @@ fn four_that_took(share: f64, cores: [Option<&str>; 4]) -> Vec<RunResult> {
         part.environment.shares = shares.map(str::to_owned);
         // Nothing else is wrong.
         part.ledger = Balance::default();
-        part.generator.cpu_seconds = share * part.generator.lasted_seconds * part.generator.cores as f64;
+        part.generator.busy_cores = share * part.generator.cores as f64;
     }
     parts
 }

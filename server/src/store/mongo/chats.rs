@@ -181,7 +181,11 @@ pub(super) async fn list(
     if let Some(place) = place
         && !fault!(MovedChatsLost)
     {
-        listed.extend(moved(db, me, place).await?);
+        let moved = moved(db, me, place).await?;
+        // One that was found in its old place may have moved since.
+        let id = |chat: &Document| chat.get_object_id("_id").ok();
+        listed.retain(|(_, chat)| moved.iter().all(|(_, newer)| id(newer) != id(chat)));
+        listed.extend(moved);
     }
     listed.sort_by_key(|(order, _)| std::cmp::Reverse(*order));
     if fault!(ChatsUnordered) {

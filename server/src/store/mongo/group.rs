@@ -21,7 +21,6 @@ use mongodb::error::{Error, ErrorKind};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::call::{call, failure, index_of, is_duplicate};
-use super::connect::latest;
 use super::counters::Counters;
 use super::memory::{Memory, Tip};
 use super::writer::Job;
@@ -354,8 +353,11 @@ impl Group {
             // An earlier attempt came through in the end.
             return self.settle(rest, states, failure(error)).await;
         } else if name != "sender_client_message" {
-            // Another node was faster in this chat.
-            self.memory.lock().tips.pop(&rest[0].pair);
+            // Another node was faster in this chat, and perhaps in others: one look tells of all, and each of them would be another try.
+            let mut memory = self.memory.lock();
+            for plan in &rest {
+                memory.tips.pop(&plan.pair);
+            }
         } else if looked {
             // Its first is being stored elsewhere, and not durable yet.
             return Err(failure(error));
@@ -511,9 +513,11 @@ impl Group {
         self.read_tips(made.collect()).await
     }
 
+    /// Of what is durable alone: behind a message or a chat that a primary lost again, another one would store what follows. Whoever
+    /// refuses a seq because it is taken says so only when it is durable, so the next look sees it.
     async fn read_tips(&self, pairs: Vec<String>) -> StoreResult<()> {
         let look = async {
-            let found = self.db.chats.aggregate(tips(&pairs)).read_concern(latest()).await?;
+            let found = self.db.chats.aggregate(tips(&pairs)).await?;
             found.try_collect::<Vec<Document>>().await
         };
         for chat in call(self.at_most(LOOK), Box::pin(look)).await? {

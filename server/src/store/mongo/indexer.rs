@@ -94,6 +94,11 @@ impl Backlog {
         self.woken.notify_one();
     }
 
+    /// Nothing of what this node wrote waits: what it thought so, others indexed, or was never stored.
+    fn ended(&self) {
+        self.messages.store(0, Ordering::Relaxed);
+    }
+
     fn shrank(&self, messages: usize) {
         let fewer = |known: u64| Some(known.saturating_sub(u64::try_from(messages).unwrap_or(u64::MAX)));
         // Never fails: the closure always has a value.
@@ -242,9 +247,11 @@ impl Work {
             }
         }
         let walked = self.walk_chats(whose, urgent).await? + self.walk_changed(whose, urgent).await?;
-        if walked > 0 {
+        match whose {
             // More may have come meanwhile.
-            self.backlog.wake();
+            _ if walked > 0 => self.backlog.wake(),
+            Whose::Own(_) => self.backlog.ended(),
+            Whose::Left(_) | Whose::All => {}
         }
         Ok(())
     }
@@ -285,7 +292,9 @@ impl Work {
                 return Ok(followed);
             }
             let find = db.messages.find(between(chat, indexed, counted)).sort(doc! {"seq": 1});
-            let find = find.limit(i64::try_from(search::SHARED).unwrap_or(i64::MAX));
+            let find = find
+                .projection(search::indexed_fields())
+                .limit(i64::try_from(search::SHARED).unwrap_or(i64::MAX));
             let found = db.all(find).await?;
             let some = &found[..search::fitting(&found)?];
             let to = some

@@ -11,15 +11,15 @@ use tokio::sync::{mpsc, oneshot};
 use super::Db;
 use super::background::Background;
 use super::counters::Counters;
-use super::read_state::{Request, mark};
-use crate::store::{ReadOutcome, ReadScope, StoreError, StoreResult};
+use super::read_state::{Answer, Request, mark};
+use crate::store::{ReadScope, StoreError, StoreResult};
 
 /// Requests per group at most.
 const GROUP: usize = 256;
 /// Requests that may wait. Beyond, callers wait for a place.
 const QUEUE: usize = 1024;
 
-type Waiting = (Request, oneshot::Sender<StoreResult<ReadOutcome>>);
+type Waiting = (Request, oneshot::Sender<StoreResult<Answer>>);
 
 pub(super) struct Marker {
     queue: mpsc::Sender<Waiting>,
@@ -35,11 +35,12 @@ impl Marker {
         }
     }
 
-    /// Answers when the marks are durable. Whoever stops waiting may find them made all the same.
-    pub(super) async fn mark(&self, db: &Db, reader: &UserId, scope: ReadScope<'_>) -> StoreResult<ReadOutcome> {
-        let request = match Request::new(db, reader, scope).await? {
+    /// Answers when the marks are durable; of a chat, those of the newest [`AT_ONCE`](super::read_state::AT_ONCE) unread messages below
+    /// this seq. Whoever stops waiting may find them made all the same.
+    pub(super) async fn mark(&self, db: &Db, reader: &UserId, scope: ReadScope<'_>, below: i64) -> StoreResult<Answer> {
+        let request = match Request::new(db, reader, scope, below).await? {
             Ok(request) => request,
-            Err(answer) => return Ok(answer),
+            Err(outcome) => return Ok(outcome.into()),
         };
         let closed = || StoreError::Unavailable("the store is closed".into());
         let (done, answer) = oneshot::channel();
@@ -62,7 +63,7 @@ async fn run(db: Db, counters: Arc<Counters>, mut queue: mpsc::Receiver<Waiting>
         }
         let (requests, dones): (Vec<Request>, Vec<_>) = group.drain(..).unzip();
         let answers = match mark(&db, &counters, requests.clone().into()).await {
-            Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
+            Ok(answers) => answers.into_iter().map(Ok).collect(),
             // Damage that one of them met must not refuse the others.
             Err(StoreError::Broken(_)) if requests.len() > 1 => one_by_one(&db, &counters, requests).await,
             Err(error) => vec![Err(error); dones.len()],
@@ -74,12 +75,12 @@ async fn run(db: Db, counters: Arc<Counters>, mut queue: mpsc::Receiver<Waiting>
     }
 }
 
-async fn one_by_one(db: &Db, counters: &Counters, requests: Vec<Request>) -> Vec<StoreResult<ReadOutcome>> {
+async fn one_by_one(db: &Db, counters: &Counters, requests: Vec<Request>) -> Vec<StoreResult<Answer>> {
     let mut answers = Vec::with_capacity(requests.len());
     for request in requests {
-        let outcome = mark(db, counters, Arc::new([request])).await;
+        let marked = mark(db, counters, Arc::new([request])).await;
         let lost = || StoreError::Broken("a request got no answer".into());
-        answers.push(outcome.and_then(|outcomes| outcomes.into_iter().next().ok_or_else(lost)));
+        answers.push(marked.and_then(|answers| answers.into_iter().next().ok_or_else(lost)));
     }
     answers
 }

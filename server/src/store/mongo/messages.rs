@@ -138,7 +138,16 @@ impl MessageStore for MongoStore {
     }
 
     async fn mark_read(&self, reader: &UserId, scope: ReadScope<'_>) -> StoreResult<ReadOutcome> {
-        self.db.calls(self.marker.mark(&self.db, reader, scope)).await
+        let (mut marks, mut below) = (Vec::new(), Some(i64::MAX));
+        while let Some(seq) = below {
+            let answer = self.db.calls(self.marker.mark(&self.db, reader, scope, seq)).await?;
+            let ReadOutcome::Done(mut older) = answer.outcome else {
+                return Ok(answer.outcome);
+            };
+            older.append(&mut marks);
+            (marks, below) = (older, answer.more_below);
+        }
+        Ok(ReadOutcome::Done(marks))
     }
 }
 

@@ -41,14 +41,14 @@ use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{DateTime, Document, doc};
 use mongodb::{Client, Collection, Database};
 
-use self::call::{CHECK, call};
+use self::call::{CHECK, call, duplicate};
 use self::clock::Clock;
 use self::counters::Counters;
 use self::indexer::{Backlog, Indexer};
 use self::marker::Marker;
 use self::unanswered::Unanswered;
 use self::writer::Writer;
-use super::{Store, StoreError, StoreResult};
+use super::{Store, StoreResult};
 use crate::metrics::StoreMetrics;
 
 /// One node's view of the database; see the module.
@@ -120,15 +120,14 @@ impl Store for MongoStore {
         // A write that must reach the journals of a majority says more than a ping.
         let set = doc! {"$set": {"at": DateTime::now()}};
         let write = self.db.meta.update_one(doc! {"_id": "check"}, set).upsert(true);
-        match call(CHECK, write).await {
-            // Another node has just made the document.
-            Err(StoreError::Broken(_)) => self
-                .db
-                .call(self.db.meta.find_one(doc! {"_id": "check"}))
-                .await
-                .map(drop),
-            other => other.map(drop),
-        }
+        let write = async {
+            match write.await {
+                // Another node has just made the document.
+                Err(error) if duplicate(&error).is_some() => Ok(()),
+                other => other.map(drop),
+            }
+        };
+        call(CHECK, Box::pin(write)).await
     }
 
     async fn close(&self) {

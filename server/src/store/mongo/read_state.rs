@@ -27,23 +27,45 @@ pub(super) struct Request {
 enum Scope {
     /// Each once; and whether they must be in this chat.
     Messages(Vec<ObjectId>, Option<ChatId>),
-    Chat(ObjectId),
+    /// What is unread of it below a seq: the newest [`AT_ONCE`].
+    Chat(ObjectId, i64),
+}
+
+/// Messages of a chat that one transaction marks: whoever marks something else waits for it.
+pub(super) const AT_ONCE: usize = 2000;
+
+/// What became of a request.
+#[derive(Debug, Clone)]
+pub(super) struct Answer {
+    pub(super) outcome: ReadOutcome,
+    /// There may be more unread of its chat, below this seq.
+    pub(super) more_below: Option<i64>,
+}
+
+impl From<ReadOutcome> for Answer {
+    fn from(outcome: ReadOutcome) -> Self {
+        Self {
+            outcome,
+            more_below: None,
+        }
+    }
 }
 
 /// What a run of the transaction came to.
 enum Marked {
     /// For each request; and these chats were counted along with it.
-    Done(Vec<ReadOutcome>, Vec<ObjectId>),
+    Done(Vec<Answer>, Vec<ObjectId>),
     /// These chats have to be counted up to these seqs first.
     NotCounted(HashMap<ObjectId, i64>),
 }
 
 impl Request {
-    /// `Err` is the answer where nothing needs to be marked.
+    /// Of a chat, what is below this seq. `Err` is the answer where nothing needs to be marked.
     pub(super) async fn new(
         db: &Db,
         reader: &UserId,
         scope: ReadScope<'_>,
+        below: i64,
     ) -> StoreResult<std::result::Result<Self, ReadOutcome>> {
         let scope = match scope {
             ReadScope::Messages(ids) => each_once(ids).map(|ids| Scope::Messages(ids, None)),
@@ -58,7 +80,7 @@ impl Request {
                 };
                 // All of it: what another node has not counted yet, too.
                 count_on(db, id).await?;
-                Some(Scope::Chat(id))
+                Some(Scope::Chat(id, below))
             }
         };
         let request = scope.zip(row::object_id(reader)).map(|(scope, reader_id)| Self {
@@ -83,7 +105,7 @@ fn each_once(ids: &[MessageId]) -> Option<Vec<ObjectId>> {
 }
 
 /// What became of each request, in the order given: as if they had come one after another.
-pub(super) async fn mark(db: &Db, counters: &Counters, requests: Arc<[Request]>) -> StoreResult<Vec<ReadOutcome>> {
+pub(super) async fn mark(db: &Db, counters: &Counters, requests: Arc<[Request]>) -> StoreResult<Vec<Answer>> {
     // What this node counts meanwhile would be in the way of the transaction, which counts what it meets.
     let mut held = counters.hold().await;
     let mut pauses = Pauses::new();
@@ -96,9 +118,9 @@ pub(super) async fn mark(db: &Db, counters: &Counters, requests: Arc<[Request]>)
             })
             .await?;
         match marked {
-            Marked::Done(outcomes, counted) => {
+            Marked::Done(answers, counted) => {
                 counted.iter().for_each(|chat| held.counted(chat));
-                return Ok(outcomes);
+                return Ok(answers);
             }
             Marked::NotCounted(newest) => {
                 newest.keys().for_each(|chat| held.doubt(chat));
@@ -114,29 +136,34 @@ pub(super) async fn mark(db: &Db, counters: &Counters, requests: Arc<[Request]>)
 async fn run(db: &Db, tx: &mut ClientSession, requests: &[Request], gathered: &Gathered) -> Worked<Marked> {
     let named = requests.iter().flat_map(|request| match &request.scope {
         Scope::Messages(ids, _) => ids.as_slice(),
-        Scope::Chat(_) => &[],
+        Scope::Chat(..) => &[],
     });
     let known = read(db, tx, named.copied().collect()).await?;
     let read_at = db.clock.now();
-    let mut outcomes = Vec::with_capacity(requests.len());
+    let mut answers = Vec::with_capacity(requests.len());
     let mut changes = Changes::default();
     for request in requests {
+        let mut more_below = None;
         let found = match &request.scope {
             Scope::Messages(ids, chat) => judge(request, ids, chat.as_ref(), &known),
-            Scope::Chat(chat) => {
-                let (counted_to, unread) = in_chat(db, tx, *chat, &request.reader).await?;
+            Scope::Chat(chat, below) => {
+                let (counted_to, unread) = in_chat(db, tx, *chat, *below, &request.reader).await?;
                 changes.chats.entry(*chat).or_default().counted_to = Some(counted_to);
+                if let Some(oldest) = unread.first().filter(|_| unread.len() >= AT_ONCE) {
+                    more_below = Some(row::int(oldest, "seq")?);
+                }
                 Ok(unread)
             }
         };
-        outcomes.push(match found {
+        let outcome = match found {
             Ok(unread) => ReadOutcome::Done(changes.add(request, unread, read_at)?),
             Err(refusal) => refusal,
-        });
+        };
+        answers.push(Answer { outcome, more_below });
     }
     if changes.messages.is_empty() {
         // A commit waits until what was read here is durable.
-        return Ok(Step::Commit(Marked::Done(outcomes, Vec::new())));
+        return Ok(Step::Commit(Marked::Done(answers, Vec::new())));
     }
     let ids: Vec<ObjectId> = changes.messages.iter().copied().collect();
     let set = doc! {"$set": {"isRead": true, "readAt": row::date(read_at)}};
@@ -148,12 +175,16 @@ async fn run(db: &Db, tx: &mut ClientSession, requests: &[Request], gathered: &G
     let wanted = i64::try_from(updates.len()).unwrap_or(i64::MAX);
     let update = doc! {"update": "chats", "updates": updates, "ordered": false};
     let done = db.database.run_command(update).session(&mut *tx).await?;
+    if done.contains_key("writeErrors") {
+        // No counter goes below zero.
+        return Err(StoreError::Broken("a chat has counted fewer unread messages than it has".into()).into());
+    }
     if row::int(&done, "n")? < wanted {
         let newest = changes.chats.into_iter().map(|(chat, change)| (chat, change.newest));
         let newest = newest.filter(|(_, newest)| *newest > 0);
         return Ok(Step::Abort(Marked::NotCounted(newest.collect())));
     }
-    Ok(Step::Commit(Marked::Done(outcomes, counted)))
+    Ok(Step::Commit(Marked::Done(answers, counted)))
 }
 
 /// What a group changes.
@@ -264,17 +295,18 @@ fn judge(
     Ok(unread)
 }
 
-/// The unread messages of a chat that has counted up to this seq.
-pub(super) fn unread_in(chat: ObjectId, counted_to: i64, reader: ObjectId) -> Document {
-    doc! {"chatId": chat, "seq": {"$gt": 0, "$lte": counted_to}, "receiver": reader, "readAt": Bson::Null, "deletedAt": Bson::Null}
+/// The unread messages of a chat up to this seq.
+pub(super) fn unread_in(chat: ObjectId, until: i64, reader: ObjectId) -> Document {
+    doc! {"chatId": chat, "seq": {"$gt": 0, "$lte": until}, "receiver": reader, "readAt": Bson::Null, "deletedAt": Bson::Null}
 }
 
-/// Up to which seq the chat has counted, and what of that is unread. Walks back from there until as many as the counter says are
-/// found: unread messages are the newest ones, so this costs what it marks, however long the chat is.
+/// Up to which seq the chat has counted, and what of that is unread below another, the newest [`AT_ONCE`]. Walks back from there until
+/// as many as the counter says are found: mostly the newest ones are unread, and then this costs what it marks, however long the chat is.
 async fn in_chat(
     db: &Db,
     tx: &mut ClientSession,
     chat: ObjectId,
+    below: i64,
     reader: &UserId,
 ) -> Result<(i64, Vec<Document>), Trouble> {
     let known = db.chats.find_one(doc! {"_id": chat}).session(&mut *tx).await?;
@@ -287,8 +319,10 @@ async fn in_chat(
     if count <= 0 {
         return Ok((counted_to, Vec::new()));
     }
+    let count = count.min(i64::try_from(AT_ONCE).unwrap_or(i64::MAX));
     // What has come since the counter was read is not part of it.
-    let find = db.messages.find(unread_in(chat, counted_to, row::own_id(reader)?));
+    let until = counted_to.min(below.saturating_sub(1));
+    let find = db.messages.find(unread_in(chat, until, row::own_id(reader)?));
     let projection = doc! {"chatId": 1, "seq": 1, "sender": 1, "order": 1};
     let find = find.sort(doc! {"seq": -1}).limit(count).projection(projection);
     let mut cursor = find.session(&mut *tx).await?;

@@ -69,6 +69,11 @@ fn trigrams_of(folded: &str) -> Vec<[char; TRIGRAM]> {
     trigrams.filter_map(|trigram| trigram.try_into().ok()).collect()
 }
 
+/// What of a message its entry needs.
+pub(super) fn indexed_fields() -> Document {
+    doc! {"_id": 0, "chatId": 1, "seq": 1, "order": 1, "content": 1, "deletedAt": 1}
+}
+
 /// How many of these, of one chat and the oldest first, share one entry.
 pub(super) fn fitting(messages: &[Document]) -> StoreResult<usize> {
     let Some(oldest) = messages.first() else { return Ok(0) };
@@ -108,13 +113,13 @@ pub(super) fn tokens(chat: &ObjectId, messages: &[Document]) -> Option<Vec<i64>>
     if contents.is_empty() {
         return None;
     }
-    let mut trigrams: Vec<[char; TRIGRAM]> = contents.into_iter().flat_map(|said| trigrams_of(&fold(said))).collect();
-    trigrams.sort_unstable();
-    trigrams.dedup();
     let chat = beginning(chat);
-    let mut tokens: Vec<i64> = trigrams.iter().map(|trigram| token(chat, trigram)).collect();
-    // Finds all entries of the chat: for queries that are too short to have trigrams.
-    tokens.push(token(chat, &[]));
+    // The first finds all entries of the chat: for queries that are too short to have trigrams.
+    let mut tokens = vec![token(chat, &[])];
+    for said in contents {
+        let scalars: Vec<char> = fold(said).chars().collect();
+        tokens.extend(scalars.windows(TRIGRAM).map(|trigram| token(chat, trigram)));
+    }
     tokens.sort_unstable();
     tokens.dedup();
     Some(tokens)

@@ -77,7 +77,7 @@ impl Uncounted {
     }
 
     async fn request(&self, scope: ReadScope<'_>) -> Request {
-        let request = Request::new(&self.store.db, &self.bob, scope).await.unwrap();
+        let request = Request::new(&self.store.db, &self.bob, scope, i64::MAX).await.unwrap();
         request.unwrap_or_else(|refusal| panic!("{refusal:?}"))
     }
 
@@ -87,8 +87,8 @@ impl Uncounted {
     }
 
     async fn mark_as(&self, request: Request) -> Vec<u64> {
-        let mut outcomes = mark(&self.store.db, &self.counters, Arc::new([request])).await.unwrap();
-        let marks = match outcomes.remove(0) {
+        let mut answers = mark(&self.store.db, &self.counters, Arc::new([request])).await.unwrap();
+        let marks = match answers.remove(0).outcome {
             ReadOutcome::Done(marks) => marks,
             refusal => panic!("{refusal:?}"),
         };

@@ -2,6 +2,7 @@
 
 mod adoption;
 mod counting;
+mod marking;
 mod nodes;
 mod outages;
 mod pages;

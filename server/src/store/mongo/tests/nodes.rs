@@ -64,6 +64,34 @@ async fn two_nodes_write_to_one_chat_without_gaps_and_in_order() {
     }
 }
 
+/// Each chat of a group by itself would cost a try of its own, which waits for the journals of a majority.
+#[tokio::test]
+async fn one_refusal_tells_of_all_chats_that_another_node_wrote_to() {
+    const CHATS: usize = 30;
+    let (first, _mongo, uri) = open_own().await;
+    let second = node(&uri).await;
+    let (a, b) = (bench(&first), bench(&second));
+    let mut pairs = Vec::new();
+    for n in 0..CHATS {
+        pairs.push((a.user(&format!("one{n}")).await, a.user(&format!("other{n}")).await));
+    }
+    let db = &first.db;
+    for bench in [&a, &b] {
+        for (one, other) in &pairs {
+            bench.send(one, other, "by turns").await;
+        }
+    }
+    db.database.run_command(doc! {"profile": 2}).await.unwrap();
+    let sends = pairs.iter().map(|(one, other)| a.send(one, other, "all at once"));
+    let sent = futures_util::future::join_all(sends).await;
+    db.database.run_command(doc! {"profile": 0}).await.unwrap();
+    assert!(sent.iter().all(|message| message.seq == Some(3)));
+    let inserts = doc! {"op": "insert", "ns": format!("{}.messages", db.database.name())};
+    let profile = db.database.collection::<mongodb::bson::Document>("system.profile");
+    let tries = profile.count_documents(inserts).await.unwrap();
+    assert!((2..=8).contains(&tries), "{tries} tries for {CHATS} chats");
+}
+
 #[tokio::test]
 async fn one_client_message_id_is_stored_once_over_two_nodes() {
     let (first, _mongo, uri) = open_own().await;
