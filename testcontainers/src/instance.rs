@@ -157,6 +157,14 @@ impl Instance {
         self.backend
     }
 
+    /// Of a process of our own.
+    pub(crate) fn process_id(&self) -> Option<u32> {
+        match &self.place {
+            Place::Own(Running::Process(process)) => process.id(),
+            Place::Own(Running::Container(_)) | Place::Shared(_) => None,
+        }
+    }
+
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }

@@ -131,6 +131,12 @@ impl Mongo {
     pub fn backend(&self) -> Backend {
         self.instance.backend()
     }
+
+    /// The id of its process, while it runs: to measure what it costs. Of a container there is none.
+    #[must_use]
+    pub fn process_id(&self) -> Option<u32> {
+        self.instance.process_id()
+    }
 }
 
 impl Service for Mongod {

@@ -8,7 +8,7 @@ use super::AttackError;
 use super::stage::Stage;
 use crate::glance::{Glance, Watch};
 use crate::latency::{Kind, Summary};
-use crate::target::{Resources, Usage, own_cpu, own_memory};
+use crate::target::{Look, Resources, Usage, own_cpu, own_memory};
 
 pub(super) struct Times {
     pub(super) drain_within: Duration,
@@ -230,7 +230,7 @@ struct Eyes<'a> {
     resources: &'a Resources,
     client: Option<reqwest::Client>,
     usage: Vec<Usage>,
-    last: Option<(Duration, Option<Duration>)>,
+    last: Option<(Duration, Look)>,
 }
 
 impl<'a> Eyes<'a> {
@@ -251,20 +251,21 @@ impl<'a> Eyes<'a> {
             return;
         }
         let look = self.resources.look(self.client.as_ref()).await;
-        let cores = self.last.and_then(|(last, before)| {
-            let (now, before) = look.cpu.zip(before)?;
+        if let Some((last, before)) = self.last {
             let passed = elapsed.saturating_sub(last).as_secs_f64();
-            Some(now.saturating_sub(before).as_secs_f64() / passed)
-        });
-        if self.last.is_some() {
+            let cores = |now: Option<Duration>, before: Option<Duration>| {
+                Some(now?.saturating_sub(before?).as_secs_f64() / passed)
+            };
             self.usage.push(Usage {
                 second: u32::try_from(elapsed.as_secs()).unwrap_or(u32::MAX),
-                cores,
+                cores: cores(look.cpu, before.cpu),
                 memory: look.memory,
                 sockets: look.sockets,
                 queue: look.queue,
+                database_cores: cores(look.database_cpu, before.database_cpu),
+                database_memory: look.database_memory,
             });
         }
-        self.last = Some((elapsed, look.cpu));
+        self.last = Some((elapsed, look));
     }
 }

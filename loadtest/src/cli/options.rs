@@ -200,6 +200,7 @@ impl Options {
                     nodes: vec![server.base.clone()],
                     resources: Resources {
                         processes: vec![server.process],
+                        databases: Vec::new(),
                         metrics: metrics_of(std::slice::from_ref(&server.base)),
                         token: Some(server.metrics_token.clone()),
                     },
@@ -218,6 +219,7 @@ impl Options {
                     },
                     resources: Resources {
                         processes: stack.processes(),
+                        databases: stack.databases(),
                         metrics: metrics_of(&urls),
                         token: Some(stack.metrics_token.clone()),
                     },

@@ -95,6 +95,10 @@ pub fn render(result: &RunResult, directory: &Path) -> String {
             most(|usage| usage.sockets.map(|sockets| sockets as f64)).map_or("?".into(), thousands)
         );
     }
+    if let (Some(cores), Some(memory)) = (most(|usage| usage.database_cores), most(|usage| usage.database_memory)) {
+        let memory = three(memory);
+        let _ = writeln!(text, "database   at most {cores:.2} cores, {memory} MiB");
+    }
     let _ = writeln!(
         text,
         "load       {} messages per second acknowledged, seed {}",

@@ -12,7 +12,7 @@ use url::Url;
 pub use self::clock::{Ahead, ahead};
 pub use self::launch::{LaunchError, Launched, OWNED, SERVE, end_with_parent, launch};
 pub use self::preflight::{Finding, preflight, raise_open_files};
-pub use self::resources::{Resources, Usage, own_cpu, own_memory};
+pub use self::resources::{Look, Resources, Usage, own_cpu, own_memory};
 pub use self::safety::{SafetyError, check as check_address};
 pub use self::stack::{Stack, StackError, bring_up};
 

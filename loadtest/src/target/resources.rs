@@ -13,6 +13,8 @@ use crate::rest::{client_of, is_encrypted};
 pub struct Resources {
     /// Processes of this machine.
     pub processes: Vec<u32>,
+    /// Those of the database that a server of ours runs on.
+    pub databases: Vec<u32>,
     /// Pages of metrics in Prometheus' format.
     pub metrics: Vec<Url>,
     /// Opens them.
@@ -32,6 +34,11 @@ pub struct Usage {
     pub sockets: Option<u64>,
     /// Writes that wait to be committed.
     pub queue: Option<u64>,
+    /// Of the database, where it is a process of ours.
+    #[serde(default)]
+    pub database_cores: Option<f64>,
+    #[serde(default)]
+    pub database_memory: Option<f64>,
 }
 
 /// One look.
@@ -42,6 +49,8 @@ pub struct Look {
     pub memory: Option<f64>,
     pub sockets: Option<u64>,
     pub queue: Option<u64>,
+    pub database_cpu: Option<Duration>,
+    pub database_memory: Option<f64>,
 }
 
 const SOCKETS: &str = "chat_sockets";
@@ -105,22 +114,28 @@ impl Resources {
             }
         }
         let of_pages = |name| sum(pages.iter().map(|page| value(page.as_ref()?, name)));
-        let of_processes =
-            |tell: fn(&str) -> Option<f64>| sum(self.processes.iter().map(|process| tell(&process.to_string())));
         let (cpu, memory) = match self.processes.is_empty() {
             true => (of_pages(CPU), of_pages(MEMORY).map(|bytes| bytes / MIB)),
-            false => (
-                of_processes(|process| cpu(process).map(|time| time.as_secs_f64())),
-                of_processes(memory),
-            ),
+            false => of_processes(&self.processes),
         };
+        let (database_cpu, database_memory) = of_processes(&self.databases);
+        let time = |seconds: Option<f64>| Duration::try_from_secs_f64(seconds?).ok();
         Look {
-            cpu: cpu.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
+            cpu: time(cpu),
             memory,
             sockets: of_pages(SOCKETS).map(|count| count as u64),
             queue: of_pages(QUEUE).map(|count| count as u64),
+            database_cpu: time(database_cpu),
+            database_memory,
         }
     }
+}
+
+/// Seconds of processor time and MiB of all of them together.
+fn of_processes(processes: &[u32]) -> (Option<f64>, Option<f64>) {
+    let names: Vec<String> = processes.iter().map(u32::to_string).collect();
+    let times = names.iter().map(|name| cpu(name).map(|time| time.as_secs_f64()));
+    (sum(times), sum(names.iter().map(|name| memory(name))))
 }
 
 /// All of them together; `None` when there are none, or one is missing.

@@ -11,7 +11,7 @@ use super::launch::{SERVE, SETTINGS};
 #[derive(Debug)]
 pub struct Stack {
     nodes: Vec<Node>,
-    _mongo: Mongo,
+    mongo: Mongo,
     _redis: Option<Redis>,
     /// Opens `/metrics` at every node.
     pub metrics_token: String,
@@ -58,7 +58,7 @@ pub async fn bring_up(nodes: usize) -> Result<Stack, StackError> {
     }
     Ok(Stack {
         nodes: running,
-        _mongo: mongo,
+        mongo,
         _redis: redis,
         metrics_token,
     })
@@ -85,5 +85,11 @@ impl Stack {
     #[must_use]
     pub fn processes(&self) -> Vec<u32> {
         self.nodes.iter().filter_map(Node::process_id).collect()
+    }
+
+    /// Of MongoDB, where that is a process of this machine.
+    #[must_use]
+    pub fn databases(&self) -> Vec<u32> {
+        self.mongo.process_id().into_iter().collect()
     }
 }

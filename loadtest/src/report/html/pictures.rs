@@ -295,11 +295,13 @@ pub(super) fn errors_over_time(result: &RunResult) -> Markup {
 /// What the server used.
 pub(super) fn resources(result: &RunResult) -> Markup {
     type Of = fn(&Usage) -> Option<f64>;
-    let pictures: [(&'static str, &str, Of); 4] = [
+    let pictures: [(&'static str, &str, Of); 6] = [
         ("cores", "c1", |usage| usage.cores),
         ("MiB", "c2", |usage| usage.memory),
         ("sockets", "c3", |usage| usage.sockets.map(|sockets| sockets as f64)),
         ("writes waiting", "c4", |usage| usage.queue.map(|queue| queue as f64)),
+        ("cores of the database", "c1", |usage| usage.database_cores),
+        ("MiB of the database", "c2", |usage| usage.database_memory),
     ];
     let drawn: Vec<_> = pictures
         .into_iter()

@@ -2,7 +2,8 @@
 //!
 //! Nothing is locked. What the next seq of a chat is, we remember or read; the unique index of (chat, seq) refuses it when another
 //! node was faster, and then we read again. Inserts are ordered, so whatever follows a refused message has not been stored, and
-//! no seq is ever skipped. An insert without an answer may have been done: its messages are looked for by their ids, and only
+//! no seq is ever skipped. Chats that other nodes write to as well are inserted apart, at the same time, so that what is refused there
+//! holds up nobody else. An insert without an answer may have been done: its messages are looked for by their ids, and only
 //! those that are not there are inserted again, under the same ids.
 
 use std::collections::{HashMap, HashSet};
@@ -13,6 +14,7 @@ use std::time::Duration;
 
 use chat_protocol::{Message, UserId};
 use futures_util::TryStreamExt as _;
+use futures_util::future::join_all;
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::raw::cstr;
 use mongodb::bson::spec::BinarySubtype;
@@ -31,12 +33,18 @@ use crate::store::{NewMessage, SendOutcome, StoreError, StoreResult};
 const INSERT: Duration = Duration::from_millis(2000);
 /// How long one look may take.
 const LOOK: Duration = Duration::from_millis(1500);
+/// So many inserts at the same time are for chats that other nodes write to as well; further ones share them.
+const APART: usize = 24;
+/// The part of senders whose further messages wait.
+const NEXT_PASS: usize = usize::MAX;
 /// Between two attempts while the database does not answer.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// A message that has its place.
 struct Planned {
     job: usize,
+    /// With which it is inserted.
+    part: usize,
     pair: String,
     order: i64,
     coming: uncounted::Coming,
@@ -144,13 +152,17 @@ impl Group {
             Known::new()
         };
         self.find_users(jobs, &open).await?;
+        let apart = self.apart(jobs, &open);
         self.find_chats(jobs, &open).await?;
-        let mut planned = self.plan(jobs, states, &open, &known, look_for_repeats);
-        let mark = uncounted::mark(planned.iter().map(|plan| plan.coming));
-        let Some(first) = planned.first_mut() else {
-            return Ok(());
-        };
-        first.document.append(cstr!("uncounted"), mark);
+        let mut planned = self.plan(jobs, states, &open, &known, look_for_repeats, &apart);
+        // By part, and in a part in their order.
+        planned.sort_by_key(|plan| plan.part);
+        for part in planned.chunk_by_mut(|one, next| one.part == next.part) {
+            let mark = uncounted::mark(part.iter().map(|plan| plan.coming));
+            if let Some(first) = part.first_mut() {
+                first.document.append(cstr!("uncounted"), mark);
+            }
+        }
         attempted.extend(planned.iter().map(|plan| plan.job));
         if fault!(AckBeforeCommit) {
             let messages = self.db.messages.clone_with_type::<RawDocumentBuf>();
@@ -163,25 +175,62 @@ impl Group {
             return Ok(());
         }
         let limit = self.at_most(INSERT);
-        let documents = planned.iter().map(|plan| &plan.document);
         let messages = self.db.messages.clone_with_type::<RawDocumentBuf>();
-        let insert = messages.insert_many(documents).ordered(true);
-        match timeout(limit, insert.into_future()).await {
-            Ok(Ok(_)) => {
-                self.stored(planned, states);
-                Ok(())
-            }
-            Ok(Err(error)) => self.after_refusal(planned, states, error, look_for_repeats).await,
-            Err(_) => {
-                let late = StoreError::Unavailable("MongoDB did not answer in time".into());
-                self.settle(planned, states, late).await
-            }
+        let inserts = planned.chunk_by(|one, next| one.part == next.part).map(|part| {
+            let insert = messages.insert_many(part.iter().map(|plan| &plan.document));
+            timeout(limit, insert.ordered(true).into_future())
+        });
+        let inserted = join_all(inserts).await;
+        let mut result = Ok(());
+        for inserted in inserted {
+            let length = planned
+                .chunk_by(|one, next| one.part == next.part)
+                .next()
+                .map_or(0, <[_]>::len);
+            let rest = planned.split_off(length);
+            let part = std::mem::replace(&mut planned, rest);
+            let settled = match inserted {
+                Ok(Ok(_)) => {
+                    self.stored(part, states);
+                    Ok(())
+                }
+                Ok(Err(error)) => self.after_refusal(part, states, error, look_for_repeats).await,
+                Err(_) => {
+                    let late = StoreError::Unavailable("MongoDB did not answer in time".into());
+                    self.settle(part, states, late).await
+                }
+            };
+            result = result.and(settled);
         }
+        result
     }
 
-    /// Gives every open job that can be stored its place, and the others their answer.
-    fn plan(&self, jobs: &[Job], states: &mut [State], open: &[usize], known: &Known, looked: bool) -> Vec<Planned> {
+    /// The chats that other nodes write to as well, and which part each is. What we remember of those is old.
+    fn apart(&self, jobs: &[Job], open: &[usize]) -> HashMap<String, usize> {
+        let (mut apart, now) = (HashMap::new(), Instant::now());
+        let mut memory = self.memory.lock();
+        for pair in open.iter().filter_map(|index| jobs[*index].pair.as_ref()) {
+            if !apart.contains_key(pair) && memory.is_shared(pair, now) {
+                apart.insert(pair.clone(), 1 + apart.len() % APART);
+                memory.doubt(pair);
+            }
+        }
+        apart
+    }
+
+    /// Gives every open job that can be stored its place, and the others their answer. What a sender says in several parts waits for a
+    /// next pass: it keeps its order.
+    fn plan(
+        &self,
+        jobs: &[Job],
+        states: &mut [State],
+        open: &[usize],
+        known: &Known,
+        looked: bool,
+        apart: &HashMap<String, usize>,
+    ) -> Vec<Planned> {
         let mut planned = Vec::with_capacity(open.len());
+        let mut parts: HashMap<&UserId, usize> = HashMap::new();
         let mut in_group = HashSet::new();
         let mut next: HashMap<String, i64> = HashMap::new();
         for &index in open {
@@ -216,7 +265,13 @@ impl Group {
                 };
                 continue;
             }
-            match self.place(index, job, &mut next) {
+            let part = job.pair.as_ref().and_then(|pair| apart.get(pair)).copied().unwrap_or(0);
+            let of_sender = parts.entry(&new.sender).or_insert(part);
+            if *of_sender != part {
+                *of_sender = NEXT_PASS;
+                continue;
+            }
+            match self.place(index, job, part, &mut next) {
                 Ok(plan) => planned.push(plan),
                 // A repeat may have no place.
                 Err(_) if !looked && new.client_message_id.is_some() => {}
@@ -236,12 +291,12 @@ impl Group {
         differs.then_some(SendOutcome::ChatMismatch)
     }
 
-    fn place(&self, index: usize, job: &Job, next: &mut HashMap<String, i64>) -> StoreResult<Planned> {
+    fn place(&self, index: usize, job: &Job, part: usize, next: &mut HashMap<String, i64>) -> StoreResult<Planned> {
         let new = &job.message;
         let missing = || StoreError::Unavailable("the chat could not be made".into());
         let pair = job.pair.clone().ok_or_else(missing)?;
         let tip = self.memory.tip(&pair).ok_or_else(missing)?;
-        let seq = next.entry(pair.clone()).or_insert(tip.seq);
+        let seq = next.entry(pair.clone()).or_insert(tip.seq.ok_or_else(missing)?);
         *seq += if fault!(SeqGap) && *seq == 2 { 2 } else { 1 };
         let order = self.db.clock.next();
         let timestamp = clock::timestamp(order);
@@ -274,6 +329,7 @@ impl Group {
         };
         Ok(Planned {
             job: index,
+            part,
             pair,
             order,
             coming: ([sender, receiver], tip.oid, *seq),
@@ -308,11 +364,7 @@ impl Group {
         let mut memory = self.memory.lock();
         for plan in planned {
             if let Some(tip) = memory.tips.get_mut(&plan.pair) {
-                tip.seq = plan
-                    .message
-                    .seq
-                    .and_then(|seq| i64::try_from(seq).ok())
-                    .unwrap_or(tip.seq);
+                tip.seq = plan.message.seq.and_then(|seq| i64::try_from(seq).ok());
             }
             states[plan.job] = State::Answered(Ok(SendOutcome::Stored(plan.message.clone())));
             messages.push((plan.message, plan.order));
@@ -355,9 +407,8 @@ impl Group {
         } else if name != "sender_client_message" {
             // Another node was faster in this chat, and perhaps in others: one look tells of all, and each of them would be another try.
             let mut memory = self.memory.lock();
-            for plan in &rest {
-                memory.tips.pop(&plan.pair);
-            }
+            memory.share(&rest[0].pair);
+            rest.iter().for_each(|plan| memory.doubt(&plan.pair));
         } else if looked {
             // Its first is being stored elsewhere, and not durable yet.
             return Err(failure(error));
@@ -472,8 +523,27 @@ impl Group {
         Ok(())
     }
 
-    /// Remembers the chats of these messages, and makes those that are missing.
+    /// Remembers the chats of these messages with their newest seqs, and makes those that are missing.
     async fn find_chats(&self, jobs: &[Job], open: &[usize]) -> StoreResult<()> {
+        self.find_missing(jobs, open).await?;
+        let mut doubtful = HashMap::new();
+        {
+            let mut memory = self.memory.lock();
+            for pair in open.iter().filter_map(|index| jobs[*index].pair.as_ref()) {
+                if let Some(tip) = memory.tips.get(pair)
+                    && tip.seq.is_none()
+                {
+                    doubtful.insert(tip.oid, pair.as_str());
+                }
+            }
+        }
+        match doubtful.is_empty() {
+            true => Ok(()),
+            false => self.read_seqs(&doubtful).await,
+        }
+    }
+
+    async fn find_missing(&self, jobs: &[Job], open: &[usize]) -> StoreResult<()> {
         let mut missing: HashMap<String, &NewMessage> = HashMap::new();
         for &index in open {
             let new = &jobs[index].message;
@@ -490,7 +560,7 @@ impl Group {
         if missing.is_empty() {
             return Ok(());
         }
-        self.read_tips(missing.keys().cloned().collect()).await?;
+        self.read_chats(missing.keys().cloned().collect()).await?;
         let mut made = Vec::new();
         for (pair, new) in &missing {
             if !self.memory.lock().tips.contains(pair) && new.chat.is_none() {
@@ -510,47 +580,53 @@ impl Group {
         let made = made
             .iter()
             .filter_map(|chat| chat.get_str("pair").ok().map(ToOwned::to_owned));
-        self.read_tips(made.collect()).await
+        self.read_chats(made.collect()).await
     }
 
-    /// Of what is durable alone: behind a message or a chat that a primary lost again, another one would store what follows. Whoever
-    /// refuses a seq because it is taken says so only when it is durable, so the next look sees it.
-    async fn read_tips(&self, pairs: Vec<String>) -> StoreResult<()> {
+    async fn read_chats(&self, pairs: Vec<String>) -> StoreResult<()> {
         let look = async {
-            let found = self.db.chats.aggregate(tips(&pairs)).await?;
+            let find = self.db.chats.find(doc! {"pair": {"$in": pairs}});
+            let found = find.projection(doc! {"pair": 1}).await?;
             found.try_collect::<Vec<Document>>().await
         };
         for chat in call(self.at_most(LOOK), Box::pin(look)).await? {
-            let newest = chat
-                .get_array("newest")
-                .ok()
-                .and_then(|newest| newest.first()?.as_document());
-            let (mut seq, mut order) = (0, 0);
-            if let Some(newest) = newest {
-                (seq, order) = (row::int(newest, "seq")?, row::int(newest, "order")?);
-            }
-            // What we store next must come later, whatever our clock says.
-            self.db.clock.observe(order);
             let pair = chat.get_str("pair").unwrap_or_default().to_owned();
             let (id, oid) = (row::id(&chat, "_id")?, row::oid(&chat, "_id")?);
-            self.memory.lock().tips.put(pair, Tip { id, oid, seq });
+            self.memory.lock().tips.put(pair, Tip { id, oid, seq: None });
+        }
+        Ok(())
+    }
+
+    /// Of what is durable alone, and so are chats: behind a message or in a chat that a primary lost again, another one would store what
+    /// follows. Whoever refuses a seq because it is taken says so only when it is durable, so the next look sees it.
+    async fn read_seqs(&self, chats: &HashMap<ObjectId, &str>) -> StoreResult<()> {
+        let look = async {
+            let ids: Vec<ObjectId> = chats.keys().copied().collect();
+            let found = self.db.messages.aggregate(newest(&ids)).await?;
+            found.try_collect::<Vec<Document>>().await
+        };
+        let mut seqs = HashMap::new();
+        for newest in call(self.at_most(LOOK), Box::pin(look)).await? {
+            // What we store next must come later, whatever our clock says.
+            self.db.clock.observe(row::int(&newest, "order")?);
+            seqs.insert(row::oid(&newest, "_id")?, row::int(&newest, "seq")?);
+        }
+        let mut memory = self.memory.lock();
+        for (chat, pair) in chats {
+            if let Some(tip) = memory.tips.get_mut(*pair) {
+                tip.seq = Some(seqs.get(chat).copied().unwrap_or(0));
+            }
         }
         Ok(())
     }
 }
 
-/// The pipeline that finds chats with their newest message.
-pub(super) fn tips(pairs: &[String]) -> Vec<Document> {
-    vec![
-        doc! {"$match": {"pair": {"$in": pairs}}},
-        doc! {"$lookup": {
-            "from": "messages", "localField": "_id", "foreignField": "chatId", "as": "newest",
-            "pipeline": [
-                {"$match": {"seq": {"$gt": 0}}}, {"$sort": {"seq": -1}}, {"$limit": 1},
-                {"$project": {"seq": 1, "order": 1}},
-            ],
-        }},
-        doc! {"$project": {"pair": 1, "newest": 1}},
+/// The pipeline that finds the newest messages of chats: MongoDB takes one step in its index for each of them.
+pub(super) fn newest(chats: &[ObjectId]) -> [Document; 3] {
+    [
+        doc! {"$match": {"chatId": {"$in": chats}, "seq": {"$gt": 0}}},
+        doc! {"$sort": {"chatId": -1, "seq": -1}},
+        doc! {"$group": {"_id": "$chatId", "seq": {"$first": "$seq"}, "order": {"$first": "$order"}}},
     ]
 }
 

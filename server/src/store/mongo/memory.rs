@@ -14,6 +14,8 @@ use super::unanswered::Unanswered;
 /// How long an active user is taken to be active still: another node may have deactivated it.
 const TRUST_USER: Duration = Duration::from_secs(2);
 const USERS: NonZeroUsize = NonZeroUsize::new(50_000).unwrap();
+/// How long a chat is taken to be written to by another node still.
+const SHARED: Duration = Duration::from_secs(2);
 const CHATS: NonZeroUsize = NonZeroUsize::new(100_000).unwrap();
 /// Shared by the groups that are under way. Locked for moments only.
 pub(super) struct Memory {
@@ -27,6 +29,8 @@ pub(super) struct Remembered {
     users_seen: u64,
     /// By the pair of users.
     pub(super) tips: LruCache<String, Tip>,
+    /// Chats that another node writes to as well, until when we take it to.
+    shared: LruCache<String, Instant>,
 }
 
 /// What we remember of a chat.
@@ -34,7 +38,8 @@ pub(super) struct Remembered {
 pub(super) struct Tip {
     pub(super) id: ChatId,
     pub(super) oid: ObjectId,
-    pub(super) seq: i64,
+    /// Of its newest message; `None`: it has to be looked for.
+    pub(super) seq: Option<i64>,
 }
 
 impl Memory {
@@ -44,6 +49,7 @@ impl Memory {
                 active: LruCache::new(USERS),
                 users_seen: 0,
                 tips: LruCache::new(CHATS),
+                shared: LruCache::new(CHATS),
             }),
             unsettled: Unanswered::new(),
         }
@@ -65,6 +71,22 @@ impl Remembered {
             self.active.clear();
             self.users_seen = changes;
         }
+    }
+
+    /// Another node may have written to this chat.
+    pub(super) fn doubt(&mut self, pair: &str) {
+        if let Some(tip) = self.tips.get_mut(pair) {
+            tip.seq = None;
+        }
+    }
+
+    /// Another node was faster in this chat.
+    pub(super) fn share(&mut self, pair: &str) {
+        self.shared.put(pair.to_owned(), Instant::now() + SHARED);
+    }
+
+    pub(super) fn is_shared(&mut self, pair: &str, now: Instant) -> bool {
+        self.shared.get(pair).is_some_and(|until| *until >= now)
     }
 
     pub(super) fn is_active(&mut self, user: &UserId, now: Instant) -> bool {

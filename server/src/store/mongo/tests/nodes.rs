@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures_util::TryStreamExt as _;
 use mongodb::bson::doc;
 
 use super::super::{MongoStore, counters};
@@ -90,6 +91,63 @@ async fn one_refusal_tells_of_all_chats_that_another_node_wrote_to() {
     let profile = db.database.collection::<mongodb::bson::Document>("system.profile");
     let tries = profile.count_documents(inserts).await.unwrap();
     assert!((2..=8).contains(&tries), "{tries} tries for {CHATS} chats");
+}
+
+/// Ann writes to many at one node, who all answer her at the other.
+#[tokio::test]
+async fn two_nodes_write_to_many_chats_and_every_sender_keeps_the_order() {
+    const OTHERS: usize = 12;
+    const EACH: usize = 15;
+    let (first, _mongo, uri) = open_own().await;
+    let second = node(&uri).await;
+    let (a, b) = (bench(&first), bench(&second));
+    let ann = a.user("ann").await;
+    let mut others = Vec::new();
+    for n in 0..OTHERS {
+        others.push(a.user(&format!("other{n}")).await);
+    }
+    let mut sends = Vec::new();
+    for n in 0..EACH {
+        for other in &others {
+            for (bench, from, to) in [(&a, &ann, other), (&b, other, &ann)] {
+                let (done, sent) = tokio::sync::oneshot::channel();
+                let message = bench.message(from, to, &n.to_string());
+                let answer = Box::new(move |outcome| drop(done.send(outcome)));
+                bench.store.submit(message, answer).await.unwrap();
+                sends.push(sent);
+            }
+        }
+    }
+    let mut sent = Vec::new();
+    for one in sends {
+        match one.await.unwrap().unwrap() {
+            SendOutcome::Stored(message) => sent.push(message),
+            other => panic!("{other:?}"),
+        }
+    }
+    let by_position = first.db.messages.find(doc! {}).sort(doc! {"order": 1}).await.unwrap();
+    let stored: Vec<mongodb::bson::Document> = by_position.try_collect().await.unwrap();
+    assert_eq!(stored.len(), 2 * OTHERS * EACH);
+    for sender in others.iter().chain([&ann]) {
+        let own = stored
+            .iter()
+            .filter(|message| message.get_object_id("sender").unwrap().to_hex() == sender.as_str());
+        let own: Vec<String> = own
+            .map(|message| message.get_object_id("_id").unwrap().to_hex())
+            .collect();
+        let ids = sent.iter().filter(|message| message.sender == *sender);
+        let ids: Vec<String> = ids.map(|message| message.id.to_string()).collect();
+        assert!(own == ids, "the order of one sender, over all chats");
+    }
+    for other in &others {
+        let chat = first.chat_of(&ann, other).await.unwrap().unwrap();
+        let (items, _) = second.history(&chat, HistoryRange::Above(0), 1000).await.unwrap();
+        let seqs: Vec<u64> = items.iter().map(|message| message.seq.unwrap()).collect();
+        assert_eq!(seqs, (1..=2 * EACH as u64).collect::<Vec<_>>());
+    }
+    let list = second.chats(&ann, None, 50).await.unwrap().items;
+    assert!(list.len() == OTHERS && list.iter().all(|chat| chat.unread == EACH as u64));
+    assert_eq!(counters::rebuild(&first.db).await.unwrap(), 0);
 }
 
 #[tokio::test]
