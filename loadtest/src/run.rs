@@ -113,11 +113,17 @@ impl Session {
             Some(path) => people::store(path, &server, people),
             None => Ok(()),
         };
-        let until_start = settings
-            .start_at
-            .and_then(|start| start.duration_since(SystemTime::now()).ok());
-        let whole = until_start.unwrap_or_default() + lasts + settings.drain_within;
-        let people = people::gather(&rest, known, cast.persons, whole, made, keep, attack::interrupted()).await?;
+        // Were all users there now.
+        let ends = || {
+            let devices = cast.devices.len() as u64;
+            let connecting = Duration::from_secs(devices / u64::from(settings.connects_per_second.max(1)));
+            let ready = SystemTime::now() + connecting;
+            let begins = settings.start_at.map_or(ready, |start| start.max(ready));
+            people::seconds(begins + lasts + settings.drain_within)
+        };
+        let stop = attack::interrupted();
+        let people = people::gather(&rest, known, cast.persons, ends(), made, keep, stop).await?;
+        people::outlive(&people, ends())?;
         let clock = match settings.start_at {
             Some(_) => ahead(&base).await,
             None => None,

@@ -50,7 +50,7 @@ impl Choice {
             (_, None) if cli.options.target_required && cli.options.stack.is_none() => {
                 return Err(
                     "no server is named: give url, exec or image on the command line, or urls or [server] in conformance.toml, which is \
-                     looked up where the program runs"
+                     looked up where the program runs; or --stack, which has the reference server judged"
                         .into(),
                 );
             }

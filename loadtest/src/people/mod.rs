@@ -68,40 +68,44 @@ pub enum GatherError {
 /// So many new accounts are kept first, and then each time as many as there are.
 const FIRST: usize = 32;
 
-/// As many accounts as are needed: the known ones, with new tokens where theirs end too soon, and new ones. `made` is called for each, and
+/// As many accounts as are needed: the known ones, with new tokens where theirs end before this time or soon after, and new ones. `made` is called for each, and
 /// `keep` now and then with all there are so far, and however it ends: what was made once need not be made again.
 ///
 /// # Errors
 ///
-/// When the server refuses one, or does not answer for long; when they cannot be kept; when `stop` ends; when the server's tokens do not
-/// last as long as they are to.
+/// When the server refuses one, or does not answer for long; when they cannot be kept; when `stop` ends.
 pub async fn gather(
     rest: &Rest,
     known: Vec<Person>,
     needed: usize,
-    lasts: Duration,
+    until: u64,
     made: impl Fn(),
     mut keep: impl FnMut(&[Person]) -> Result<(), FileError>,
     stop: impl Future<Output = ()>,
 ) -> Result<Vec<Person>, GatherError> {
-    let began = now();
-    let until = began + (lasts + TO_SPARE).as_secs();
-    let takes_tokens = match known.first() {
-        Some(person) if person.good_until > until => takes_token_of(rest, person).await,
-        _ => true,
+    tokio::pin!(stop);
+    let is_good = |person: &Person| person.good_until > until + TO_SPARE.as_secs();
+    // A run of fewer users makes the first ones anew: the last one is the oldest.
+    let oldest = known.iter().take(needed).filter(|person| is_good(person)).last();
+    let takes_tokens = match oldest {
+        Some(person) => tokio::select! {
+            takes = takes_token_of(rest, person) => takes,
+            () = &mut stop => return Err(GatherError::Interrupted),
+        },
+        None => true,
     };
     let mut known = known.into_iter();
     let jobs: Vec<_> = (0..needed).map(|number| (number, known.next())).collect();
     let gathering = stream::iter(jobs)
         .map(|(number, person)| async move {
             match person {
-                Some(person) if takes_tokens && person.good_until > until => Ok(person),
+                Some(person) if takes_tokens && is_good(&person) => Ok(person),
                 Some(person) => log_in(rest, person).await,
                 None => register(rest, number).await,
             }
         })
         .buffered(AT_ONCE);
-    tokio::pin!(gathering, stop);
+    tokio::pin!(gathering);
     let (mut people, mut kept) = (Vec::with_capacity(needed), 0);
     let ended = loop {
         let next = tokio::select! {
@@ -122,13 +126,19 @@ pub async fn gather(
     if people.len() > kept {
         keep(&people)?;
     }
-    ended?;
-    // As long as it took to make them, the run begins later.
-    let needed = now() + lasts.as_secs();
+    ended.map(|()| people)
+}
+
+/// Sees that all tokens are good until then.
+///
+/// # Errors
+///
+/// When one of them is not.
+pub fn outlive(people: &[Person], until: u64) -> Result<(), GatherError> {
     let first = people.iter().map(|person| person.good_until).min();
-    match first.map(|good_until| needed.saturating_sub(good_until)) {
+    match first.map(|good_until| until.saturating_sub(good_until)) {
         Some(short) if short > 0 => Err(GatherError::Tokens { short }),
-        _ => Ok(people),
+        _ => Ok(()),
     }
 }
 
@@ -175,7 +185,10 @@ async fn log_in(rest: &Rest, person: Person) -> Result<Person, CallError> {
 }
 
 fn now() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs())
+    seconds(SystemTime::now())
+}
+
+/// Since 1970.
+pub(crate) fn seconds(at: SystemTime) -> u64 {
+    at.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

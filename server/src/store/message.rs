@@ -193,6 +193,6 @@ pub trait MessageStore: Send + Sync + 'static {
 
     async fn delete_message(&self, id: &MessageId, editor: &UserId) -> StoreResult<EditOutcome<Deleted>>;
 
-    /// All or nothing.
+    /// All or nothing; but of a chat with thousands of unread messages, those that could be marked.
     async fn mark_read(&self, reader: &UserId, scope: ReadScope<'_>) -> StoreResult<ReadOutcome>;
 }

@@ -3,7 +3,7 @@
 //! Nothing is locked. What the next seq of a chat is, we remember or read; the unique index of (chat, seq) refuses it when another
 //! node was faster, and then we read again. Inserts are ordered, so whatever follows a refused message has not been stored, and
 //! no seq is ever skipped. Chats that other nodes write to as well are inserted apart, at the same time, so that what is refused there
-//! holds up nobody else. An insert without an answer may have been done: its messages are looked for by their ids, and only
+//! does not keep others from being stored. An insert without an answer may have been done: its messages are looked for by their ids, and only
 //! those that are not there are inserted again, under the same ids.
 
 use std::collections::{HashMap, HashSet};
@@ -34,9 +34,7 @@ const INSERT: Duration = Duration::from_millis(2000);
 /// How long one look may take.
 const LOOK: Duration = Duration::from_millis(1500);
 /// So many inserts at the same time are for chats that other nodes write to as well; further ones share them.
-const APART: usize = 24;
-/// The part of senders whose further messages wait.
-const NEXT_PASS: usize = usize::MAX;
+const APART: usize = 16;
 /// Between two attempts while the database does not answer.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -181,7 +179,7 @@ impl Group {
             timeout(limit, insert.ordered(true).into_future())
         });
         let inserted = join_all(inserts).await;
-        let mut result = Ok(());
+        let (mut result, mut late) = (Ok(()), Vec::new());
         for inserted in inserted {
             let length = planned
                 .chunk_by(|one, next| one.part == next.part)
@@ -189,37 +187,52 @@ impl Group {
                 .map_or(0, <[_]>::len);
             let rest = planned.split_off(length);
             let part = std::mem::replace(&mut planned, rest);
-            let settled = match inserted {
-                Ok(Ok(_)) => {
-                    self.stored(part, states);
-                    Ok(())
+            match inserted {
+                Ok(Ok(_)) => self.stored(part, states),
+                Ok(Err(error)) => {
+                    let settled = self.after_refusal(part, states, error, look_for_repeats).await;
+                    result = result.and(settled);
                 }
-                Ok(Err(error)) => self.after_refusal(part, states, error, look_for_repeats).await,
-                Err(_) => {
-                    let late = StoreError::Unavailable("MongoDB did not answer in time".into());
-                    self.settle(part, states, late).await
-                }
-            };
-            result = result.and(settled);
+                Err(_) => late.extend(part),
+            }
         }
-        result
+        if late.is_empty() {
+            return result;
+        }
+        // One look for all of them.
+        let error = StoreError::Unavailable("MongoDB did not answer in time".into());
+        self.settle(late, states, error).await.and(result)
     }
 
-    /// The chats that other nodes write to as well, and which part each is. What we remember of those is old.
+    /// The chats that go apart, since other nodes write to them as well, and which part each is. What we remember of such chats is old.
+    /// Who writes to several chats here has all of it in one insert, and so in order.
     fn apart(&self, jobs: &[Job], open: &[usize]) -> HashMap<String, usize> {
+        let of_job = |index: &usize| Some((&jobs[*index].message.sender, jobs[*index].pair.as_ref()?));
+        let (mut chat_of, mut of_many) = (HashMap::new(), HashSet::new());
+        for (sender, pair) in open.iter().filter_map(of_job) {
+            if *chat_of.entry(sender).or_insert(pair) != pair {
+                of_many.insert(sender);
+            }
+        }
+        let mixed = open
+            .iter()
+            .filter_map(of_job)
+            .filter(|(sender, _)| of_many.contains(sender));
+        let mixed: HashSet<&String> = mixed.map(|(_, pair)| pair).collect();
         let (mut apart, now) = (HashMap::new(), Instant::now());
         let mut memory = self.memory.lock();
-        for pair in open.iter().filter_map(|index| jobs[*index].pair.as_ref()) {
+        for (_, pair) in open.iter().filter_map(of_job) {
             if !apart.contains_key(pair) && memory.is_shared(pair, now) {
-                apart.insert(pair.clone(), 1 + apart.len() % APART);
                 memory.doubt(pair);
+                if !mixed.contains(pair) {
+                    apart.insert(pair.clone(), 1 + apart.len() % APART);
+                }
             }
         }
         apart
     }
 
-    /// Gives every open job that can be stored its place, and the others their answer. What a sender says in several parts waits for a
-    /// next pass: it keeps its order.
+    /// Gives every open job that can be stored its place, and the others their answer.
     fn plan(
         &self,
         jobs: &[Job],
@@ -230,7 +243,6 @@ impl Group {
         apart: &HashMap<String, usize>,
     ) -> Vec<Planned> {
         let mut planned = Vec::with_capacity(open.len());
-        let mut parts: HashMap<&UserId, usize> = HashMap::new();
         let mut in_group = HashSet::new();
         let mut next: HashMap<String, i64> = HashMap::new();
         for &index in open {
@@ -266,11 +278,6 @@ impl Group {
                 continue;
             }
             let part = job.pair.as_ref().and_then(|pair| apart.get(pair)).copied().unwrap_or(0);
-            let of_sender = parts.entry(&new.sender).or_insert(part);
-            if *of_sender != part {
-                *of_sender = NEXT_PASS;
-                continue;
-            }
             match self.place(index, job, part, &mut next) {
                 Ok(plan) => planned.push(plan),
                 // A repeat may have no place.
@@ -365,6 +372,7 @@ impl Group {
         for plan in planned {
             if let Some(tip) = memory.tips.get_mut(&plan.pair) {
                 tip.seq = plan.message.seq.and_then(|seq| i64::try_from(seq).ok());
+                tip.last = tip.seq;
             }
             states[plan.job] = State::Answered(Ok(SendOutcome::Stored(plan.message.clone())));
             messages.push((plan.message, plan.order));
@@ -592,13 +600,21 @@ impl Group {
         for chat in call(self.at_most(LOOK), Box::pin(look)).await? {
             let pair = chat.get_str("pair").unwrap_or_default().to_owned();
             let (id, oid) = (row::id(&chat, "_id")?, row::oid(&chat, "_id")?);
-            self.memory.lock().tips.put(pair, Tip { id, oid, seq: None });
+            self.memory.lock().tips.put(
+                pair,
+                Tip {
+                    id,
+                    oid,
+                    seq: None,
+                    last: None,
+                },
+            );
         }
         Ok(())
     }
 
-    /// Of what is durable alone, and so are chats: behind a message or in a chat that a primary lost again, another one would store what
-    /// follows. Whoever refuses a seq because it is taken says so only when it is durable, so the next look sees it.
+    /// Reads only what is durable, as the look for chats does: behind a message or in a chat that a primary lost again, another one would
+    /// store what follows. Whoever refuses a seq because it is taken says so only when it is durable, so the next look sees it.
     async fn read_seqs(&self, chats: &HashMap<ObjectId, &str>) -> StoreResult<()> {
         let look = async {
             let ids: Vec<ObjectId> = chats.keys().copied().collect();
@@ -613,9 +629,7 @@ impl Group {
         }
         let mut memory = self.memory.lock();
         for (chat, pair) in chats {
-            if let Some(tip) = memory.tips.get_mut(*pair) {
-                tip.seq = Some(seqs.get(chat).copied().unwrap_or(0));
-            }
+            memory.found(pair, seqs.get(chat).copied().unwrap_or(0));
         }
         Ok(())
     }

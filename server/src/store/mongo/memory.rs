@@ -40,6 +40,8 @@ pub(super) struct Tip {
     pub(super) oid: ObjectId,
     /// Of its newest message; `None`: it has to be looked for.
     pub(super) seq: Option<i64>,
+    /// What that was when we last knew.
+    pub(super) last: Option<i64>,
 }
 
 impl Memory {
@@ -77,6 +79,16 @@ impl Remembered {
     pub(super) fn doubt(&mut self, pair: &str) {
         if let Some(tip) = self.tips.get_mut(pair) {
             tip.seq = None;
+        }
+    }
+
+    /// The seq of the newest message of a chat. One that we have not stored is another node's.
+    pub(super) fn found(&mut self, pair: &str, seq: i64) {
+        let Some(tip) = self.tips.get_mut(pair) else { return };
+        let moved = tip.last.is_some_and(|last| seq > last);
+        (tip.seq, tip.last) = (Some(seq), Some(seq));
+        if moved {
+            self.share(pair);
         }
     }
 

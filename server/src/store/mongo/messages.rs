@@ -140,7 +140,12 @@ impl MessageStore for MongoStore {
     async fn mark_read(&self, reader: &UserId, scope: ReadScope<'_>) -> StoreResult<ReadOutcome> {
         let (mut marks, mut below) = (Vec::new(), Some(i64::MAX));
         while let Some(seq) = below {
-            let answer = self.db.calls(self.marker.mark(&self.db, reader, scope, seq)).await?;
+            let marked = self.db.calls(self.marker.mark(&self.db, reader, scope, seq)).await;
+            let answer = match marked {
+                // What is marked already has to be told. The rest stays unread, and the list of chats says so.
+                Err(_) if !marks.is_empty() => break,
+                marked => marked?,
+            };
             let ReadOutcome::Done(mut older) = answer.outcome else {
                 return Ok(answer.outcome);
             };

@@ -319,7 +319,20 @@ async fn in_chat(
     if count <= 0 {
         return Ok((counted_to, Vec::new()));
     }
+    let above = match below <= counted_to {
+        // The counter is of the whole chat: what is unread above does not count.
+        true => {
+            let mut above = unread_in(chat, counted_to, row::own_id(reader)?);
+            above.insert("seq", doc! {"$gte": below, "$lte": counted_to});
+            db.messages.count_documents(above).session(&mut *tx).await?
+        }
+        false => 0,
+    };
+    let count = count.saturating_sub(i64::try_from(above).unwrap_or(i64::MAX));
     let count = count.min(i64::try_from(AT_ONCE).unwrap_or(i64::MAX));
+    if count <= 0 {
+        return Ok((counted_to, Vec::new()));
+    }
     // What has come since the counter was read is not part of it.
     let until = counted_to.min(below.saturating_sub(1));
     let find = db.messages.find(unread_in(chat, until, row::own_id(reader)?));

@@ -1,7 +1,7 @@
 //! What is stored and not counted yet.
 //!
-//! The first message of each group says it of all of them: it is stored before they are, so whatever is stored of a group, whoever
-//! looks finds in which chats that is. When all of it is counted the mark goes, by one write for the group.
+//! The first message of each insert says it of all of them: it is stored before they are, so whatever is stored of an insert, whoever
+//! looks finds in which chats that is. When all of it is counted the mark goes, by one write for the insert.
 
 use std::collections::{BTreeSet, HashMap};
 
