@@ -86,7 +86,7 @@ pub async fn gather(
     tokio::pin!(stop);
     let is_good = |person: &Person| person.good_until > until + TO_SPARE.as_secs();
     // A run of fewer users makes the first ones anew: the last one is the oldest.
-    let oldest = known.iter().take(needed).filter(|person| is_good(person)).last();
+    let oldest = known.iter().take(needed).rfind(|person| is_good(person));
     let takes_tokens = match oldest {
         Some(person) => tokio::select! {
             takes = takes_token_of(rest, person) => takes,

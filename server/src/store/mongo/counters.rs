@@ -276,7 +276,7 @@ impl Counters {
         self.reach(unsure.collect()).await
     }
 
-    /// Counts what any node wrote in the chats of this user.
+    /// Counts what any node wrote in the chats of this user, and in those that have to be looked for.
     pub(super) async fn settle(&self, user: ObjectId) -> StoreResult<()> {
         let held = self.hold().await;
         let theirs = |count: &Option<Count>| count.as_ref().is_none_or(|count| count.users.contains(&user));
