@@ -6,7 +6,7 @@
 //! does not keep others from being stored. An insert without an answer may have been done: its messages are looked for by their ids, and only
 //! those that are not there are inserted again, under the same ids.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::future::IntoFuture as _;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -41,8 +41,6 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// A message that has its place.
 struct Planned {
     job: usize,
-    /// With which it is inserted.
-    part: usize,
     pair: String,
     order: i64,
     coming: uncounted::Coming,
@@ -152,41 +150,37 @@ impl Group {
         self.find_users(jobs, &open).await?;
         let apart = self.apart(jobs, &open);
         self.find_chats(jobs, &open).await?;
-        let mut planned = self.plan(jobs, states, &open, &known, look_for_repeats, &apart);
-        // By part, and in a part in their order.
-        planned.sort_by_key(|plan| plan.part);
-        for part in planned.chunk_by_mut(|one, next| one.part == next.part) {
+        let mut parts: BTreeMap<usize, Vec<Planned>> = BTreeMap::new();
+        for plan in self.plan(jobs, states, &open, &known, look_for_repeats) {
+            attempted.insert(plan.job);
+            let part = apart.get(&plan.pair).copied().unwrap_or(0);
+            parts.entry(part).or_default().push(plan);
+        }
+        for part in parts.values_mut() {
             let mark = uncounted::mark(part.iter().map(|plan| plan.coming));
             if let Some(first) = part.first_mut() {
                 first.document.append(cstr!("uncounted"), mark);
             }
         }
-        attempted.extend(planned.iter().map(|plan| plan.job));
         if fault!(AckBeforeCommit) {
             let messages = self.db.messages.clone_with_type::<RawDocumentBuf>();
-            let late: Vec<RawDocumentBuf> = planned.iter().map(|plan| plan.document.clone()).collect();
+            let late: Vec<RawDocumentBuf> = parts.values().flatten().map(|plan| plan.document.clone()).collect();
             tokio::spawn(async move {
                 sleep(Duration::from_millis(150)).await;
                 let _ = messages.insert_many(late).ordered(false).await;
             });
-            self.stored(planned, states);
+            parts.into_values().for_each(|part| self.stored(part, states));
             return Ok(());
         }
         let limit = self.at_most(INSERT);
         let messages = self.db.messages.clone_with_type::<RawDocumentBuf>();
-        let inserts = planned.chunk_by(|one, next| one.part == next.part).map(|part| {
+        let inserts = parts.values().map(|part| {
             let insert = messages.insert_many(part.iter().map(|plan| &plan.document));
             timeout(limit, insert.ordered(true).into_future())
         });
         let inserted = join_all(inserts).await;
         let (mut result, mut late) = (Ok(()), Vec::new());
-        for inserted in inserted {
-            let length = planned
-                .chunk_by(|one, next| one.part == next.part)
-                .next()
-                .map_or(0, <[_]>::len);
-            let rest = planned.split_off(length);
-            let part = std::mem::replace(&mut planned, rest);
+        for (part, inserted) in parts.into_values().zip(inserted) {
             match inserted {
                 Ok(Ok(_)) => self.stored(part, states),
                 Ok(Err(error)) => {
@@ -233,15 +227,7 @@ impl Group {
     }
 
     /// Gives every open job that can be stored its place, and the others their answer.
-    fn plan(
-        &self,
-        jobs: &[Job],
-        states: &mut [State],
-        open: &[usize],
-        known: &Known,
-        looked: bool,
-        apart: &HashMap<String, usize>,
-    ) -> Vec<Planned> {
+    fn plan(&self, jobs: &[Job], states: &mut [State], open: &[usize], known: &Known, looked: bool) -> Vec<Planned> {
         let mut planned = Vec::with_capacity(open.len());
         let mut in_group = HashSet::new();
         let mut next: HashMap<String, i64> = HashMap::new();
@@ -277,8 +263,7 @@ impl Group {
                 };
                 continue;
             }
-            let part = job.pair.as_ref().and_then(|pair| apart.get(pair)).copied().unwrap_or(0);
-            match self.place(index, job, part, &mut next) {
+            match self.place(index, job, &mut next) {
                 Ok(plan) => planned.push(plan),
                 // A repeat may have no place.
                 Err(_) if !looked && new.client_message_id.is_some() => {}
@@ -298,7 +283,7 @@ impl Group {
         differs.then_some(SendOutcome::ChatMismatch)
     }
 
-    fn place(&self, index: usize, job: &Job, part: usize, next: &mut HashMap<String, i64>) -> StoreResult<Planned> {
+    fn place(&self, index: usize, job: &Job, next: &mut HashMap<String, i64>) -> StoreResult<Planned> {
         let new = &job.message;
         let missing = || StoreError::Unavailable("the chat could not be made".into());
         let pair = job.pair.clone().ok_or_else(missing)?;
@@ -336,7 +321,6 @@ impl Group {
         };
         Ok(Planned {
             job: index,
-            part,
             pair,
             order,
             coming: ([sender, receiver], tip.oid, *seq),
