@@ -1,4 +1,4 @@
-//! Wakes whoever waits for a moment, to some tens of microseconds.
+//! Wakes whoever waits for a moment: to some tens of microseconds, and where thousands are due in a second, to 250.
 //!
 //! Tokio's own timers are exact to a millisecond, which would count as latency of the server: a message is due at a moment, and
 //! what is sent late has waited. So one timer of the kernel wakes one task, and that wakes whose moment has come.
@@ -29,11 +29,20 @@ pub struct Alarm {
     waker: Arc<AtomicWaker>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
-    waiting: Mutex<BinaryHeap<Entry>>,
-    /// Somebody is to be woken before all others.
+    waiting: Mutex<Waiting>,
+    /// Somebody is to be woken before the task looks again.
     sooner: Notify,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    entries: BinaryHeap<Entry>,
+    /// Before this the timer wakes nobody.
+    rests_until: Instant,
+    /// When the task looks again who is due.
+    looks_at: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -44,6 +53,8 @@ struct Entry {
 
 /// Who is due within this is woken with who is due now: one wake-up of the kernel for all.
 const TOGETHER: Duration = Duration::from_micros(50);
+/// The least between two wake-ups of the kernel: where thousands are due in a second, some share one, and are late by at most this.
+const REST: Duration = Duration::from_micros(250);
 
 impl Pacer {
     /// Starts it on the runtime that this is called on.
@@ -52,7 +63,14 @@ impl Pacer {
     ///
     /// When the system gives no timer.
     pub fn start() -> std::io::Result<Self> {
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(Shared {
+            waiting: Mutex::new(Waiting {
+                entries: BinaryHeap::new(),
+                rests_until: Instant::now(),
+                looks_at: None,
+            }),
+            sooner: Notify::new(),
+        });
         let timer = timer::Timer::new()?;
         let task = tokio::spawn(wake(shared.clone(), timer));
         Ok(Self { shared, task })
@@ -84,10 +102,11 @@ impl Alarm {
             waker: self.waker.clone(),
         };
         let mut waiting = self.shared.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let first = waiting.peek().is_none_or(|first| at < first.at);
-        waiting.push(entry);
+        let wakes_at = at.max(waiting.rests_until);
+        let sooner = waiting.looks_at.is_none_or(|looks_at| wakes_at < looks_at);
+        waiting.entries.push(entry);
         drop(waiting);
-        if first {
+        if sooner {
             self.shared.sooner.notify_one();
         }
     }
@@ -108,26 +127,33 @@ impl Alarm {
 
 async fn wake(shared: Arc<Shared>, mut timer: timer::Timer) {
     loop {
-        let next = {
-            let mut waiting = shared.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-            let now = Instant::now() + TOGETHER;
-            while let Some(first) = waiting.peek() {
-                if first.at > now {
-                    break;
-                }
-                if let Some(entry) = waiting.pop() {
-                    entry.waker.wake();
-                }
-            }
-            waiting.peek().map(|first| first.at)
-        };
-        match next {
+        let looks_at = shared
+            .waiting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .wake_due(Instant::now());
+        match looks_at {
             None => shared.sooner.notified().await,
             Some(at) => tokio::select! {
                 () = timer.until(at) => {}
                 () = shared.sooner.notified() => {}
             },
         }
+    }
+}
+
+impl Waiting {
+    /// Wakes all who are due; says when to look again.
+    fn wake_due(&mut self, now: Instant) -> Option<Instant> {
+        let due = |first: &Entry| first.at <= now + TOGETHER;
+        while self.entries.peek().is_some_and(due)
+            && let Some(entry) = self.entries.pop()
+        {
+            entry.waker.wake();
+            self.rests_until = now + REST;
+        }
+        self.looks_at = self.entries.peek().map(|first| first.at.max(self.rests_until));
+        self.looks_at
     }
 }
 
@@ -250,6 +276,33 @@ mod tests {
             }
         };
         tokio::time::timeout(Duration::from_secs(30), all).await.unwrap();
+    }
+
+    #[test]
+    fn whoever_is_due_soon_after_a_wake_up_shares_the_next_one() {
+        let start = Instant::now();
+        let micros = |after: u64| start + Duration::from_micros(after);
+        let entry = |at| Entry {
+            at,
+            waker: Arc::default(),
+        };
+        let mut waiting = Waiting {
+            entries: [0, 40, 60, 120, 900].map(|after| entry(micros(after))).into(),
+            rests_until: start,
+            looks_at: None,
+        };
+        assert_eq!(
+            waiting.wake_due(micros(0)),
+            Some(micros(250)),
+            "60 and 120 have to wait"
+        );
+        assert_eq!(waiting.entries.len(), 3);
+        assert_eq!(
+            waiting.wake_due(micros(255)),
+            Some(micros(900)),
+            "nobody before, so nobody waits"
+        );
+        assert_eq!(waiting.wake_due(micros(900)), None);
     }
 
     #[tokio::test]

@@ -4,6 +4,7 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
+use chat_loadtest::latency::Kind;
 use chat_loadtest::result::{Outcome, RunResult, SCHEMA, merge};
 
 /// Runs it as in a small image, where no certificates are: none of these servers needs any.
@@ -26,9 +27,11 @@ const NOT_MADE: i32 = 3;
 /// Plays a smoke run of few users who say little, unless more is said.
 fn play(directory: &Path, more: &[&str]) -> Output {
     let report = directory.to_str().unwrap();
-    let mut arguments = vec!["run", "--profile", "smoke", "--quiet", "--report", report];
-    for usual in [["--rate", "40"], ["--users", "8"]] {
-        if !more.contains(&usual[0]) {
+    let mut arguments = vec!["run", "--quiet", "--report", report];
+    for usual in [["--profile", "smoke"], ["--rate", "40"], ["--users", "8"]] {
+        // A trace says its own rate.
+        let said = usual[0] == "--rate" && more.contains(&"--trace");
+        if !said && !more.contains(&usual[0]) {
             arguments.extend(usual);
         }
     }
@@ -107,6 +110,7 @@ fn every_scenario_balances() {
         ("mixed", &[]),
         ("reconnect", &[]),
         ("reader", &[]),
+        ("presence", &[]),
         // Each has a password to be hashed.
         ("login-storm", &["--rate", "2"]),
     ] {
@@ -115,14 +119,85 @@ fn every_scenario_balances() {
         arguments.extend(more);
         let result = smoke(directory.path(), &arguments);
         assert!(
-            result.ledger.sent > 20 || ["reader", "login-storm"].contains(&scenario),
+            result.ledger.sent > 20 || ["reader", "presence", "login-storm"].contains(&scenario),
             "{scenario}: {:?}",
             result.ledger
         );
+        if scenario == "presence" {
+            for kind in [Kind::Typing, Kind::Status] {
+                assert!(result.latencies[&kind].summary.count > 5, "{kind:?}");
+            }
+        }
         if scenario == "fanout" {
             assert!(result.ledger.owed >= 3 * result.ledger.sent, "{:?}", result.ledger);
         }
     }
+}
+
+/// What was due in each of the ten seconds that a profile took.
+fn offered(profile: &str) -> (RunResult, [u64; 10]) {
+    let directory = tempfile::tempdir().unwrap();
+    // Up to sixteen times as much.
+    let rate = if profile == "stress" { "30" } else { "60" };
+    let options = ["--profile", profile, "--for", "10s", "--rate", rate];
+    let result = smoke(directory.path(), &options);
+    let mut offered = [0; 10];
+    for (at, second) in result.tally.seconds() {
+        match offered.get_mut(at as usize) {
+            Some(offered) => *offered = second.offered,
+            None => assert_eq!(second.offered, 0, "{profile}: nothing is due after its end"),
+        }
+    }
+    (result, offered)
+}
+
+#[test]
+fn every_profile_offers_the_shape_that_it_is_named_for() {
+    let profiles = ["ramp", "steady", "spike", "soak", "stress"];
+    // Each has a server of its own, and they say little.
+    let played: Vec<_> = std::thread::scope(|scope| {
+        let playing = profiles.map(|profile| scope.spawn(move || offered(profile)));
+        playing.into_iter().map(|one| one.join().unwrap()).collect()
+    });
+    for (profile, (result, offered)) in profiles.into_iter().zip(&played) {
+        let of = |seconds: std::ops::Range<usize>| {
+            let length = seconds.len() as f64;
+            offered[seconds].iter().sum::<u64>() as f64 / length
+        };
+        // What is by chance is far less than what is asked here.
+        let (first, last) = (of(0..2), of(8..10));
+        let fits = match profile {
+            // Up to 60, from nothing.
+            "ramp" => last > 3.0 * first && last < 80.0,
+            // 60, of which the warm-up is a tenth and the fiftieth part.
+            "steady" | "soak" => of(2..6) < 1.5 * of(6..10) && of(6..10) < 1.5 * of(2..6),
+            // Five times as much from 3.5 s to 5.2 s.
+            "spike" => of(4..5) > 3.0 * of(1..3) && of(4..5) > 3.0 * last,
+            // 30, 60, 120, 240, 480.
+            _ => last > 10.0 * first && of(4..6) > 2.0 * first,
+        };
+        assert!(fits, "{profile}: {offered:?}");
+        assert_eq!(result.drift.is_empty(), profile != "soak", "{:?}", result.drift);
+    }
+}
+
+#[test]
+fn a_trace_is_played_as_it_was_recorded() {
+    let directory = tempfile::tempdir().unwrap();
+    let trace = directory.path().join("trace.csv");
+    let moments = (0..30).map(|number| format!("{}\n", if number < 25 { 0.5 } else { 2.25 }));
+    std::fs::write(&trace, "# seconds\n".to_owned() + &moments.collect::<String>()).unwrap();
+    let report = directory.path().join("report");
+    let options = ["--scenario", "dm", "--trace", trace.to_str().unwrap()];
+    let result = smoke(&report, &options);
+    let offered: Vec<_> = result
+        .tally
+        .seconds()
+        .map(|(at, second)| (at, second.offered))
+        .collect();
+    let due: Vec<_> = offered.into_iter().filter(|(_, offered)| *offered > 0).collect();
+    assert_eq!(due, [(0, 25), (2, 5)]);
+    assert_eq!(result.ledger.sent, 30);
 }
 
 /// The parts of a run that begins in so many seconds; none when one of them could not be made, most likely because it was not

@@ -180,3 +180,6 @@ impl Deref for App {
         &self.0
     }
 }
+
+#[cfg(test)]
+mod tests;

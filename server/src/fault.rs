@@ -72,7 +72,7 @@ mod switch {
         InactiveTokenLives, UnknownUserFast, UnknownUserTold, InactiveToldFirst, PasswordCut, SecondUserAccepted, ExtensionIgnored,
         // Delivery.
         DoubledBroadcast, FirstDeviceOnly, SenderForgotten, OriginToldToo, OrderSwapped, RestTellsNobody, FirstMessageUntold, JoinTold,
-        OneReceiptPerChat, EditToldToSenderOnly, RestMessageSent,
+        OneReceiptPerChat, EditToldToSenderOnly, RestMessageSent, HungUpForgotten,
         // Presence and typing.
         OfflineWithFirst, NoGrace, OnlineForEachDevice, InvisibleListed, GoneListed, InvisibleLeavesLoudly, InvisibleSeenLast,
         InvisibleInLists, StatusKept, StatusUntold, TypingLeaks, TypingForever, TypingHurried, TypingNotRenewed, TypingStaysOnDisconnect,

@@ -69,7 +69,7 @@ impl Claims {
     /// None when ids of several servers of the case are the same: then nothing follows from an id.
     pub(super) fn of(record: &Record) -> Option<Self> {
         let mut claims = Self::default();
-        let mut asked: BTreeMap<u64, (Option<Operation>, Value, &str)> = BTreeMap::new();
+        let mut asked: BTreeMap<u64, (Option<Operation>, Value)> = BTreeMap::new();
         let mut emitted: BTreeMap<(u64, u64), &Value> = BTreeMap::new();
         for entry in &record.entries {
             match &entry.what {
@@ -77,10 +77,16 @@ impl Claims {
                     let body = (sent.body.as_ref()).and_then(|body| serde_json::from_slice(body).ok());
                     let body = body.unwrap_or_default();
                     claims.hear(sent.operation, &body);
-                    asked.insert(sent.exchange, (sent.operation, body, &sent.path));
+                    if sent.operation == Some(Operation::EditMessage) {
+                        // Whether or not there is an answer: it may be done without.
+                        let id = sent.path.rsplit('/').next().unwrap_or_default();
+                        let written = claims.messages.entry(id.to_owned()).or_default();
+                        written.contents.insert(text(&body, "content"));
+                    }
+                    asked.insert(sent.exchange, (sent.operation, body));
                 }
                 What::Response(received) => {
-                    let Some((operation, body, path)) = asked.remove(&received.exchange) else {
+                    let Some((operation, body)) = asked.remove(&received.exchange) else {
                         continue;
                     };
                     match operation {
@@ -95,11 +101,6 @@ impl Claims {
                         }
                         Some(Operation::SendMessage) if received.status < 300 => {
                             claims.wrote(text(&received.body["message"], "id"), &body);
-                        }
-                        Some(Operation::EditMessage) => {
-                            let id = path.rsplit('/').next().unwrap_or_default();
-                            let written = claims.messages.entry(id.to_owned()).or_default();
-                            written.contents.insert(text(&body, "content"));
                         }
                         _ => {}
                     }

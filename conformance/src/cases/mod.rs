@@ -9,6 +9,7 @@ mod durability;
 mod edits;
 mod events;
 mod fields;
+mod hanging_up;
 mod history;
 pub(crate) mod limits;
 mod precedence;
@@ -65,6 +66,7 @@ pub fn all() -> impl Iterator<Item = Case> {
         storm::CASES,
         cluster::CASES,
         consistency::CASES,
+        hanging_up::CASES,
         unavailable::CASES,
         limits::CASES,
         precedence::CASES,

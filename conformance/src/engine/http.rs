@@ -19,6 +19,8 @@ use super::{Stop, World};
 const BUSY: Duration = Duration::from_secs(30);
 /// Before each time.
 const PAUSE: Duration = Duration::from_millis(150);
+/// Why a request was not answered that was not waited for.
+const HUNG_UP: &str = "the client hung up";
 /// However long the server says.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
@@ -35,6 +37,7 @@ pub struct Request {
     body: Option<Vec<u8>>,
     chunked: bool,
     at_once: bool,
+    hangs_up_after: Option<Duration>,
 }
 
 /// What came back.
@@ -92,6 +95,7 @@ impl World {
             body: None,
             chunked: false,
             at_once: false,
+            hangs_up_after: None,
         }
     }
 }
@@ -154,6 +158,15 @@ impl Request {
         }
     }
 
+    /// Sends it and ends its connection after so long, unless it is answered before. Whether it is done, nobody knows then.
+    pub async fn hang_up_after(mut self, patience: Duration) -> Result<Option<Answer>, Stop> {
+        self.hangs_up_after = Some(patience);
+        match self.send_once().await {
+            Err(Stop::Inconclusive(why)) if why.ends_with(HUNG_UP) => Ok(None),
+            answered => answered.map(Some),
+        }
+    }
+
     /// Sends it again for so long while the answer is 503; the last answer. Waiting for a limit of the target does not count.
     pub(super) async fn send_patiently(self, patience: Duration) -> Result<Answer, Stop> {
         let (began, waited) = (Instant::now(), self.world.waited());
@@ -179,6 +192,7 @@ impl Request {
             body,
             chunked,
             at_once,
+            hangs_up_after,
         } = self;
         let server: Arc<str> = base.as_str().into();
         let operation = operation(&method, &path);
@@ -219,8 +233,19 @@ impl Request {
             let (status, got) = (response.status().as_u16(), response.headers().clone());
             Ok((status, got, response.text().await?))
         };
-        let (status, got, text) = answered.await.map_err(|error: reqwest::Error| {
-            let why = because(&error);
+        let answered = async {
+            let answered = async { answered.await.map_err(|error: reqwest::Error| because(&error)) };
+            match hangs_up_after {
+                // A connection whose answer nobody takes is not used again: it is closed.
+                Some(after) => tokio::select! {
+                    biased;
+                    answered = answered => answered,
+                    () = exactly(after) => Err(HUNG_UP.to_owned()),
+                },
+                None => answered.await,
+            }
+        };
+        let (status, got, text) = answered.await.map_err(|why| {
             let lost = What::Lost {
                 exchange,
                 why: why.clone(),
@@ -261,6 +286,14 @@ impl Request {
             documented(&world, &method, operation, &answer);
         }
         Ok(answer)
+    }
+}
+
+/// Waits for so long, to the microsecond: what a quick server needs for an answer is less than timers tell apart.
+async fn exactly(so_long: Duration) {
+    let began = Instant::now();
+    while began.elapsed() < so_long {
+        tokio::task::yield_now().await;
     }
 }
 

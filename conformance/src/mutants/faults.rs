@@ -171,6 +171,14 @@ const FAULTS: &[Fault] = &[
     fault("OneReceiptPerChat", &["read.event.sender-devices"]),
     fault("EditToldToSenderOnly", &["edit.event.both-sides"]),
     fault("RestMessageSent", &["message.sent.after-rest"]),
+    fault(
+        "HungUpForgotten",
+        &[
+            "edit.event.both-sides",
+            "read.event.sender-devices",
+            "delete.event.both-sides",
+        ],
+    ),
     // Presence and typing.
     fault("OfflineWithFirst", &["presence.offline.not-first"]),
     fault("NoGrace", &["presence.grace.back-in-time"]),

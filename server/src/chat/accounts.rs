@@ -3,9 +3,9 @@
 use chat_protocol::{ErrorCode, OwnUser, ProfileUpdate, Session, Timestamp, Tokens, UserId};
 use serde_json::Value;
 
-use super::Chat;
 use super::fields::{Fields, Given, rule};
 use super::sessions::Caller;
+use super::{Chat, to_the_end};
 use crate::store::{CreateOutcome, NewUser, ProfileOutcome};
 use crate::{Error, Result};
 
@@ -95,12 +95,19 @@ impl Chat {
         }
         let hash = self.passwords.hash(new).await?;
         let expires = self.tokens.refresh_expiry();
-        let changed = self.store.change_password(&caller.user, &caller.session, hash, expires);
-        let changed = changed.await?.ok_or_else(ended)?;
-        self.disconnect_sessions(&caller.user, &changed.ended);
-        let kept = changed.kept;
-        self.tokens
-            .issue(&caller.user, &caller.session, kept.generation, kept.refresh_number)
+        let (chat, caller) = (self.clone(), caller.clone());
+        to_the_end(async move {
+            let changed = chat
+                .store
+                .change_password(&caller.user, &caller.session, hash, expires)
+                .await?
+                .ok_or_else(ended)?;
+            chat.disconnect_sessions(&caller.user, &changed.ended);
+            let kept = changed.kept;
+            chat.tokens
+                .issue(&caller.user, &caller.session, kept.generation, kept.refresh_number)
+        })
+        .await
     }
 }
 

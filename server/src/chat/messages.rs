@@ -4,8 +4,8 @@ use chat_protocol::event::{MessageDeleted, MessageEdited, MessageRead, NewMessag
 use chat_protocol::{ChatId, ClientMessageId, ErrorCode, MarkedRead, Message, MessageId, MessageType, UserId};
 use serde_json::Value;
 
-use super::Chat;
 use super::fields::{Fields, rule};
+use super::{Chat, to_the_end};
 use crate::cluster::{DeviceId, ServerEvent};
 use crate::store::{self, EditOutcome, ReadMark, ReadOutcome, ReadScope, SendOutcome, StoreResult};
 use crate::{Error, Result};
@@ -183,36 +183,48 @@ impl Chat {
     }
 
     pub async fn edit(&self, me: &UserId, id: &str, content: String) -> Result<Message> {
-        let message = allowed(self.store.edit_message(&known(id)?, me, content).await?)?;
-        for user in [&message.sender, &message.receiver] {
-            if fault!(EditToldToSenderOnly) && *user == message.receiver {
-                continue;
+        let (chat, me, id) = (self.clone(), me.clone(), known(id)?);
+        to_the_end(async move {
+            let message = allowed(chat.store.edit_message(&id, &me, content).await?)?;
+            for user in [&message.sender, &message.receiver] {
+                if fault!(EditToldToSenderOnly) && *user == message.receiver {
+                    continue;
+                }
+                let shown = seen_by(user, message.clone());
+                let event = ServerEvent::MessageEdited(MessageEdited { message: shown });
+                chat.registry.deliver(user, None, &event);
             }
-            let shown = seen_by(user, message.clone());
-            let event = ServerEvent::MessageEdited(MessageEdited { message: shown });
-            self.registry.deliver(user, None, &event);
-        }
-        Ok(seen_by(me, message))
+            Ok(seen_by(&me, message))
+        })
+        .await
     }
 
     pub async fn delete(&self, me: &UserId, id: &str) -> Result<()> {
-        let deleted = allowed(self.store.delete_message(&known(id)?, me).await?)?;
-        let event = ServerEvent::MessageDeleted(MessageDeleted {
-            message_id: deleted.id,
-            chat_id: deleted.chat,
-            deleted_at: deleted.at,
-        });
-        self.registry
-            .deliver_to(&[(&deleted.sender, None), (&deleted.receiver, None)], &event);
-        Ok(())
+        let (chat, me, id) = (self.clone(), me.clone(), known(id)?);
+        to_the_end(async move {
+            let deleted = allowed(chat.store.delete_message(&id, &me).await?)?;
+            let event = ServerEvent::MessageDeleted(MessageDeleted {
+                message_id: deleted.id,
+                chat_id: deleted.chat,
+                deleted_at: deleted.at,
+            });
+            let both = [(&deleted.sender, None), (&deleted.receiver, None)];
+            chat.registry.deliver_to(&both, &event);
+            Ok(())
+        })
+        .await
     }
 
     /// Marks messages to me as read, and tells of it.
-    pub async fn mark_read(&self, me: &UserId, request: &ReadRequest) -> Result<MarkedRead> {
-        let marks = self.mark(me, request).await?;
-        let updated = marks.len() as u64;
-        self.tell_read(me, marks, None).await;
-        Ok(MarkedRead { updated })
+    pub async fn mark_read(&self, me: &UserId, request: ReadRequest) -> Result<MarkedRead> {
+        let (chat, me) = (self.clone(), me.clone());
+        to_the_end(async move {
+            let marks = chat.mark(&me, &request).await?;
+            let updated = marks.len() as u64;
+            chat.tell_read(&me, marks, None).await;
+            Ok(MarkedRead { updated })
+        })
+        .await
     }
 
     /// Marks messages to me as read. Nobody hears of it yet.

@@ -15,12 +15,14 @@ use std::time::Duration;
 use chat_protocol::UserId;
 use futures_util::TryStreamExt as _;
 use tokio::sync::Mutex;
+use tracing::Instrument as _;
 
 use crate::auth::password::Passwords;
 use crate::auth::token::Tokens;
 use crate::cluster::{Ended, Registry};
 use crate::id::IdSource;
 use crate::store::{SessionId, Store};
+use crate::{Error, Result};
 
 /// Presence changes of one user happen one after the other; so many users may change at once.
 const TURNS: usize = 64;
@@ -65,7 +67,7 @@ impl Chat {
     }
 
     /// Ends the sockets of users whom an operator has deactivated beside this process.
-    pub async fn end_inactive_users(&self) -> crate::Result<()> {
+    pub async fn end_inactive_users(&self) -> Result<()> {
         for users in self.registry.connected().chunks(500) {
             for user in self.store.users(users).await?.iter().filter(|user| !user.active) {
                 self.registry.close_here(&user.id, Ended::All);
@@ -75,7 +77,7 @@ impl Chat {
     }
 
     /// Ends the sockets of this process whose sessions ended unheard of: at other nodes, while they could not say so.
-    pub async fn end_dead_sessions(&self) -> crate::Result<()> {
+    pub async fn end_dead_sessions(&self) -> Result<()> {
         let sessions = futures_util::stream::iter(self.registry.sessions().into_iter().map(Ok));
         let look = async |(user, session): (UserId, SessionId)| {
             if self.store.session(&session).await?.is_none() {
@@ -85,5 +87,19 @@ impl Chat {
             Ok(())
         };
         sessions.try_for_each_concurrent(LOOKS_AT_ONCE, look).await
+    }
+}
+
+/// Does to its end what others are to hear of, also when whoever asked for it hangs up meanwhile: the store does it all the same.
+async fn to_the_end<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
+    if fault!(HungUpForgotten) {
+        return work.await;
+    }
+    match tokio::spawn(work.in_current_span()).await {
+        Ok(done) => done,
+        Err(ended) => match ended.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => Err(Error::unavailable("the server ends")),
+        },
     }
 }

@@ -3,8 +3,8 @@
 use chat_protocol::{ErrorCode, Session, Timestamp, Tokens, UserId};
 use serde_json::Value;
 
-use super::Chat;
 use super::fields::{Fields, rule};
+use super::{Chat, to_the_end};
 use crate::auth::password::is_adopted;
 use crate::store::{NewSession, RotateOutcome, SessionId, UserRecord};
 use crate::{Error, Result};
@@ -82,37 +82,45 @@ impl Chat {
         };
         let claims = self.tokens.verify_refresh(&token)?;
         let expires = self.tokens.refresh_expiry();
-        let rotated = self
-            .store
-            .rotate_session(&claims.session, claims.generation, claims.refresh_number, expires);
-        match rotated.await? {
-            RotateOutcome::Rotated(session) => self.tokens.issue(
-                &session.user,
-                &claims.session,
-                session.generation,
-                session.refresh_number,
-            ),
-            RotateOutcome::Reused { user } => {
-                if !fault!(ReuseKeepsSockets) {
-                    self.disconnect_sessions(&user, &[claims.session]);
+        let chat = self.clone();
+        to_the_end(async move {
+            let rotated = chat
+                .store
+                .rotate_session(&claims.session, claims.generation, claims.refresh_number, expires);
+            match rotated.await? {
+                RotateOutcome::Rotated(session) => chat.tokens.issue(
+                    &session.user,
+                    &claims.session,
+                    session.generation,
+                    session.refresh_number,
+                ),
+                RotateOutcome::Reused { user } => {
+                    if !fault!(ReuseKeepsSockets) {
+                        chat.disconnect_sessions(&user, &[claims.session]);
+                    }
+                    Err(Error::code(ErrorCode::RefreshReused))
                 }
-                Err(Error::code(ErrorCode::RefreshReused))
+                RotateOutcome::Ended => Err(Error::code(ErrorCode::TokenInvalid)),
             }
-            RotateOutcome::Ended => Err(Error::code(ErrorCode::TokenInvalid)),
-        }
+        })
+        .await
     }
 
     /// Ends the caller's session: its tokens and its sockets.
     pub async fn logout(&self, caller: &Caller) -> Result<()> {
-        self.store.end_session(&caller.session).await?;
-        if fault!(LogoutKeepsSockets) {
-            return Ok(());
-        }
-        if fault!(LogoutEndsAll) {
-            self.registry.end_sessions(&caller.user, crate::cluster::Ended::All);
-        }
-        self.disconnect_sessions(&caller.user, std::slice::from_ref(&caller.session));
-        Ok(())
+        let (chat, caller) = (self.clone(), caller.clone());
+        to_the_end(async move {
+            chat.store.end_session(&caller.session).await?;
+            if fault!(LogoutKeepsSockets) {
+                return Ok(());
+            }
+            if fault!(LogoutEndsAll) {
+                chat.registry.end_sessions(&caller.user, crate::cluster::Ended::All);
+            }
+            chat.disconnect_sessions(&caller.user, std::slice::from_ref(&caller.session));
+            Ok(())
+        })
+        .await
     }
 
     /// Opens a session for a user whose identity is proved.

@@ -67,5 +67,5 @@ pub async fn delete(caller: Caller, app: State<App>, id: IdInPath) -> Result<Sta
 
 pub async fn mark_read(caller: Caller, app: State<App>, body: JsonBody) -> Result<Json<MarkedRead>> {
     let request = ReadRequest::parse(&body.0)?;
-    Ok(Json(app.chat.mark_read(&caller.user, &request).await?))
+    Ok(Json(app.chat.mark_read(&caller.user, request).await?))
 }

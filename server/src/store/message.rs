@@ -124,7 +124,7 @@ pub enum ReadScope<'a> {
     Chat(&'a ChatId),
 }
 
-/// A message that became read by this call.
+/// A message that became read by this call, or by an earlier one of the same reader that had no answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReadMark {
     pub message: MessageId,

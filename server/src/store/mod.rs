@@ -10,7 +10,7 @@ mod presence;
 mod session;
 pub mod sqlite;
 #[cfg(test)]
-mod suite;
+pub(crate) mod suite;
 mod user;
 
 use async_trait::async_trait;

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use chat_client::realtime::{Incoming, RawAnswer, RawEvent};
-use chat_protocol::event::{Done, MessageRead, MessageSent, TypingStatus, server};
+use chat_protocol::event::{Done, MessageRead, TypingStatus, server};
 use chat_protocol::{ApiError, ChatId, ErrorCode, MessageId, UserStatus};
 use serde::Deserialize;
 
@@ -34,6 +34,14 @@ struct Arrived<'a> {
     receiver: std::borrow::Cow<'a, str>,
     #[serde(borrow)]
     content: std::borrow::Cow<'a, str>,
+}
+
+/// Of a message's ack, what is looked at.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Stored {
+    message_id: MessageId,
+    seq: Option<u64>,
 }
 
 impl Player {
@@ -184,7 +192,7 @@ impl Player {
     }
 
     fn acked(&mut self, answer: &RawAnswer, outbox: usize, number: u32, due: Duration) {
-        let sent = answer.value::<MessageSent>();
+        let sent = answer.value::<Stored>();
         let fate = match &sent {
             Ok(sent) => Fate::Acked(sent.seq),
             Err(error) => match error.code() {

@@ -28,6 +28,7 @@ mod tests;
 mod transaction;
 mod unanswered;
 mod uncounted;
+mod untold;
 mod users;
 mod writer;
 

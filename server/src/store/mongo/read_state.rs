@@ -1,7 +1,7 @@
 //! Read marks and the unread counters, which change together: many requests in one transaction.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chat_protocol::{ChatId, MessageId, Timestamp, UserId};
 use futures_util::{FutureExt as _, TryStreamExt as _};
@@ -11,6 +11,7 @@ use mongodb::bson::{Bson, Document, doc};
 
 use super::counters::{Counters, Gathered, Unread, count_on, fields};
 use super::transaction::{Pauses, Step, Trouble, Worked};
+use super::untold::{Made, Owed, Untold};
 use super::{Db, chats, row};
 use crate::store::{ReadMark, ReadOutcome, ReadScope, StoreError, StoreResult};
 
@@ -90,6 +91,39 @@ impl Request {
         });
         Ok(request.ok_or(ReadOutcome::MessageNotFound))
     }
+
+    pub(super) fn reader_id(&self) -> ObjectId {
+        self.reader_id
+    }
+
+    /// Whether it asks for this mark of its reader.
+    pub(super) fn asks_for(&self, made: &Made) -> bool {
+        match &self.scope {
+            Scope::Messages(ids, _) => ids.contains(&made.message),
+            Scope::Chat(chat, _) => *chat == made.chat,
+        }
+    }
+
+    /// Whoever asked did not get this answer.
+    pub(super) fn was_not_told(&self, answer: &Answer, untold: &Untold) {
+        self.made(answer).for_each(|made| untold.put(made));
+    }
+
+    fn made<'a>(&self, answer: &'a Answer) -> impl Iterator<Item = Made> + use<'a> {
+        let marks: &[ReadMark] = match &answer.outcome {
+            ReadOutcome::Done(marks) => marks,
+            _ => &[],
+        };
+        let reader = self.reader_id;
+        marks.iter().filter_map(move |mark| {
+            Some(Made {
+                reader,
+                chat: row::object_id(&mark.chat)?,
+                message: row::object_id(&mark.message)?,
+                at: mark.read_at.as_millis(),
+            })
+        })
+    }
 }
 
 /// `None` when one of them is no id of ours.
@@ -104,27 +138,56 @@ fn each_once(ids: &[MessageId]) -> Option<Vec<ObjectId>> {
     Some(wanted)
 }
 
-/// What became of each request, in the order given: as if they had come one after another.
-pub(super) async fn mark(db: &Db, counters: &Counters, requests: Arc<[Request]>) -> StoreResult<Vec<Answer>> {
+/// What became of each request, in the order given: as if they had come one after another. Marks of which a reader was not told are
+/// among the answers to whoever asks for them again.
+pub(super) async fn mark(
+    db: &Db,
+    counters: &Counters,
+    untold: &Arc<Untold>,
+    requests: Arc<[Request]>,
+) -> StoreResult<Vec<Answer>> {
     // What this node counts meanwhile would be in the way of the transaction, which counts what it meets.
     let mut held = counters.hold().await;
     let mut pauses = Pauses::new();
     loop {
-        let (inner, requests, gathered) = (db.clone(), requests.clone(), held.gathered());
+        let (inner, work, gathered, tried) = (db.clone(), requests.clone(), held.gathered(), Tried::default());
+        let (open, trying) = (untold.clone(), tried.clone());
         let marked = db
             .transact(move |tx| {
-                let (db, requests, gathered) = (inner.clone(), requests.clone(), gathered.clone());
-                async move { run(&db, tx, &requests, &gathered).await }.boxed()
+                let (db, requests, gathered) = (inner.clone(), work.clone(), gathered.clone());
+                let (untold, tried) = (open.clone(), trying.clone());
+                async move {
+                    // What was tried before was undone.
+                    lock(&tried).clear();
+                    let done = run(&db, tx, &requests, &gathered, &untold).await;
+                    if let Ok(Step::Commit(Marked::Done(answers, _))) = &done {
+                        let made = requests
+                            .iter()
+                            .zip(answers)
+                            .flat_map(|(request, answer)| request.made(answer));
+                        lock(&tried).extend(made);
+                    }
+                    done
+                }
+                .boxed()
             })
-            .await?;
+            .await;
         match marked {
-            Marked::Done(answers, counted) => {
+            Ok(Marked::Done(answers, counted)) => {
                 counted.iter().for_each(|chat| held.counted(chat));
+                let done = requests.iter().zip(&answers);
+                let done = done.filter(|(_, answer)| matches!(answer.outcome, ReadOutcome::Done(_)));
+                Owed::to(done.map(|(request, _)| request), untold).settle(untold);
                 return Ok(answers);
             }
-            Marked::NotCounted(newest) => {
+            Ok(Marked::NotCounted(newest)) => {
                 newest.keys().for_each(|chat| held.doubt(chat));
                 counters.reach(newest).await?;
+            }
+            // Whether a commit that had no answer was done, nobody knows.
+            Err(error) => {
+                lock(&tried).drain(..).for_each(|made| untold.put(made));
+                return Err(error);
             }
         }
         if !pauses.wait().await {
@@ -133,12 +196,28 @@ pub(super) async fn mark(db: &Db, counters: &Counters, requests: Arc<[Request]>)
     }
 }
 
-async fn run(db: &Db, tx: &mut ClientSession, requests: &[Request], gathered: &Gathered) -> Worked<Marked> {
-    let named = requests.iter().flat_map(|request| match &request.scope {
-        Scope::Messages(ids, _) => ids.as_slice(),
-        Scope::Chat(..) => &[],
-    });
-    let known = read(db, tx, named.copied().collect()).await?;
+/// The marks that were to be committed.
+type Tried = Arc<Mutex<Vec<Made>>>;
+
+fn lock(tried: &Tried) -> MutexGuard<'_, Vec<Made>> {
+    tried.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn run(
+    db: &Db,
+    tx: &mut ClientSession,
+    requests: &[Request],
+    gathered: &Gathered,
+    untold: &Untold,
+) -> Worked<Marked> {
+    let mut owed = Owed::to(requests.iter(), untold);
+    let mut named: HashSet<ObjectId> = owed.messages().collect();
+    for request in requests {
+        if let Scope::Messages(ids, _) = &request.scope {
+            named.extend(ids);
+        }
+    }
+    let known = read(db, tx, named.into_iter().collect()).await?;
     let read_at = db.clock.now();
     let mut answers = Vec::with_capacity(requests.len());
     let mut changes = Changes::default();
@@ -156,7 +235,12 @@ async fn run(db: &Db, tx: &mut ClientSession, requests: &[Request], gathered: &G
             }
         };
         let outcome = match found {
-            Ok(unread) => ReadOutcome::Done(changes.add(request, unread, read_at)?),
+            Ok(unread) => {
+                let mut marks = owed.take(request, &known)?;
+                marks.extend(changes.add(request, unread, read_at)?);
+                marks.sort_by_key(|(order, _)| *order);
+                ReadOutcome::Done(marks.into_iter().map(|(_, mark)| mark).collect())
+            }
             Err(refusal) => refusal,
         };
         answers.push(Answer { outcome, more_below });
@@ -204,8 +288,13 @@ struct OfChat {
 }
 
 impl Changes {
-    /// Takes up what nobody before in this group has marked.
-    fn add(&mut self, request: &Request, unread: Vec<Document>, read_at: Timestamp) -> StoreResult<Vec<ReadMark>> {
+    /// Takes up what nobody before in this group has marked; each with its position.
+    fn add(
+        &mut self,
+        request: &Request,
+        unread: Vec<Document>,
+        read_at: Timestamp,
+    ) -> StoreResult<Vec<(i64, ReadMark)>> {
         let mut marks = Vec::with_capacity(unread.len());
         for message in unread {
             if !self.messages.insert(row::oid(&message, "_id")?) {
@@ -220,12 +309,7 @@ impl Changes {
                     || message.get_datetime("deletedAt").is_ok()
                     || message.get_object_id("receiver").is_ok_and(is_not_theirs));
             *change.unread.entry(request.reader.to_string()).or_default() -= i64::from(!uncounted);
-            marks.push(ReadMark {
-                message: row::id(&message, "_id")?,
-                chat: row::id(&message, "chatId")?,
-                sender: row::id(&message, "sender")?,
-                read_at,
-            });
+            marks.push((row::int(&message, "order")?, read_mark(&message, read_at)?));
         }
         Ok(marks)
     }
@@ -259,6 +343,15 @@ async fn read(db: &Db, tx: &mut ClientSession, ids: Vec<ObjectId>) -> Result<Has
     let found: Vec<Document> = cursor.stream(&mut *tx).try_collect().await?;
     let by_id = |message: Document| Ok((row::oid(&message, "_id")?, message));
     Ok(found.into_iter().map(by_id).collect::<StoreResult<_>>()?)
+}
+
+pub(super) fn read_mark(message: &Document, read_at: Timestamp) -> StoreResult<ReadMark> {
+    Ok(ReadMark {
+        message: row::id(message, "_id")?,
+        chat: row::id(message, "chatId")?,
+        sender: row::id(message, "sender")?,
+        read_at,
+    })
 }
 
 /// Looks at every message before anything changes. The unread ones, in the order of seq.

@@ -21,6 +21,14 @@ impl<K: Hash + Eq> Unanswered<K> {
         self.lock().put(write, ());
     }
 
+    /// All that had none, the latest first.
+    pub(super) fn all(&self) -> Vec<K>
+    where
+        K: Clone,
+    {
+        self.lock().iter().map(|(write, ())| write.clone()).collect()
+    }
+
     /// Whether this write had none; it has one now.
     pub(super) fn take(&self, write: &K) -> bool {
         self.lock().pop(write).is_some()

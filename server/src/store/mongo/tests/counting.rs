@@ -7,6 +7,7 @@ use mongodb::bson::{Document, doc};
 
 use super::super::counters::{Counters, rebuild};
 use super::super::read_state::{Request, mark};
+use super::super::untold::Untold;
 use super::super::{MongoStore, row};
 use super::open_own;
 use crate::store::suite::Bench;
@@ -87,7 +88,14 @@ impl Uncounted {
     }
 
     async fn mark_as(&self, request: Request) -> Vec<u64> {
-        let mut answers = mark(&self.store.db, &self.counters, Arc::new([request])).await.unwrap();
+        let mut answers = mark(
+            &self.store.db,
+            &self.counters,
+            &Arc::new(Untold::new()),
+            Arc::new([request]),
+        )
+        .await
+        .unwrap();
         let marks = match answers.remove(0).outcome {
             ReadOutcome::Done(marks) => marks,
             refusal => panic!("{refusal:?}"),

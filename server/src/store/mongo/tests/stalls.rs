@@ -272,3 +272,37 @@ async fn a_deletion_that_had_no_answer_can_be_repeated() {
     assert_eq!((deleted.id, deleted.receiver), (sent.id.clone(), bob.clone()));
     assert!(matches!(delete().await.unwrap(), EditOutcome::NotFound));
 }
+
+#[tokio::test]
+async fn marks_that_had_no_answer_are_told_to_whoever_asks_again() {
+    let mut stalled = Stalled::open().await;
+    let b = Bench::new(stalled.store.clone());
+    let (ann, bob, cleo) = (b.user("ann").await, b.user("bob").await, b.user("cleo").await);
+    let named = b.send(&ann, &bob, "by its id").await;
+    let other = b.send(&cleo, &bob, "with its chat").await;
+    stalled.store.counters.flush().await.unwrap();
+    stalled.stall().await;
+    let both = [named.id.clone(), other.id.clone()];
+    let refused = stalled.store.mark_read(&bob, ReadScope::Messages(&both)).await;
+    assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
+    stalled.go_on().await;
+    // In the same chat, and of nobody's concern before.
+    let newer = b.send(&cleo, &bob, "newer").await;
+    let ask = async |scope| match stalled.store.mark_read(&bob, scope).await.unwrap() {
+        ReadOutcome::Done(marks) => marks.into_iter().map(|mark| (mark.message, mark.sender)).collect(),
+        other => panic!("{other:?}"),
+    };
+    let told = |message: &Message| (message.id.clone(), message.sender.clone());
+    let by_id = ReadScope::Messages(std::slice::from_ref(&named.id));
+    for (scope, expected) in [
+        (by_id, vec![told(&named)]),
+        (ReadScope::Chat(&other.chat_id), vec![told(&other), told(&newer)]),
+    ] {
+        let again: Vec<_> = ask(scope).await;
+        assert_eq!(again, expected, "their senders must hear of it");
+        let again: Vec<_> = ask(scope).await;
+        assert_eq!(again, [], "and no more than once");
+    }
+    let list = stalled.store.chats(&bob, None, 5).await.unwrap();
+    assert!(list.items.iter().all(|chat| chat.unread == 0));
+}
