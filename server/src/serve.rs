@@ -18,6 +18,8 @@ use crate::router::{metrics_router, router};
 const DRAIN_WITHIN: Duration = Duration::from_secs(10);
 /// For the sockets to close.
 const CLOSE_WITHIN: Duration = Duration::from_secs(2);
+/// For other nodes to hear of what was done in the end.
+const TELL_WITHIN: Duration = Duration::from_secs(3);
 /// For the last packets to the sockets to leave.
 const FAREWELL: Duration = Duration::from_millis(100);
 /// How long a client may take nothing of what was sent to it; as patient as the heartbeat of the sockets.
@@ -103,6 +105,18 @@ pub async fn serve(app: App, listeners: Listeners, stop: impl Future<Output = ()
     }
     // A client that reads nothing is not waited for.
     let _ = timeout_at(deadline.min(Instant::now() + CLOSE_WITHIN), sockets.close()).await;
+    sockets.end_workers();
+    // While the other nodes listen.
+    let told = async {
+        app.chat.at_rest().await;
+        app.store.finish_sending().await;
+    };
+    if timeout_at(deadline.min(Instant::now() + TELL_WITHIN), told)
+        .await
+        .is_err()
+    {
+        tracing::warn!("other nodes may not have heard of all that was done in the end");
+    }
     app.depart().await;
     let farewell = deadline.min(Instant::now() + FAREWELL);
     // Upgraded connections are not waited for by the server.
@@ -142,6 +156,9 @@ async fn keep_house(app: App) {
             _ = inactive.tick() => {
                 if let Err(error) = app.chat.end_inactive_users().await {
                     tracing::warn!(cause = error.cause(), "inactive users could not be looked for");
+                }
+                if let Err(error) = app.chat.end_doubted_sessions().await {
+                    tracing::warn!(cause = error.cause(), "ended sessions could not be looked for");
                 }
             }
             _ = purge.tick() => match app.store.purge_sessions(Timestamp::now()).await {

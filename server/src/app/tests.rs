@@ -1,12 +1,15 @@
-//! Whoever asks for something may hang up while the store does it: whom it concerns hears of it all the same.
+//! Whoever asks for something may hang up while the store does it, and the store may refuse in the middle: whom it concerns hears of what
+//! was done, and of nothing else.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use chat_protocol::{Message, Timestamp, UserId};
+use chat_protocol::{Message, Status, Timestamp, UserId};
+use chat_testcontainers::{Mongo, unique_name};
 use futures_util::poll;
 use serde_json::json;
 use tempfile::TempDir;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::auth::password::Passwords;
@@ -17,6 +20,8 @@ use crate::chat::sessions::Caller;
 use crate::cluster::{Device, DeviceId, Full, Registry, ServerEvent};
 use crate::config::{Secret, TokenConfig};
 use crate::metrics::{Metrics, StoreMetrics};
+use crate::store::Store;
+use crate::store::mongo::MongoStore;
 use crate::store::sqlite::SqliteStore;
 use crate::store::suite::Bench;
 use crate::store::suite::sessions::login;
@@ -54,13 +59,20 @@ struct World {
     bob: UserId,
     message: Message,
     heard: [UnboundedReceiver<&'static str>; 2],
-    _dir: TempDir,
+    _dir: Option<TempDir>,
 }
 
 impl World {
     async fn new() -> Self {
         let dir = TempDir::new().unwrap();
         let store = SqliteStore::open(dir.path(), StoreMetrics::default()).unwrap();
+        Self {
+            _dir: Some(dir),
+            ..Self::on(store).await
+        }
+    }
+
+    async fn on(store: Arc<dyn Store>) -> Self {
         let b = Bench::new(store.clone());
         let (ann, bob) = (b.user("ann").await, b.user("bob").await);
         login(&b, &ann, "of-ann").await;
@@ -90,7 +102,7 @@ impl World {
             bob,
             message,
             heard,
-            _dir: dir,
+            _dir: None,
         }
     }
 
@@ -157,4 +169,33 @@ async fn a_stolen_refresh_token_ends_the_session_though_the_thief_hangs_up() {
     world.chat.refresh(&body).await.unwrap();
     hang_up(world.chat.refresh(&body)).await;
     assert_eq!(world.hears(0).await, CLOSED);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whose_session_nobody_could_look_up_is_not_there() {
+    let world = World::new().await;
+    let (tell, _heard) = unbounded_channel();
+    let ear = Arc::new(Ear(DeviceId(3), tell));
+    let before = world.chat.registry.sessions().len();
+    // From the greeting on the store answers nobody.
+    let store = world.chat.store.clone();
+    let greet = move |_| tokio::task::block_in_place(|| Handle::current().block_on(store.close()));
+    let session = "of-ann".to_owned();
+    assert!(world.chat.connect(&world.ann, &session, ear, greet).await.is_err());
+    assert_eq!(world.chat.registry.sessions().len(), before);
+}
+
+#[tokio::test]
+async fn a_status_that_was_refused_is_not_set_and_can_be_chosen_again() {
+    let mongo = Mongo::start().await.unwrap();
+    let uri = mongo.database_uri(&unique_name("status"));
+    let mut world = World::on(MongoStore::open(&uri, StoreMetrics::default()).await.unwrap()).await;
+    mongo.pause().await.unwrap();
+    let chosen = world.chat.update_status(&world.bob, Status::Busy).await;
+    assert!(chosen.is_err());
+    let shown = world.chat.registry.presence(&world.bob).unwrap();
+    assert_eq!(shown.status, Status::Online);
+    mongo.unpause().await.unwrap();
+    world.chat.update_status(&world.bob, Status::Busy).await.unwrap();
+    assert_eq!([world.hears(0).await, world.hears(1).await], ["user_status_changed"; 2]);
 }

@@ -3,9 +3,9 @@
 use chat_protocol::{ErrorCode, OwnUser, ProfileUpdate, Session, Timestamp, Tokens, UserId};
 use serde_json::Value;
 
+use super::Chat;
 use super::fields::{Fields, Given, rule};
 use super::sessions::Caller;
-use super::{Chat, to_the_end};
 use crate::store::{CreateOutcome, NewUser, ProfileOutcome};
 use crate::{Error, Result};
 
@@ -96,12 +96,12 @@ impl Chat {
         let hash = self.passwords.hash(new).await?;
         let expires = self.tokens.refresh_expiry();
         let (chat, caller) = (self.clone(), caller.clone());
-        to_the_end(async move {
+        self.to_the_end(async move {
             let changed = chat
                 .store
                 .change_password(&caller.user, &caller.session, hash, expires)
-                .await?
-                .ok_or_else(ended)?;
+                .await;
+            let changed = chat.written(changed)?.ok_or_else(ended)?;
             chat.disconnect_sessions(&caller.user, &changed.ended);
             let kept = changed.kept;
             chat.tokens

@@ -4,8 +4,8 @@ use chat_protocol::event::{MessageDeleted, MessageEdited, MessageRead, NewMessag
 use chat_protocol::{ChatId, ClientMessageId, ErrorCode, MarkedRead, Message, MessageId, MessageType, UserId};
 use serde_json::Value;
 
+use super::Chat;
 use super::fields::{Fields, rule};
-use super::{Chat, to_the_end};
 use crate::cluster::{DeviceId, ServerEvent};
 use crate::store::{self, EditOutcome, ReadMark, ReadOutcome, ReadScope, SendOutcome, StoreResult};
 use crate::{Error, Result};
@@ -184,7 +184,7 @@ impl Chat {
 
     pub async fn edit(&self, me: &UserId, id: &str, content: String) -> Result<Message> {
         let (chat, me, id) = (self.clone(), me.clone(), known(id)?);
-        to_the_end(async move {
+        self.to_the_end(async move {
             let message = allowed(chat.store.edit_message(&id, &me, content).await?)?;
             for user in [&message.sender, &message.receiver] {
                 if fault!(EditToldToSenderOnly) && *user == message.receiver {
@@ -201,7 +201,7 @@ impl Chat {
 
     pub async fn delete(&self, me: &UserId, id: &str) -> Result<()> {
         let (chat, me, id) = (self.clone(), me.clone(), known(id)?);
-        to_the_end(async move {
+        self.to_the_end(async move {
             let deleted = allowed(chat.store.delete_message(&id, &me).await?)?;
             let event = ServerEvent::MessageDeleted(MessageDeleted {
                 message_id: deleted.id,
@@ -218,7 +218,7 @@ impl Chat {
     /// Marks messages to me as read, and tells of it.
     pub async fn mark_read(&self, me: &UserId, request: ReadRequest) -> Result<MarkedRead> {
         let (chat, me) = (self.clone(), me.clone());
-        to_the_end(async move {
+        self.to_the_end(async move {
             let marks = chat.mark(&me, &request).await?;
             let updated = marks.len() as u64;
             chat.tell_read(&me, marks, None).await;
@@ -262,8 +262,9 @@ impl Chat {
                     reader_id: me.clone(),
                 }));
         }
-        let (registry, reader) = (self.registry.clone(), me.clone());
+        let (registry, reader, under_way) = (self.registry.clone(), me.clone(), self.under_way());
         let delivery = async move {
+            let _under_way = under_way;
             for (sender, mut events) in by_sender {
                 if fault!(OneReceiptPerChat) {
                     events.drain(..events.len() - 1);

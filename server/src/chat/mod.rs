@@ -10,25 +10,32 @@ pub mod sessions;
 pub mod users;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use chat_protocol::UserId;
 use futures_util::TryStreamExt as _;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OwnedRwLockReadGuard, RwLock};
 use tracing::Instrument as _;
 
 use crate::auth::password::Passwords;
 use crate::auth::token::Tokens;
 use crate::cluster::{Ended, Registry};
 use crate::id::IdSource;
-use crate::store::{SessionId, Store};
+use crate::store::{SessionId, Store, StoreResult};
 use crate::{Error, Result};
 
 /// Presence changes of one user happen one after the other; so many users may change at once.
 const TURNS: usize = 64;
 
+/// Looks for sessions that ended unheard of: what is written late is missed by the first.
+const LOOKS: u32 = 2;
+
 /// Looks into the store at the same time, when there are many to be taken.
 const LOOKS_AT_ONCE: usize = 16;
+
+/// Something is under way for as long as this is kept.
+pub type UnderWay = OwnedRwLockReadGuard<()>;
 
 /// Everything that the rules need. Cheap to clone.
 #[derive(Clone)]
@@ -39,6 +46,10 @@ pub struct Chat {
     pub(crate) tokens: Arc<Tokens>,
     pub(crate) registry: Arc<Registry>,
     turns: Arc<[Mutex<()>]>,
+    /// Looks that are still to be made.
+    doubts: Arc<AtomicU32>,
+    /// Read by all that is done of which others are to hear.
+    under_way: Arc<RwLock<()>>,
     grace: Duration,
 }
 
@@ -57,7 +68,39 @@ impl Chat {
             tokens: Arc::new(tokens),
             registry,
             turns: (0..TURNS).map(|_| Mutex::default()).collect(),
+            doubts: Arc::default(),
+            under_way: Arc::default(),
             grace,
+        }
+    }
+
+    /// To be kept while something is done of which others are to hear: it is none once the end is waited for.
+    pub fn under_way(&self) -> Option<UnderWay> {
+        self.under_way.clone().try_read_owned().ok()
+    }
+
+    /// Waits until nothing is under way of which others are to hear.
+    pub async fn at_rest(&self) {
+        drop(self.under_way.write().await);
+    }
+
+    /// Does to its end what others are to hear of, also when whoever asked for it hangs up meanwhile: the store does it all the same.
+    async fn to_the_end<T: Send + 'static>(&self, work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
+        if fault!(HungUpForgotten) {
+            return work.await;
+        }
+        let held = self.under_way();
+        let work = async move {
+            let done = work.await;
+            drop(held);
+            done
+        };
+        match tokio::spawn(work.in_current_span()).await {
+            Ok(done) => done,
+            Err(ended) => match ended.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_) => Err(Error::unavailable("the server ends")),
+            },
         }
     }
 
@@ -76,8 +119,33 @@ impl Chat {
         Ok(())
     }
 
-    /// Ends the sockets of this process whose sessions ended unheard of: at other nodes, while they could not say so.
-    pub async fn end_dead_sessions(&self) -> Result<()> {
+    /// Sessions may have ended of which this process did not hear: another node could not say so, or a write had no answer.
+    fn doubt_sessions(&self) {
+        self.doubts.store(LOOKS, Ordering::Relaxed);
+    }
+
+    /// After a write that may end sessions: one that had no answer may be done all the same, now or a little later.
+    fn written<T>(&self, written: StoreResult<T>) -> StoreResult<T> {
+        if written.is_err() {
+            self.doubt_sessions();
+        }
+        written
+    }
+
+    /// Where there is doubt, ends the sockets of this process whose sessions have ended.
+    pub async fn end_doubted_sessions(&self) -> Result<()> {
+        let left = self.doubts.load(Ordering::Relaxed);
+        if left > 0 {
+            self.end_dead_sessions().await?;
+            // Refused when there is new doubt.
+            let _ = self
+                .doubts
+                .compare_exchange(left, left - 1, Ordering::Relaxed, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    async fn end_dead_sessions(&self) -> Result<()> {
         let sessions = futures_util::stream::iter(self.registry.sessions().into_iter().map(Ok));
         let look = async |(user, session): (UserId, SessionId)| {
             if self.store.session(&session).await?.is_none() {
@@ -87,19 +155,5 @@ impl Chat {
             Ok(())
         };
         sessions.try_for_each_concurrent(LOOKS_AT_ONCE, look).await
-    }
-}
-
-/// Does to its end what others are to hear of, also when whoever asked for it hangs up meanwhile: the store does it all the same.
-async fn to_the_end<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
-    if fault!(HungUpForgotten) {
-        return work.await;
-    }
-    match tokio::spawn(work.in_current_span()).await {
-        Ok(done) => done,
-        Err(ended) => match ended.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            Err(_) => Err(Error::unavailable("the server ends")),
-        },
     }
 }

@@ -4,6 +4,7 @@
 //! user does is told in the order in which it was done.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use chat_protocol::event::{PresenceChange, TypingStatus};
 use chat_protocol::{ErrorCode, OwnUser, Status, Timestamp, UserId, UserStatus};
@@ -14,6 +15,11 @@ use super::Chat;
 use crate::cluster::{Change, Device, DeviceId, Notice, Notices, Presence, ServerEvent, Told};
 use crate::store::{SessionId, UserRecord};
 use crate::{Error, Result};
+
+/// Between two tries to tell of a coming or going, at first and at last; and how many there are, in a quarter of an hour.
+const PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+const TRIES: usize = 36;
 
 impl Chat {
     /// Brings a device in. `greet` gets the user as the owner sees it, before any other event can reach the device.
@@ -33,24 +39,38 @@ impl Chat {
             .filter(|user| user.active)
             .ok_or_else(gone)?;
         let now = Timestamp::now();
-        let id = device.id();
-        let attached = self.registry.attach(user, session, device, now, |presence| {
+        let attached = self.registry.attach(user, session, device.clone(), now, |presence| {
             greet(own(record.clone(), presence));
         });
         // The session may have ended while the device was not yet to be found.
-        if self.store.session(session).await?.is_none() {
-            self.disconnect(user, id);
-            return Err(gone());
+        let lives = match self.store.session(session).await {
+            Ok(Some(_)) => Ok(()),
+            Ok(None) => Err(gone()),
+            Err(error) => Err(error.into()),
+        };
+        if lives.is_err() {
+            self.disconnect(user, device.id());
+            if attached.again {
+                // Of no session any more, and still connected.
+                device.close();
+            }
+            return lives;
         }
         if attached.first_here {
             let event = ServerEvent::UserOnline(change(&record, Status::Online));
             let told = self.told(user, &event).await;
-            // Whether or not anybody can be told, other nodes must know.
+            // Whether or not anybody can be told, other nodes must know; and who is here is here.
             self.registry.tell_attached(user, attached, told.as_ref().ok().cloned());
-            told?;
+            if let Err(error) = told
+                && attached.first
+            {
+                self.tell_again(user, true, &error);
+            }
         }
-        if attached.first {
-            self.store.save_last_seen(user, now).await?;
+        if attached.first
+            && let Err(error) = self.store.save_last_seen(user, now).await
+        {
+            tracing::warn!(user = user.as_str(), %error, "a last-seen time could not be saved");
         }
         Ok(())
     }
@@ -77,18 +97,21 @@ impl Chat {
             None => Ok(()),
         };
         let told = self.departure(user).await;
-        self.registry
+        let is_news = self
+            .registry
             .leave(user, epoch, last_seen, told.as_ref().ok().cloned().flatten());
-        if saved.is_ok() {
-            self.registry.forget(user, epoch);
-        }
-        if let Err(error) = saved.and(told.map(drop)) {
+        match saved {
+            Ok(()) => self.registry.forget(user, epoch),
             // The registry keeps what the store did not take, so that nobody sees an older time.
-            tracing::warn!(
-                user = user.as_str(),
-                cause = error.cause(),
-                "a departure could not be told"
-            );
+            Err(error) => {
+                let user = user.as_str();
+                tracing::warn!(user, cause = error.cause(), "a last-seen time could not be saved");
+            }
+        }
+        if let Err(error) = told
+            && is_news
+        {
+            self.tell_again(user, false, &error);
         }
     }
 
@@ -96,21 +119,23 @@ impl Chat {
     pub async fn update_status(&self, user: &UserId, status: Status) -> Result<()> {
         let _turn = self.turn(user).await;
         let now = Timestamp::now();
+        if self.registry.presence(user).is_none_or(|shown| shown.status == status) {
+            return Ok(());
+        }
+        // All that can fail comes before: whoever is refused and asks again must not find it done and untold.
+        let partners = self.store.partners(user).await?;
+        self.store.save_last_seen(user, now).await?;
         if !self.registry.set_status(user, status, now) {
             return Ok(());
         }
-        self.store.save_last_seen(user, now).await?;
         let event = ServerEvent::UserStatusChanged(UserStatus {
             user_id: user.clone(),
             status,
             last_seen: Some(now),
         });
-        let partners = self.store.partners(user).await;
-        let known = partners.iter().flatten();
-        let known = known.filter(|_| !fault!(StatusUntold));
+        let known = partners.iter().filter(|_| !fault!(StatusUntold));
         let all: Vec<_> = [user].into_iter().chain(known).map(|user| (user, None)).collect();
         self.registry.deliver_to(&all, &event);
-        partners?;
         Ok(())
     }
 
@@ -138,8 +163,9 @@ impl Chat {
                         .await;
                 }
                 Notice::Missed => {
-                    if let Err(error) = self.end_dead_sessions().await {
-                        tracing::warn!(cause = error.cause(), "ended sessions could not be looked for");
+                    self.doubt_sessions();
+                    if let Err(error) = self.end_doubted_sessions().await {
+                        tracing::warn!(cause = error.cause(), "ended sessions are looked for later");
                     }
                 }
             }
@@ -147,30 +173,56 @@ impl Chat {
     }
 
     async fn tell_late(&self, change: Change) {
-        let told: Result<()> = async {
-            if let Some(at) = change.last_seen {
-                self.store.save_last_seen(&change.user, at).await?;
-            }
-            let told = match change.online {
-                false => self.departure(&change.user).await?,
-                true => match self.store.user(&change.user).await? {
-                    Some(record) => {
-                        let event = ServerEvent::UserOnline(self::change(&record, Status::Online));
-                        Some(self.told(&change.user, &event).await?)
-                    }
-                    None => None,
-                },
-            };
-            if let Some(told) = told {
-                self.registry.tell_late(&change, &told);
-            }
-            Ok(())
-        }
-        .await;
-        if let Err(error) = told {
+        if let Some(at) = change.last_seen
+            && let Err(error) = self.store.save_last_seen(&change.user, at).await
+        {
             let user = change.user.as_str();
-            tracing::warn!(user, cause = error.cause(), "a change of presence could not be told");
+            tracing::warn!(user, %error, "a last-seen time could not be saved");
         }
+        if let Err(error) = self.try_to_tell(&change).await {
+            self.tell_again(&change.user, change.online, &error);
+        }
+    }
+
+    /// Tells of a coming or going that could not be told, once it can be: not if it is over by then.
+    fn tell_again(&self, user: &UserId, online: bool, because: &Error) {
+        let cause = because.cause();
+        tracing::warn!(user = user.as_str(), cause, "a change of presence is told later");
+        let change = Change {
+            user: user.clone(),
+            online,
+            last_seen: None,
+        };
+        let chat = self.clone();
+        tokio::spawn(async move {
+            let mut pause = PAUSE;
+            for _ in 0..TRIES {
+                tokio::time::sleep(pause).await;
+                match chat.try_to_tell(&change).await {
+                    Ok(()) => return,
+                    Err(_) => pause = (pause * 2).min(LONGEST_PAUSE),
+                }
+            }
+            let user = change.user.as_str();
+            tracing::warn!(user, "a change of presence could not be told");
+        });
+    }
+
+    async fn try_to_tell(&self, change: &Change) -> Result<()> {
+        let told = match change.online {
+            false => self.departure(&change.user).await?,
+            true => match self.store.user(&change.user).await? {
+                Some(record) => {
+                    let event = ServerEvent::UserOnline(self::change(&record, Status::Online));
+                    Some(self.told(&change.user, &event).await?)
+                }
+                None => None,
+            },
+        };
+        if let Some(told) = told {
+            self.registry.tell_late(change, &told);
+        }
+        Ok(())
     }
 
     /// Tells the peer's devices that this user types, or stopped. Invisible users type unseen.

@@ -3,8 +3,8 @@
 use chat_protocol::{ErrorCode, Session, Timestamp, Tokens, UserId};
 use serde_json::Value;
 
+use super::Chat;
 use super::fields::{Fields, rule};
-use super::{Chat, to_the_end};
 use crate::auth::password::is_adopted;
 use crate::store::{NewSession, RotateOutcome, SessionId, UserRecord};
 use crate::{Error, Result};
@@ -83,11 +83,11 @@ impl Chat {
         let claims = self.tokens.verify_refresh(&token)?;
         let expires = self.tokens.refresh_expiry();
         let chat = self.clone();
-        to_the_end(async move {
+        self.to_the_end(async move {
             let rotated = chat
                 .store
                 .rotate_session(&claims.session, claims.generation, claims.refresh_number, expires);
-            match rotated.await? {
+            match chat.written(rotated.await)? {
                 RotateOutcome::Rotated(session) => chat.tokens.issue(
                     &session.user,
                     &claims.session,
@@ -109,16 +109,17 @@ impl Chat {
     /// Ends the caller's session: its tokens and its sockets.
     pub async fn logout(&self, caller: &Caller) -> Result<()> {
         let (chat, caller) = (self.clone(), caller.clone());
-        to_the_end(async move {
-            chat.store.end_session(&caller.session).await?;
+        self.to_the_end(async move {
+            let ended = chat.store.end_session(&caller.session).await;
+            // One that had no answer may be done: its sockets end either way, as was asked for.
             if fault!(LogoutKeepsSockets) {
-                return Ok(());
+                return ended.map(drop).map_err(Error::from);
             }
             if fault!(LogoutEndsAll) {
                 chat.registry.end_sessions(&caller.user, crate::cluster::Ended::All);
             }
             chat.disconnect_sessions(&caller.user, std::slice::from_ref(&caller.session));
-            Ok(())
+            ended.map(drop).map_err(Error::from)
         })
         .await
     }

@@ -44,6 +44,8 @@ pub struct Attached {
     pub first: bool,
     /// The user was not present at this node before: other nodes are to be told.
     pub first_here: bool,
+    /// The device was here before, perhaps for another session.
+    pub again: bool,
 }
 
 impl Entry {
@@ -157,12 +159,17 @@ impl Registry {
                 entry.show(online, now);
             }
             greet(entry.presence);
-            let id = device.id();
+            let (id, before) = (device.id(), entry.devices.len());
             entry.devices.retain(|(known, _)| known.id() != id);
+            let again = entry.devices.len() < before;
             entry.devices.push((device, session.clone()));
             state.here += i64::from(first_here);
             state.place(user);
-            Attached { first, first_here }
+            Attached {
+                first,
+                first_here,
+                again,
+            }
         })
     }
 
@@ -204,9 +211,9 @@ impl Registry {
         })
     }
 
-    /// Ends the grace period begun at `epoch`, unless somebody came back, and tells everybody in `told` for whom it is news. The
-    /// entry stays until [`Self::forget`].
-    pub fn leave(&self, user: &UserId, epoch: u64, last_seen: Option<Timestamp>, told: Option<Told>) {
+    /// Ends the grace period begun at `epoch`, unless somebody came back, and tells everybody in `told` for whom it is news; whether it
+    /// is. The entry stays until [`Self::forget`].
+    pub fn leave(&self, user: &UserId, epoch: u64, last_seen: Option<Timestamp>, told: Option<Told>) -> bool {
         let _turn = self.telling();
         let left = self.write(|state| {
             let entry = state.users.get_mut(user).filter(|e| e.epoch == epoch && e.here)?;
@@ -223,8 +230,9 @@ impl Registry {
             state.place(user);
             Some((gone, left))
         });
-        let Some((gone, left)) = left else { return };
-        if gone && (left.status != Status::Offline || fault!(InvisibleLeavesLoudly)) {
+        let Some((gone, left)) = left else { return false };
+        let is_news = gone && (left.status != Status::Offline || fault!(InvisibleLeavesLoudly));
+        if is_news {
             self.tell_here(told.as_ref());
         }
         self.tell_nodes(&News::Left {
@@ -232,6 +240,7 @@ impl Registry {
             last_seen,
             told,
         });
+        is_news
     }
 
     /// Forgets a user who left, once the store knows their last-seen time.

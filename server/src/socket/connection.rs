@@ -55,6 +55,7 @@ impl Connection {
     /// Does the events of the socket one by one until it is gone; answers to some come later.
     pub(super) async fn run(mut self, mut queue: mpsc::Receiver<Packet>, caller: Option<Caller>) {
         self.app.metrics.sockets.inc();
+        let under_way = self.app.chat.under_way();
         if let Some(caller) = caller
             && let Err(error) = self.enter(caller).await
         {
@@ -73,14 +74,28 @@ impl Connection {
                 },
             }
         }
-        self.receipts.finish();
+        // What a client said before it left, it said.
+        while !self.device.is_closing()
+            && let Ok(packet) = queue.try_recv()
+        {
+            self.handle(packet).await;
+        }
+        if !fault!(TypingStaysOnDisconnect) {
+            self.stop_typing();
+        }
+        self.receipts.finish(under_way);
         if let Some(caller) = &self.caller {
-            for peer in self.typing.keys().filter(|_| !fault!(TypingStaysOnDisconnect)) {
-                self.app.chat.tell_typing(&caller.user, peer, false);
-            }
             self.app.chat.disconnect(&caller.user, self.device.id());
         }
         self.app.metrics.sockets.dec();
+    }
+
+    /// Takes back what this device types.
+    pub(super) fn stop_typing(&mut self) {
+        let Some(caller) = &self.caller else { return };
+        for (peer, _) in self.typing.drain() {
+            self.app.chat.tell_typing(&caller.user, &peer, false);
+        }
     }
 
     /// Makes the socket a device of the caller, or extends its life.

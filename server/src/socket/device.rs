@@ -30,6 +30,11 @@ impl SocketDevice {
         }
     }
 
+    /// Whether the server ends it.
+    pub(super) fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Relaxed)
+    }
+
     fn emit(&self, event: &ServerEvent) -> Result<(), SendError> {
         use ServerEvent as E;
         let (socket, name) = (&self.socket, event.name());
@@ -60,7 +65,7 @@ impl Device for SocketDevice {
     }
 
     fn send(&self, event: &ServerEvent) -> Result<(), Full> {
-        if self.closing.load(Ordering::Relaxed) {
+        if self.is_closing() {
             return Ok(());
         }
         match self.emit(event) {

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use chat_protocol::event::{Authenticated, Done, Joined, MessageSent, client};
-use chat_protocol::{ChatId, ErrorCode, UserId};
+use chat_protocol::{ChatId, ErrorCode, Status, UserId};
 use serde_json::Value;
 
 use super::answer::{Answer, told};
@@ -188,6 +188,10 @@ impl Connection {
             return Err(fields.refusal());
         };
         let status = status.ok_or_else(|| Error::code(ErrorCode::InvalidStatus))?;
+        if status == Status::Offline {
+            // Of an invisible user nobody hears any more that they stopped.
+            self.stop_typing();
+        }
         self.app.chat.update_status(&caller.user, status).await?;
         Ok(Done {})
     }

@@ -12,8 +12,9 @@ mod events;
 mod packet;
 mod receipts;
 
+use std::collections::HashMap;
 use std::future::ready;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chat_protocol::ErrorCode;
@@ -29,6 +30,7 @@ use self::connection::Connection;
 use self::packet::Packet;
 use crate::app::App;
 use crate::chat::sessions::Caller;
+use crate::cluster::{Device as _, DeviceId};
 
 /// Events of one socket that may wait for their turn.
 const QUEUE: usize = 1024;
@@ -57,13 +59,24 @@ impl std::fmt::Display for Refusal {
 }
 
 /// Every socket of this process.
-pub struct Sockets(SocketIo);
+pub struct Sockets {
+    io: SocketIo,
+    workers: Workers,
+}
+
+/// How each worker is told that its socket is gone.
+type Workers = Arc<Mutex<HashMap<DeviceId, Arc<Notify>>>>;
 
 impl Sockets {
     /// Ends every connection, not the sessions: clients take it as a lost connection and look for another node by themselves,
     /// which they would not after a `disconnect` of ours. Nobody may be able to connect any more.
     pub async fn close(&self) {
-        self.0.close().await;
+        self.io.close().await;
+    }
+
+    /// Lets the workers do what is queued, and end: of an end of all connections the library tells no handler.
+    pub fn end_workers(&self) {
+        lock(&self.workers).values().for_each(|gone| gone.notify_one());
     }
 }
 
@@ -80,9 +93,11 @@ pub fn layer(app: &App) -> (SocketIoLayer, Sockets) {
         .transports([TransportType::Polling, TransportType::Websocket])
         .build_layer();
     let (connecting, registering, authenticating) = (app.clone(), app.clone(), app.clone());
+    let workers = Workers::default();
+    let all = workers.clone();
     let connected = move |socket: SocketRef| {
-        let app = connecting.clone();
-        async move { start(app, socket) }
+        let (app, all) = (connecting.clone(), all.clone());
+        async move { start(app, socket, all) }
     };
     let authenticate = move |socket: SocketRef, TryData(auth): TryData<Value>| {
         let app = authenticating.clone();
@@ -93,7 +108,7 @@ pub fn layer(app: &App) -> (SocketIoLayer, Sockets) {
         async move { register(app, &socket) }
     };
     io.ns("/", connected.with(register).with(authenticate));
-    (layer, Sockets(io))
+    (layer, Sockets { io, workers })
 }
 
 /// Looks at the handshake's token; runs first.
@@ -138,13 +153,23 @@ fn register(app: App, socket: &SocketRef) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn start(app: App, socket: SocketRef) {
+fn start(app: App, socket: SocketRef, workers: Workers) {
     let Some(prepared) = socket.extensions.get::<Prepared>() else {
         return;
     };
     let queue = prepared.queue.lock().unwrap_or_else(PoisonError::into_inner).take();
     if let Some(queue) = queue {
         let caller = socket.extensions.get::<Caller>();
-        tokio::spawn(Connection::new(app, socket, prepared.gone).run(queue, caller));
+        let connection = Connection::new(app, socket, prepared.gone.clone());
+        let id = connection.device.id();
+        lock(&workers).insert(id, prepared.gone);
+        tokio::spawn(async move {
+            connection.run(queue, caller).await;
+            lock(&workers).remove(&id);
+        });
     }
+}
+
+fn lock(workers: &Workers) -> MutexGuard<'_, HashMap<DeviceId, Arc<Notify>>> {
+    workers.lock().unwrap_or_else(PoisonError::into_inner)
 }

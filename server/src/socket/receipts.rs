@@ -7,6 +7,8 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesOrdered;
 use futures_util::{FutureExt as _, StreamExt as _};
 
+use crate::chat;
+
 /// Receipts of one socket at a time. Beyond, its next event waits.
 const MOST: usize = 64;
 
@@ -58,12 +60,13 @@ impl Receipts {
     }
 
     /// Sees those that are left to their end, for whoever sent the messages is to hear of it.
-    pub(super) fn finish(mut self) {
+    pub(super) fn finish(mut self, under_way: Option<chat::UnderWay>) {
         if self.0.is_some() {
             tokio::spawn(async move {
                 while self.0.is_some() {
                     self.next().await;
                 }
+                drop(under_way);
             });
         }
     }

@@ -57,6 +57,9 @@ pub trait Store: UserStore + SessionStore + MessageStore + PresenceStore {
     /// `Ok` if reads and durable writes work now.
     async fn check(&self) -> StoreResult<()>;
 
+    /// Stores the messages that are queued and tells what became of them, where other nodes can still hear of it. No more are sent.
+    async fn finish_sending(&self) {}
+
     /// Finishes what is queued, then closes. Later calls are `Unavailable`.
     async fn close(&self);
 

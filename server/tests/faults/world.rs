@@ -246,12 +246,12 @@ impl World {
         for (number, node, device) in self.listeners() {
             let user = &self.people[number].id;
             let concerns = |sent: &&Sent| sent.from == *user || sent.to == *user;
-            let promised = |sent: &&Sent| must_have == MustHave::All || sent.node == node;
-            let sent = sent
-                .iter()
-                .filter(concerns)
-                .filter(promised)
-                .filter(|sent| !sent.retried);
+            let promised = |sent: &&Sent| match must_have {
+                MustHave::EvenRetried => true,
+                MustHave::All => !sent.retried,
+                _ => sent.node == node && !sent.retried,
+            };
+            let sent = sent.iter().filter(concerns).filter(promised);
             let expected: HashSet<&str> = sent
                 .filter(|sent| sent.began >= device.since)
                 .filter_map(|sent| Some(sent.receipt()?.id.as_str()))

@@ -437,7 +437,7 @@ async fn renew(db: &Db, entry: &Document) -> StoreResult<()> {
     // Read after the entry: whoever changes one of these later finds the entry as we leave it, or we find that it did.
     let find = db.messages.find(search::messages_of(entry)?).read_concern(latest());
     let messages = db.all(find).await?;
-    let Some(tokens) = search::tokens(&row::oid(entry, "chatId")?, &messages) else {
+    let Some(tokens) = search::tokens(&row::oid(entry, "chatId")?, row::int(entry, "from")?, &messages) else {
         // Nothing of it is left, and nothing comes back.
         return db
             .call(db.search.delete_one(doc! {"_id": entry.get("_id")}))

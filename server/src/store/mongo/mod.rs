@@ -131,6 +131,10 @@ impl Store for MongoStore {
         call(CHECK, Box::pin(write)).await
     }
 
+    async fn finish_sending(&self) {
+        self.writer.close().await;
+    }
+
     async fn close(&self) {
         self.writer.close().await;
         self.marker.close().await;

@@ -16,7 +16,7 @@ use crate::store::{StoreError, StoreResult};
 
 /// The version that this program makes and knows. Every step can be taken twice, by two nodes at the same time too: it makes
 /// what is missing. So a step that was cut short is made whole by the next start.
-pub(super) const VERSION: i64 = 2;
+pub(super) const VERSION: i64 = 3;
 
 /// Building an index over what is there already may take long.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -48,6 +48,9 @@ pub(super) async fn migrate(db: &Db, legacy: Legacy) -> StoreResult<()> {
         ));
     }
     if version < VERSION {
+        if version == 2 {
+            index_anew(db).await?;
+        }
         for (name, validator) in validators() {
             make_collection(db, name, validator).await?;
         }
@@ -87,6 +90,15 @@ async fn follow_chats(db: &Db) -> StoreResult<()> {
     };
     let newest = call(PATIENCE, Box::pin(find)).await?;
     counters::reach(db, newest, Document::new()).await
+}
+
+/// Version 3: tokens name stretches of chats. Before, they named chats.
+async fn index_anew(db: &Db) -> StoreResult<()> {
+    // Removed first: nothing that is indexed from now on goes with it.
+    call(PATIENCE, db.search.drop()).await?;
+    let indexed = doc! {"indexed": {"$gt": 0_i64}};
+    let not = vec![doc! {"$set": {"indexed": 0_i64, "waiting": "$participants"}}];
+    call(PATIENCE, db.chats.update_many(indexed, not)).await.map(drop)
 }
 
 /// Says that the database has this version now.

@@ -1,12 +1,14 @@
 //! Search of messages.
 //!
 //! An entry of `searchEntries` is about a run of messages of one chat, by their seqs, and has a token for each of their trigrams. Tokens
-//! name the chat, too, so that one look into the index finds what a user's own chats have, newest first, however much others write.
+//! name a stretch of the chat, too, so that one look into the index finds what a user's own chats have, newest first, however much
+//! others write.
 //! The index says where to look; whether a message matches, its content says. What is not indexed is looked through itself: of each
 //! chat, it is what follows the seq up to which the chat says that it is.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::ops::Range;
 
 use chat_protocol::{ChatId, Message, UserId};
 use futures_util::TryStreamExt as _;
@@ -32,25 +34,33 @@ pub(super) const SHARED: usize = 256;
 const SAID: usize = 32 * 1024;
 /// From the oldest to the newest message of an entry, in positions: a page may begin in the middle of one.
 const SPAN: i64 = clock::span(600_000);
+/// Messages of a chat whose tokens lie together, by their seqs. An entry changes each page of the index that has them, so what it
+/// costs does not grow with its chat; but a search has to look for each stretch by itself.
+pub(super) const STRETCH: i64 = 16_384;
 /// More entries than this are not counted to find the rarest trigram.
 const MANY: u64 = 2000;
 /// So many trigrams of a long query are compared.
 const SAMPLES: usize = 8;
 /// Chats that are looked through at the same time for what is not indexed.
 const AT_ONCE: usize = 16;
-/// Chats whose entries are asked for together: MongoDB walks as many places of an index side by side and sorts nothing.
+/// Stretches whose entries are asked for together: MongoDB walks as many places of an index side by side and sorts nothing.
 pub(super) const TOGETHER: usize = 100;
 
-/// Names a trigram of a chat. A chat's names lie together, so that an entry changes a few pages of the index and not one for each of
+/// Names a trigram of a stretch. Its names lie together, so that an entry changes a few pages of the index and not one for each of
 /// its tokens. Two may share a token: the content decides.
-fn token(chat: u64, trigram: &[char]) -> i64 {
+fn token(stretch: u64, trigram: &[char]) -> i64 {
     let scalars = trigram.iter().flat_map(|scalar| u32::from(*scalar).to_le_bytes());
-    i64::from_le_bytes((chat << 32 | half(hash(scalars))).to_le_bytes())
+    i64::from_le_bytes((stretch << 32 | half(hash(scalars))).to_le_bytes())
 }
 
-/// What a chat's tokens begin with.
-fn beginning(chat: &ObjectId) -> u64 {
-    half(hash(chat.bytes()))
+/// What the tokens of a stretch of a chat begin with.
+fn beginning(chat: &ObjectId, stretch: i64) -> u64 {
+    half(hash(chat.bytes().into_iter().chain(stretch.to_le_bytes())))
+}
+
+/// Which of its chat's stretches a message is in.
+fn stretch(seq: i64) -> i64 {
+    seq / STRETCH
 }
 
 fn half(hash: u64) -> u64 {
@@ -77,12 +87,14 @@ pub(super) fn indexed_fields() -> Document {
 /// How many of these, of one chat and the oldest first, share one entry.
 pub(super) fn fitting(messages: &[Document]) -> StoreResult<usize> {
     let Some(oldest) = messages.first() else { return Ok(0) };
-    let oldest = row::int(oldest, "order")?;
+    let (oldest, first) = (row::int(oldest, "order")?, stretch(row::int(oldest, "seq")?));
     let mut said = 0;
     let fits = |message: &&Document| {
         let is_first = said == 0;
         said += message.get_str("content").map_or(0, str::len);
-        row::int(message, "order").is_ok_and(|order| order - oldest < SPAN) && (is_first || said <= SAID)
+        row::int(message, "order").is_ok_and(|order| order - oldest < SPAN)
+            && row::int(message, "seq").is_ok_and(|seq| stretch(seq) == first)
+            && (is_first || said <= SAID)
     };
     Ok(messages.iter().take(SHARED).take_while(fits).count().max(1))
 }
@@ -92,18 +104,18 @@ pub(super) fn entry(messages: &[Document]) -> StoreResult<Option<Document>> {
     let (Some(oldest), Some(newest)) = (messages.first(), messages.last()) else {
         return Ok(None);
     };
-    let chat = row::oid(newest, "chatId")?;
-    let Some(tokens) = tokens(&chat, messages) else {
+    let (chat, from) = (row::oid(newest, "chatId")?, row::int(oldest, "seq")?);
+    let Some(tokens) = tokens(&chat, from, messages) else {
         return Ok(None);
     };
     Ok(Some(doc! {
-        "_id": ObjectId::new(), "chatId": chat, "from": row::int(oldest, "seq")?, "to": row::int(newest, "seq")?,
+        "_id": ObjectId::new(), "chatId": chat, "from": from, "to": row::int(newest, "seq")?,
         "oldest": row::int(oldest, "order")?, "order": row::int(newest, "order")?, "tokens": tokens,
     }))
 }
 
-/// The tokens of those messages of a chat that were not deleted; `None` when all were.
-pub(super) fn tokens(chat: &ObjectId, messages: &[Document]) -> Option<Vec<i64>> {
+/// The tokens of those messages of a chat, from this seq on, that were not deleted; `None` when all were.
+pub(super) fn tokens(chat: &ObjectId, from: i64, messages: &[Document]) -> Option<Vec<i64>> {
     let living = messages
         .iter()
         .filter(|message| message.get_datetime("deletedAt").is_err());
@@ -113,12 +125,12 @@ pub(super) fn tokens(chat: &ObjectId, messages: &[Document]) -> Option<Vec<i64>>
     if contents.is_empty() {
         return None;
     }
-    let chat = beginning(chat);
-    // The first finds all entries of the chat: for queries that are too short to have trigrams.
-    let mut tokens = vec![token(chat, &[])];
+    let stretch = beginning(chat, stretch(from));
+    // The first finds all entries of the stretch: for queries that are too short to have trigrams.
+    let mut tokens = vec![token(stretch, &[])];
     for said in contents {
         let scalars: Vec<char> = fold(said).chars().collect();
-        tokens.extend(scalars.windows(TRIGRAM).map(|trigram| token(chat, trigram)));
+        tokens.extend(scalars.windows(TRIGRAM).map(|trigram| token(stretch, trigram)));
     }
     tokens.sort_unstable();
     tokens.dedup();
@@ -173,9 +185,9 @@ pub(super) fn changed(user: ObjectId, chat: Option<ObjectId>, below: i64) -> Doc
     filter
 }
 
-/// The query for entries that have one of these tokens, about messages before a position.
-pub(super) fn with_tokens(tokens: &[i64], newest_below: i64, below: i64) -> Document {
-    doc! {"tokens": {"$in": tokens}, "order": {"$lt": newest_below}, "oldest": {"$lt": below}}
+/// The query for entries that have one of these tokens, by the position of their newest message.
+pub(super) fn with_tokens(tokens: &[i64], newest: Range<i64>) -> Document {
+    doc! {"tokens": {"$in": tokens}, "order": {"$gte": newest.start, "$lt": newest.end}}
 }
 
 /// Of these, the messages that may say it. Text in ASCII matches a pattern or not at all, and only that is sent; whether other text
@@ -238,12 +250,12 @@ pub(super) async fn messages(
     let places = places(db, &query).await?;
     // What is not indexed first: whatever is indexed meanwhile is then seen twice, and never missed.
     let mut found = not_indexed(db, &query, &places).await?;
-    for places in places.chunks(TOGETHER) {
-        let worst = found.keys().rev().nth(limit).copied();
-        if worst.is_some_and(|worst| places.iter().all(|place| place.newest < worst)) {
-            break;
+    for some in stretches(&places).chunks(TOGETHER) {
+        // What is older than a page that is full already is not asked for.
+        let above = found.keys().rev().nth(limit).copied().unwrap_or(i64::MIN);
+        if some.iter().any(|stretch| stretch.newest > above) {
+            found.append(&mut in_index(db, &query, some, above).await?);
         }
-        found.append(&mut in_index(db, &query, places).await?);
     }
     let more = found.len() > limit;
     let page: Vec<(i64, Message)> = found.into_iter().rev().take(limit).collect();
@@ -301,6 +313,31 @@ async fn places(db: &Db, query: &Query) -> StoreResult<Vec<Place>> {
     Ok(places)
 }
 
+/// A stretch of a chat that is looked into.
+struct Stretch {
+    /// What its tokens begin with.
+    beginning: u64,
+    /// No message of it has a position above this.
+    newest: i64,
+}
+
+/// The stretches of these that are indexed: the last of each, then those before.
+fn stretches(places: &[Place]) -> Vec<Stretch> {
+    let of = |place: &Place| {
+        let (chat, newest) = (place.chat, place.newest);
+        (0..=stretch(place.indexed))
+            .rev()
+            .enumerate()
+            .map(move |(back, number)| {
+                let beginning = beginning(&chat, number);
+                (back, Stretch { beginning, newest })
+            })
+    };
+    let mut found: Vec<(usize, Stretch)> = places.iter().flat_map(of).collect();
+    found.sort_by_key(|(back, _)| *back);
+    found.into_iter().map(|(_, stretch)| stretch).collect()
+}
+
 type Found = BTreeMap<i64, Message>;
 
 async fn not_indexed(db: &Db, query: &Query, places: &[Place]) -> StoreResult<Found> {
@@ -342,16 +379,19 @@ async fn matching(db: &Db, query: &Query, filter: Document, sort: Document, most
     Ok(found)
 }
 
-/// What matches of what is indexed of these chats: a page of it at least, where there is as much.
-async fn in_index(db: &Db, query: &Query, places: &[Place]) -> StoreResult<Found> {
+/// What matches of what is indexed of these stretches above a position: a page of it at least, where there is as much.
+async fn in_index(db: &Db, query: &Query, stretches: &[Stretch], above: i64) -> StoreResult<Found> {
     let mut found = Found::new();
-    let Some(tokens) = rarest(db, query, places).await? else {
+    // A page may begin in the middle of an entry.
+    let mut newest = above..query.below.saturating_add(SPAN);
+    let Some(tokens) = rarest(db, query, stretches, newest.clone()).await? else {
         return Ok(found);
     };
-    let mut below = query.below.saturating_add(SPAN);
     let mut batch = FIRST;
     loop {
-        let find = db.search.find(with_tokens(&tokens, below, query.below));
+        let mut entries = with_tokens(&tokens, newest.clone());
+        entries.insert("oldest", doc! {"$lt": query.below});
+        let find = db.search.find(entries);
         let find = find
             .sort(doc! {"order": -1})
             .limit(i64::try_from(batch).unwrap_or(i64::MAX));
@@ -372,22 +412,27 @@ async fn in_index(db: &Db, query: &Query, places: &[Place]) -> StoreResult<Found
         }
         batch = BATCH;
         // Two entries may have the same newest message, when one of two nodes was cut short.
-        below = if reached + 1 < below { reached + 1 } else { reached };
+        newest.end = if reached + 1 < newest.end { reached + 1 } else { reached };
     }
 }
 
-/// The tokens, one of each chat, of the trigram that the fewest entries have, as far as it is worth counting; `None` when no entry has
-/// it.
-async fn rarest(db: &Db, query: &Query, places: &[Place]) -> StoreResult<Option<Vec<i64>>> {
-    let chats: Vec<u64> = places.iter().map(|place| beginning(&place.chat)).collect();
-    let of = |trigram: &[char]| -> Vec<i64> { chats.iter().map(|chat| token(*chat, trigram)).collect() };
+/// The tokens, one of each stretch, of the trigram that the fewest of these entries have, as far as it is worth counting; `None` when
+/// no entry has it.
+async fn rarest(db: &Db, query: &Query, stretches: &[Stretch], newest: Range<i64>) -> StoreResult<Option<Vec<i64>>> {
+    let of = |trigram: &[char]| -> Vec<i64> {
+        let tokens = stretches.iter().map(|stretch| token(stretch.beginning, trigram));
+        tokens.collect()
+    };
     let mut trigrams = trigrams_of(&query.needle);
     trigrams.sort_unstable();
     trigrams.dedup();
     let stride = trigrams.len().div_ceil(SAMPLES).max(1);
     let counts = trigrams.iter().step_by(stride).map(async |trigram| {
         let tokens = of(trigram);
-        let count = db.search.count_documents(doc! {"tokens": {"$in": &tokens}}).limit(MANY);
+        let count = db
+            .search
+            .count_documents(with_tokens(&tokens, newest.clone()))
+            .limit(MANY);
         Ok((db.call(count).await?, tokens))
     });
     let counted: Vec<(u64, Vec<i64>)> = try_join_all(counts).await?;

@@ -6,13 +6,13 @@
 //! task.
 
 use std::collections::{HashSet, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use chat_protocol::UserId;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
@@ -98,12 +98,13 @@ impl Writer {
             .map_or(0, |queue| queue.max_capacity() - queue.capacity())
     }
 
-    /// Stores and answers what is queued.
+    /// Stores and answers what is queued. May be given up and called again.
     pub(super) async fn close(&self) {
         drop(self.queue.write().unwrap_or_else(PoisonError::into_inner).take());
-        let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
-        for task in tasks {
+        let mut tasks = self.tasks.lock().await;
+        while let Some(task) = tasks.last_mut() {
             let _ = task.await; // A task that panicked has nothing left to finish.
+            tasks.pop();
         }
     }
 }

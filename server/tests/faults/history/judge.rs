@@ -267,12 +267,13 @@ impl<'a> Judge<'a> {
     fn completeness(&mut self, heard: &Heard, known: &HashSet<&str>) {
         for sent in &self.record.sent {
             let promised = match heard.must_have {
-                MustHave::All => true,
-                MustHave::OfItsNode => sent.node == heard.node,
+                MustHave::EvenRetried => true,
+                MustHave::All => !sent.retried,
+                MustHave::OfItsNode => sent.node == heard.node && !sent.retried,
                 MustHave::Nothing => false,
             };
             let concerned = sent.from == heard.user || sent.to == heard.user;
-            if !promised || !concerned || sent.retried || sent.began < heard.since {
+            if !promised || !concerned || sent.began < heard.since {
                 continue;
             }
             if let Some(receipt) = sent.receipt()

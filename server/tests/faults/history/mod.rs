@@ -94,6 +94,8 @@ pub(crate) struct Heard {
 /// Live delivery is a promise as long as what is in between lives.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum MustHave {
+    /// All, and what was sent again since its answer was lost: the first or the second is told.
+    EvenRetried,
     All,
     /// What was sent at its own node.
     OfItsNode,

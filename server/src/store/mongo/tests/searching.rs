@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use chat_protocol::UserId;
+use chat_protocol::{Message, UserId};
+use futures_util::future::join_all;
 use mongodb::bson::doc;
 use mongodb::bson::oid::ObjectId;
 
@@ -10,7 +11,7 @@ use super::super::{MongoStore, search};
 use super::open_own;
 use crate::store::suite::Bench;
 use crate::store::suite::search::walked;
-use crate::store::{MessageStore as _, Store as _, UserStore as _};
+use crate::store::{MessageStore as _, SendOutcome, Store as _, UserStore as _};
 
 /// More than share one entry, in each of two chats, and more entries than are looked at first.
 const MANY: usize = 900;
@@ -92,8 +93,8 @@ async fn a_change_of_one_message_leaves_those_that_share_its_entry() {
 
 #[test]
 fn an_entry_has_no_more_tokens_than_can_be_written_in_one_go() {
-    let entries_of = |length: usize, messages: i64| -> Vec<usize> {
-        let message = |order: i64| doc! {"order": order, "content": "x".repeat(length)};
+    let entries_from = |first: i64, length: usize, messages: i64| -> Vec<usize> {
+        let message = |n: i64| doc! {"order": n, "seq": first + n, "content": "x".repeat(length)};
         let messages: Vec<_> = (0..messages).map(message).collect();
         let (mut rest, mut entries) = (messages.as_slice(), Vec::new());
         while !rest.is_empty() {
@@ -103,11 +104,14 @@ fn an_entry_has_no_more_tokens_than_can_be_written_in_one_go() {
         }
         entries
     };
+    let entries_of = |length, messages| entries_from(0, length, messages);
     assert_eq!(entries_of(100, 600), [256, 256, 88]);
     assert_eq!(entries_of(4000, 20), [8, 8, 4]);
     // One that has more than all of them may is alone.
     assert_eq!(entries_of(40_000, 3), [1, 1, 1]);
     assert_eq!(entries_of(0, 300), [256, 44]);
+    // All of an entry are in one stretch of their chat.
+    assert_eq!(entries_from(search::STRETCH - 10, 100, 300), [10, 256, 34]);
 }
 
 /// More chats than are asked for together, and of each more than is indexed.
@@ -146,6 +150,50 @@ async fn every_chat_of_a_user_is_looked_into() {
     assert_eq!(first.items.len(), 2);
 }
 
+/// A chat of more than one stretch, beside one that says the same in between.
+#[tokio::test]
+async fn every_stretch_of_a_chat_is_looked_into() {
+    let (store, _mongo, _) = open_own().await;
+    let b = Bench::new(store.clone());
+    let (ann, bob, eve) = (b.user("ann").await, b.user("bob").await, b.user("eve").await);
+    let all = search::STRETCH + 300;
+    let mut needles = Vec::new();
+    for some in (0..all).collect::<Vec<_>>().chunks(512) {
+        let sends = some.iter().map(|n| {
+            let word = if n % 700 == 5 { "needle" } else { "straw" };
+            store.send(b.message(&ann, &bob, &format!("{word} number {n}")))
+        });
+        let sent = join_all(sends).await.into_iter().map(|sent| match sent.unwrap() {
+            SendOutcome::Stored(message) => message,
+            other => panic!("{other:?}"),
+        });
+        let mut these: Vec<_> = sent.filter(|message| message.content.starts_with("needle")).collect();
+        these.sort_by_key(|message| message.seq);
+        needles.append(&mut these);
+        needles.push(b.send(&ann, &eve, "needle of another").await);
+    }
+    store.search_caught_up().await.unwrap();
+    let chat = chats_of(&store, &ann, &bob).await;
+    let beyond = doc! {"chatId": chat, "from": {"$gte": search::STRETCH}};
+    assert!(store.db.search.count_documents(beyond).await.unwrap() > 0);
+
+    let ids = |found: &[Message]| -> Vec<_> { found.iter().map(|message| message.id.clone()).collect() };
+    needles.reverse();
+    for limit in [3, needles.len()] {
+        let found = walked(&b, &ann, "needle", limit).await;
+        assert_eq!(ids(&found), ids(&needles), "pages of {limit}");
+    }
+    // What the oldest stretch alone says, and what is too short for the index.
+    assert_eq!(walked(&b, &bob, "needle number 705", 9).await.len(), 1);
+    let short = store.search_messages(&bob, "ne", None, None, 50).await.unwrap();
+    let of_bob: Vec<_> = needles
+        .iter()
+        .filter(|message| message.receiver == bob)
+        .cloned()
+        .collect();
+    assert_eq!(ids(&short.items), ids(&of_bob));
+}
+
 pub(super) async fn chats_of(store: &MongoStore, one: &UserId, other: &UserId) -> ObjectId {
     let chat = store.chat_of(one, other).await.unwrap().unwrap();
     ObjectId::parse_str(chat.as_str()).unwrap()
@@ -154,7 +202,7 @@ pub(super) async fn chats_of(store: &MongoStore, one: &UserId, other: &UserId) -
 /// Nothing that says this of its own is left in the index of this chat.
 pub(super) async fn assert_no_trace_of(store: &MongoStore, chat: &ObjectId, text: &str) {
     let tokens = |content: &str| -> BTreeSet<i64> {
-        let tokens = search::tokens(chat, &[doc! {"content": content}]).unwrap();
+        let tokens = search::tokens(chat, 1, &[doc! {"content": content}]).unwrap();
         tokens.into_iter().collect()
     };
     let gone: Vec<i64> = tokens(text).difference(&tokens("")).copied().collect();

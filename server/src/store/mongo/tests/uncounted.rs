@@ -249,5 +249,28 @@ async fn a_database_of_version_1_is_taken_over() {
         "of no use any more"
     );
     let version = store.db.meta.find_one(doc! {"_id": "schema"}).await.unwrap().unwrap();
-    assert_eq!(version.get_i64("version").unwrap(), 2);
+    assert_eq!(version.get_i64("version").unwrap(), 3);
+}
+
+/// Until version 3 the tokens of the search index named chats, and not stretches of them.
+#[tokio::test]
+async fn a_database_of_version_2_is_taken_over() {
+    let (store, _mongo, uri) = open_own().await;
+    let bench = Bench::new(store.clone());
+    let (bob, _) = many_write_to_bob(&bench).await;
+    store.search_caught_up().await.unwrap();
+    let others = vec![doc! {"$set": {"tokens": [1_i64]}}];
+    store.db.search.update_many(doc! {}, others).await.unwrap();
+    let before = doc! {"$set": {"version": 2_i64}};
+    store.db.meta.update_one(doc! {"_id": "schema"}, before).await.unwrap();
+    store.close().await;
+    drop(bench);
+
+    let store = node(&uri).await;
+    assert_all_is_seen(&store, &bob).await;
+    store.search_caught_up().await.unwrap();
+    assert_all_is_seen(&store, &bob).await;
+    assert_eq!(indexed(&store).await.len(), 30);
+    let of_before = store.db.search.count_documents(doc! {"tokens": 1_i64}).await.unwrap();
+    assert_eq!(of_before, 0);
 }
