@@ -185,6 +185,24 @@ async fn whose_session_nobody_could_look_up_is_not_there() {
     assert_eq!(world.chat.registry.sessions().len(), before);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_is_let_in_nowhere_else_was_never_there() {
+    let world = World::new().await;
+    let eve = Bench::new(world.chat.store.clone()).user("eve").await;
+    let (tell, _heard) = unbounded_channel();
+    let ear = Arc::new(Ear(DeviceId(3), tell));
+    let store = world.chat.store.clone();
+    let greet = move |_| tokio::task::block_in_place(|| Handle::current().block_on(store.close()));
+    assert!(
+        world
+            .chat
+            .connect(&eve, &"of-eve".to_owned(), ear, greet)
+            .await
+            .is_err()
+    );
+    assert_eq!(world.chat.registry.presence(&eve), None);
+}
+
 #[tokio::test]
 async fn a_status_that_was_refused_is_not_set_and_can_be_chosen_again() {
     let mongo = Mongo::start().await.unwrap();

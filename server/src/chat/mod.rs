@@ -3,6 +3,7 @@
 mod accounts;
 mod cursor;
 pub mod fields;
+mod late;
 pub mod lists;
 pub mod messages;
 pub mod presence;
@@ -18,6 +19,7 @@ use futures_util::TryStreamExt as _;
 use tokio::sync::{Mutex, OwnedRwLockReadGuard, RwLock};
 use tracing::Instrument as _;
 
+use self::late::Late;
 use crate::auth::password::Passwords;
 use crate::auth::token::Tokens;
 use crate::cluster::{Ended, Registry};
@@ -46,6 +48,7 @@ pub struct Chat {
     pub(crate) tokens: Arc<Tokens>,
     pub(crate) registry: Arc<Registry>,
     turns: Arc<[Mutex<()>]>,
+    late: Arc<Late>,
     /// Looks that are still to be made.
     doubts: Arc<AtomicU32>,
     /// Read by all that is done of which others are to hear.
@@ -68,6 +71,7 @@ impl Chat {
             tokens: Arc::new(tokens),
             registry,
             turns: (0..TURNS).map(|_| Mutex::default()).collect(),
+            late: Arc::default(),
             doubts: Arc::default(),
             under_way: Arc::default(),
             grace,
@@ -134,15 +138,17 @@ impl Chat {
 
     /// Where there is doubt, ends the sockets of this process whose sessions have ended.
     pub async fn end_doubted_sessions(&self) -> Result<()> {
+        // Before the look: what is doubted while it lasts is looked for again.
         let left = self.doubts.load(Ordering::Relaxed);
-        if left > 0 {
-            self.end_dead_sessions().await?;
-            // Refused when there is new doubt.
-            let _ = self
-                .doubts
-                .compare_exchange(left, left - 1, Ordering::Relaxed, Ordering::Relaxed);
+        self.doubts.store(left.saturating_sub(1), Ordering::Relaxed);
+        if left == 0 {
+            return Ok(());
         }
-        Ok(())
+        let looked = self.end_dead_sessions().await;
+        if looked.is_err() {
+            self.doubt_sessions();
+        }
+        looked
     }
 
     async fn end_dead_sessions(&self) -> Result<()> {

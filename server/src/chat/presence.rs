@@ -43,28 +43,40 @@ impl Chat {
             greet(own(record.clone(), presence));
         });
         // The session may have ended while the device was not yet to be found.
-        let lives = match self.store.session(session).await {
-            Ok(Some(_)) => Ok(()),
-            Ok(None) => Err(gone()),
-            Err(error) => Err(error.into()),
-        };
-        if lives.is_err() {
-            self.disconnect(user, device.id());
-            if attached.again {
-                // Of no session any more, and still connected.
-                device.close();
+        match self.store.session(session).await {
+            Ok(Some(_)) => {}
+            Ok(None) => {
+                self.disconnect(user, device.id());
+                if attached.again {
+                    // Of no session any more, and still connected.
+                    device.close();
+                }
+                return Err(gone());
             }
-            return lives;
+            // It was one of theirs before: whether the session lives is looked up again.
+            Err(error) if attached.again => {
+                self.doubt_sessions();
+                return Err(error.into());
+            }
+            Err(error) => {
+                if attached.first_here {
+                    self.registry.withdraw(user, device.id());
+                } else {
+                    self.disconnect(user, device.id());
+                }
+                return Err(error.into());
+            }
         }
         if attached.first_here {
             let event = ServerEvent::UserOnline(change(&record, Status::Online));
             let told = self.told(user, &event).await;
             // Whether or not anybody can be told, other nodes must know; and who is here is here.
             self.registry.tell_attached(user, attached, told.as_ref().ok().cloned());
-            if let Err(error) = told
-                && attached.first
-            {
-                self.tell_again(user, true, &error);
+            if attached.first {
+                match told {
+                    Ok(_) => self.late.told(user),
+                    Err(error) => self.tell_again(coming(user), &error),
+                }
             }
         }
         if attached.first
@@ -108,10 +120,11 @@ impl Chat {
                 tracing::warn!(user, cause = error.cause(), "a last-seen time could not be saved");
             }
         }
-        if let Err(error) = told
-            && is_news
-        {
-            self.tell_again(user, false, &error);
+        if is_news {
+            match told {
+                Ok(_) => self.late.told(user),
+                Err(error) => self.tell_again(going(user), &error),
+            }
         }
     }
 
@@ -119,14 +132,21 @@ impl Chat {
     pub async fn update_status(&self, user: &UserId, status: Status) -> Result<()> {
         let _turn = self.turn(user).await;
         let now = Timestamp::now();
-        if self.registry.presence(user).is_none_or(|shown| shown.status == status) {
+        let Some(shown) = self.registry.presence(user).filter(|shown| shown.status != status) else {
             return Ok(());
-        }
+        };
         // All that can fail comes before: whoever is refused and asks again must not find it done and untold.
         let partners = self.store.partners(user).await?;
-        self.store.save_last_seen(user, now).await?;
+        let hidden = shown.status == Status::Offline;
+        if !hidden {
+            self.store.save_last_seen(user, now).await?;
+        }
         if !self.registry.set_status(user, status, now) {
             return Ok(());
+        }
+        // While they are invisible their last-seen time stands still, also when they are refused.
+        if hidden && let Err(error) = self.store.save_last_seen(user, now).await {
+            tracing::warn!(user = user.as_str(), %error, "a last-seen time could not be saved");
         }
         let event = ServerEvent::UserStatusChanged(UserStatus {
             user_id: user.clone(),
@@ -173,42 +193,41 @@ impl Chat {
     }
 
     async fn tell_late(&self, change: Change) {
-        if let Some(at) = change.last_seen
-            && let Err(error) = self.store.save_last_seen(&change.user, at).await
-        {
-            let user = change.user.as_str();
-            tracing::warn!(user, %error, "a last-seen time could not be saved");
-        }
         if let Err(error) = self.try_to_tell(&change).await {
-            self.tell_again(&change.user, change.online, &error);
+            self.tell_again(change, &error);
         }
     }
 
-    /// Tells of a coming or going that could not be told, once it can be: not if it is over by then.
-    fn tell_again(&self, user: &UserId, online: bool, because: &Error) {
+    /// Tells of a coming or going that could not be told, once it can be: unless there is news of that user before.
+    fn tell_again(&self, change: Change, because: &Error) {
         let cause = because.cause();
-        tracing::warn!(user = user.as_str(), cause, "a change of presence is told later");
-        let change = Change {
-            user: user.clone(),
-            online,
-            last_seen: None,
-        };
-        let chat = self.clone();
+        tracing::warn!(user = change.user.as_str(), cause, "a change of presence is told later");
+        let (chat, number) = (self.clone(), self.late.add(&change.user));
         tokio::spawn(async move {
             let mut pause = PAUSE;
             for _ in 0..TRIES {
-                tokio::time::sleep(pause).await;
-                match chat.try_to_tell(&change).await {
-                    Ok(()) => return,
-                    Err(_) => pause = (pause * 2).min(LONGEST_PAUSE),
+                // Not all at once: an outage ends for all of them.
+                tokio::time::sleep(pause.mul_f64(rand::random_range(0.5..1.5))).await;
+                let _turn = chat.turn(&change.user).await;
+                if !chat.late.is(&change.user, number) {
+                    return;
                 }
+                if chat.try_to_tell(&change).await.is_ok() {
+                    return chat.late.told(&change.user);
+                }
+                pause = (pause * 2).min(LONGEST_PAUSE);
             }
-            let user = change.user.as_str();
-            tracing::warn!(user, "a change of presence could not be told");
+            tracing::warn!(user = change.user.as_str(), "a change of presence could not be told");
+            if chat.late.is(&change.user, number) {
+                chat.late.told(&change.user);
+            }
         });
     }
 
     async fn try_to_tell(&self, change: &Change) -> Result<()> {
+        if let Some(at) = change.last_seen {
+            self.store.save_last_seen(&change.user, at).await?;
+        }
         let told = match change.online {
             false => self.departure(&change.user).await?,
             true => match self.store.user(&change.user).await? {
@@ -225,33 +244,34 @@ impl Chat {
         Ok(())
     }
 
-    /// Tells the peer's devices that this user types, or stopped. Invisible users type unseen.
-    pub async fn typing(&self, me: &UserId, to: &UserId, is_typing: bool) -> Result<()> {
+    /// Tells the peer's devices that this user types, or stopped; whether they were. Invisible users type unseen.
+    pub async fn typing(&self, me: &UserId, to: &UserId, is_typing: bool) -> Result<bool> {
         if me == to {
             return Err(Error::code(ErrorCode::CannotMessageSelf));
         }
         let peer = self.store.user(to).await?.filter(|user| user.active);
         let peer = peer.ok_or_else(|| Error::code(ErrorCode::UserNotFound))?;
-        self.tell_typing(me, &peer.id, is_typing);
-        Ok(())
+        let is_visible = |p: Presence| p.status != Status::Offline;
+        let is_seen = self.registry.presence(me).is_some_and(is_visible);
+        if is_seen {
+            self.tell_typing(me, &peer.id, is_typing);
+        }
+        Ok(is_seen)
     }
 
-    /// [`Self::typing`] to a peer who was checked before.
+    /// [`Self::typing`] to a peer who was checked before. Whoever was seen to type is seen to stop, invisible meanwhile or not.
     pub fn tell_typing(&self, me: &UserId, to: &UserId, is_typing: bool) {
-        let is_visible = |p: Presence| p.status != Status::Offline;
-        if self.registry.presence(me).is_some_and(is_visible) {
-            let event = ServerEvent::TypingStatus(TypingStatus {
-                from: me.clone(),
-                is_typing,
-                timestamp: Timestamp::now(),
-            });
-            self.registry.deliver(to, None, &event);
-            if fault!(TypingLeaks) {
-                self.registry
-                    .connected()
-                    .iter()
-                    .for_each(|user| self.registry.deliver(user, None, &event));
-            }
+        let event = ServerEvent::TypingStatus(TypingStatus {
+            from: me.clone(),
+            is_typing,
+            timestamp: Timestamp::now(),
+        });
+        self.registry.deliver(to, None, &event);
+        if fault!(TypingLeaks) {
+            self.registry
+                .connected()
+                .iter()
+                .for_each(|user| self.registry.deliver(user, None, &event));
         }
     }
 
@@ -274,6 +294,21 @@ impl Chat {
         let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(user);
         let index = usize::try_from(hash % super::TURNS as u64).unwrap_or(0);
         self.turns[index].lock().await
+    }
+}
+
+fn coming(user: &UserId) -> Change {
+    Change {
+        user: user.clone(),
+        online: true,
+        last_seen: None,
+    }
+}
+
+fn going(user: &UserId) -> Change {
+    Change {
+        online: false,
+        ..coming(user)
     }
 }
 

@@ -173,6 +173,23 @@ impl Registry {
         })
     }
 
+    /// Takes back an [`Self::attach`] that was the first here and of which nobody was told: as if the device had never come.
+    pub fn withdraw(&self, user: &UserId, device: DeviceId) {
+        self.write(|state| {
+            let Some(entry) = state.users.get_mut(user) else { return };
+            entry.devices.retain(|(known, _)| known.id() != device);
+            if !std::mem::take(&mut entry.here) {
+                return;
+            }
+            let gone = !entry.present();
+            state.here -= 1;
+            if gone {
+                state.users.remove(user);
+            }
+            state.place(user);
+        });
+    }
+
     /// Tells everybody in `told`, here when `attached` says that it is news, and the other nodes.
     pub fn tell_attached(&self, user: &UserId, attached: Attached, told: Option<Told>) {
         if !attached.first_here {

@@ -23,6 +23,8 @@ use crate::peer::Peer;
 
 /// How long somebody types who does not say so again.
 const TYPING_FOR: Duration = Duration::from_secs(6);
+/// How long is taken over what a device said before it left.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 /// Peers that one device types to at once.
 const MOST_TYPING: usize = 64;
 
@@ -74,17 +76,24 @@ impl Connection {
                 },
             }
         }
-        // What a client said before it left, it said.
+        // What a client said before it left, it said; but nobody is kept online by it for long.
+        let until = Instant::now() + LAST_WORDS;
         while !self.device.is_closing()
+            && Instant::now() < until
             && let Ok(packet) = queue.try_recv()
         {
-            self.handle(packet).await;
+            if packet.is_for_others() {
+                self.handle(packet).await;
+            }
         }
         if !fault!(TypingStaysOnDisconnect) {
             self.stop_typing();
         }
         self.receipts.finish(under_way);
-        if let Some(caller) = &self.caller {
+        // The end of the process is told for all at once.
+        if let Some(caller) = &self.caller
+            && !self.app.is_draining()
+        {
             self.app.chat.disconnect(&caller.user, self.device.id());
         }
         self.app.metrics.sockets.dec();
@@ -125,6 +134,11 @@ impl Connection {
             Some(caller) => Key::User(caller.user.clone()),
             None => Key::address(self.address),
         }
+    }
+
+    /// Whether this device was seen to type to this user.
+    pub(super) fn is_typing(&self, to: &UserId) -> bool {
+        self.typing.contains_key(to)
     }
 
     /// Remembers whom this device types to, so that it can be taken back.

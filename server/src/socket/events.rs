@@ -148,8 +148,14 @@ impl Connection {
         let (Some(to), Some(is_typing)) = (to, is_typing) else {
             return Err(fields.refusal());
         };
-        self.app.chat.typing(&caller.user, &to, is_typing).await?;
-        self.note_typing(&to, is_typing);
+        let is_seen = self.app.chat.typing(&caller.user, &to, is_typing).await?;
+        if !is_seen && !is_typing && self.is_typing(&to) {
+            // Another device has made the user invisible meanwhile.
+            self.app.chat.tell_typing(&caller.user, &to, false);
+        }
+        if is_seen || !is_typing {
+            self.note_typing(&to, is_typing);
+        }
         Ok(Done {})
     }
 

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use chat_protocol::ErrorCode;
+use chat_protocol::event::client;
 use serde_json::value::RawValue;
 use socketioxide::adapter::LocalAdapter;
 use socketioxide::extract::{AckSender, SocketRef};
@@ -47,6 +48,11 @@ impl FromMessage<LocalAdapter> for Packet {
 }
 
 impl Packet {
+    /// Whether others miss something when it is not done.
+    pub(super) fn is_for_others(&self) -> bool {
+        matches!(self.event.as_str(), client::SEND_MESSAGE | client::READ_RECEIPT)
+    }
+
     /// Answers without doing anything.
     pub(super) fn refuse(self, app: &App, error: &Error) {
         self.answer.refuse(told(app, known(&self.event), error));

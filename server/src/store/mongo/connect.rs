@@ -66,7 +66,7 @@ pub(super) async fn connect(uri: &str) -> StoreResult<Db> {
         sessions: collection("sessions"),
         chats: collection("chats"),
         messages: collection("messages"),
-        search: collection("searchEntries"),
+        search: collection("searchRuns"),
         meta: collection("chatServer"),
         clock: Arc::new(Clock::new(0)),
         users_changed: Arc::default(),

@@ -1,6 +1,6 @@
 //! Fills the search index behind the write path.
 //!
-//! A chat is indexed up to a seq, which it says itself: what follows gets into `searchEntries` first, and then the chat says so, unless
+//! A chat is indexed up to a seq, which it says itself: what follows gets into `searchRuns` first, and then the chat says so, unless
 //! somebody else was faster. So at any moment one of the two finds it. Every node indexes the chats that it was the last to write
 //! to, and after a while what others left behind. Where much is written a chat is come to less often, and more of its messages share
 //! an entry: what is behind costs less to catch up with.

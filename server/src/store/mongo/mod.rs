@@ -1,7 +1,7 @@
 //! The store on MongoDB: for several nodes at once, each with a [`MongoStore`] of its own on the same database.
 //!
 //! `messages` is the truth. Everything else that is said about them follows behind: `chats` has the counters of unread and last
-//! message, `searchEntries` what search needs. A reader on any node, also after a crash of the one that wrote, finds what is not there
+//! message, `searchRuns` what search needs. A reader on any node, also after a crash of the one that wrote, finds what is not there
 //! yet: what has not been counted by `uncounted`, which the first message of each group carries, what has been counted and not
 //! indexed by `waiting`, which its chat carries, and what has changed since it was indexed by its own `fresh`.
 

@@ -92,13 +92,13 @@ async fn follow_chats(db: &Db) -> StoreResult<()> {
     counters::reach(db, newest, Document::new()).await
 }
 
-/// Version 3: tokens name stretches of chats. Before, they named chats.
+/// Version 3: tokens name stretches of chats. Before, they named chats, and were in another collection: what a node of now indexes
+/// meanwhile stays.
 async fn index_anew(db: &Db) -> StoreResult<()> {
-    // Removed first: nothing that is indexed from now on goes with it.
-    call(PATIENCE, db.search.drop()).await?;
     let indexed = doc! {"indexed": {"$gt": 0_i64}};
     let not = vec![doc! {"$set": {"indexed": 0_i64, "waiting": "$participants"}}];
-    call(PATIENCE, db.chats.update_many(indexed, not)).await.map(drop)
+    call(PATIENCE, db.chats.update_many(indexed, not)).await?;
+    call(PATIENCE, db.database.collection::<Document>("searchEntries").drop()).await
 }
 
 /// Says that the database has this version now.
@@ -252,7 +252,7 @@ fn validators() -> [(&'static str, Document); 5] {
             ),
         ),
         (
-            "searchEntries",
+            "searchRuns",
             object(
                 &["chatId", "from", "to", "oldest", "order", "tokens"],
                 doc! {

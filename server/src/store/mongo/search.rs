@@ -1,6 +1,6 @@
 //! Search of messages.
 //!
-//! An entry of `searchEntries` is about a run of messages of one chat, by their seqs, and has a token for each of their trigrams. Tokens
+//! An entry of `searchRuns` is about a run of messages of one chat, by their seqs, and has a token for each of their trigrams. Tokens
 //! name a stretch of the chat, too, so that one look into the index finds what a user's own chats have, newest first, however much
 //! others write.
 //! The index says where to look; whether a message matches, its content says. What is not indexed is looked through itself: of each

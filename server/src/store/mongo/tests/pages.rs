@@ -22,7 +22,7 @@ fn made(stats: &Document) -> Vec<(String, String)> {
 #[tokio::test]
 async fn pages_are_small_enough_that_no_insert_waits_long_for_one() {
     let (store, _mongo, _) = open_own().await;
-    for name in ["users", "sessions", "chats", "messages", "searchEntries"] {
+    for name in ["users", "sessions", "chats", "messages", "searchRuns"] {
         let stats = store.db.database.run_command(doc! {"collStats": name}).await.unwrap();
         for (part, creation) in made(&stats) {
             // What comes last counts.

@@ -148,12 +148,12 @@ async fn no_query_scans_or_sorts() {
     for tokens in [&many[..], &many[..1]] {
         let mut filter = search::with_tokens(tokens, 3..i64::MAX);
         filter.insert("oldest", doc! {"$lt": 9_i64});
-        explain(db, "search", find("searchEntries", filter, by_order.clone())).await;
+        explain(db, "search", find("searchRuns", filter, by_order.clone())).await;
     }
     explain(
         db,
         "entries about a message",
-        find("searchEntries", search::about(chat, 7), none()),
+        find("searchRuns", search::about(chat, 7), none()),
     )
     .await;
     let entry = doc! {"chatId": chat, "from": 3_i64, "to": 9_i64};
@@ -161,7 +161,7 @@ async fn no_query_scans_or_sorts() {
     explain(db, "messages of an entry", find("messages", filter, doc! {"seq": -1})).await;
     let filter = indexer::between(chat, 3, 9);
     explain(db, "to be indexed", find("messages", filter, doc! {"seq": 1})).await;
-    let count = doc! {"aggregate": "searchEntries", "cursor": {}, "pipeline": [
+    let count = doc! {"aggregate": "searchRuns", "cursor": {}, "pipeline": [
         {"$match": search::with_tokens(&many, 3..i64::MAX)}, {"$limit": 1000}, {"$group": {"_id": 1, "n": {"$sum": 1}}},
     ]};
     explain(db, "rarest token", count).await;
