@@ -68,8 +68,8 @@ pub enum GatherError {
 /// So many new accounts are kept first, and then each time as many as there are.
 const FIRST: usize = 32;
 
-/// As many accounts as are needed: the known ones, with new tokens where theirs end before this time or soon after, and new ones. `made` is called for each, and
-/// `keep` now and then with all there are so far, and however it ends: what was made once need not be made again.
+/// As many accounts as are needed: the known ones, with new tokens where theirs end before this time or soon after, and new ones. `made`
+/// is called for each, and `keep` now and then with all there are so far, and however it ends: what was made once need not be made again.
 ///
 /// # Errors
 ///

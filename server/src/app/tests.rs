@@ -114,6 +114,16 @@ impl World {
         }
     }
 
+    /// A device that the store answers nothing about from its greeting on: it is not let in.
+    async fn is_refused(&self, user: &UserId) {
+        let (tell, _heard) = unbounded_channel();
+        let ear = Arc::new(Ear(DeviceId(3), tell));
+        let store = self.chat.store.clone();
+        let greet = move |_| tokio::task::block_in_place(|| Handle::current().block_on(store.close()));
+        let session = "another".to_owned();
+        assert!(self.chat.connect(user, &session, ear, greet).await.is_err());
+    }
+
     /// What Ann (0) or Bob (1) hears next.
     async fn hears(&mut self, who: usize) -> &'static str {
         let next = tokio::time::timeout(PATIENCE, self.heard[who].recv()).await;
@@ -174,14 +184,8 @@ async fn a_stolen_refresh_token_ends_the_session_though_the_thief_hangs_up() {
 #[tokio::test(flavor = "multi_thread")]
 async fn whose_session_nobody_could_look_up_is_not_there() {
     let world = World::new().await;
-    let (tell, _heard) = unbounded_channel();
-    let ear = Arc::new(Ear(DeviceId(3), tell));
     let before = world.chat.registry.sessions().len();
-    // From the greeting on the store answers nobody.
-    let store = world.chat.store.clone();
-    let greet = move |_| tokio::task::block_in_place(|| Handle::current().block_on(store.close()));
-    let session = "of-ann".to_owned();
-    assert!(world.chat.connect(&world.ann, &session, ear, greet).await.is_err());
+    world.is_refused(&world.ann).await;
     assert_eq!(world.chat.registry.sessions().len(), before);
 }
 
@@ -189,17 +193,7 @@ async fn whose_session_nobody_could_look_up_is_not_there() {
 async fn whoever_is_let_in_nowhere_else_was_never_there() {
     let world = World::new().await;
     let eve = Bench::new(world.chat.store.clone()).user("eve").await;
-    let (tell, _heard) = unbounded_channel();
-    let ear = Arc::new(Ear(DeviceId(3), tell));
-    let store = world.chat.store.clone();
-    let greet = move |_| tokio::task::block_in_place(|| Handle::current().block_on(store.close()));
-    assert!(
-        world
-            .chat
-            .connect(&eve, &"of-eve".to_owned(), ear, greet)
-            .await
-            .is_err()
-    );
+    world.is_refused(&eve).await;
     assert_eq!(world.chat.registry.presence(&eve), None);
 }
 

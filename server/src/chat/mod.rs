@@ -139,9 +139,9 @@ impl Chat {
     /// Where there is doubt, ends the sockets of this process whose sessions have ended.
     pub async fn end_doubted_sessions(&self) -> Result<()> {
         // Before the look: what is doubted while it lasts is looked for again.
-        let left = self.doubts.load(Ordering::Relaxed);
-        self.doubts.store(left.saturating_sub(1), Ordering::Relaxed);
-        if left == 0 {
+        let one_less = |left: u32| left.checked_sub(1);
+        let doubted = self.doubts.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less);
+        if doubted.is_err() {
             return Ok(());
         }
         let looked = self.end_dead_sessions().await;

@@ -244,22 +244,18 @@ impl Chat {
         Ok(())
     }
 
-    /// Tells the peer's devices that this user types, or stopped; whether they were. Invisible users type unseen.
-    pub async fn typing(&self, me: &UserId, to: &UserId, is_typing: bool) -> Result<bool> {
+    /// Whether this peer sees that this user types. Invisible users type unseen.
+    pub async fn types_seen(&self, me: &UserId, to: &UserId) -> Result<bool> {
         if me == to {
             return Err(Error::code(ErrorCode::CannotMessageSelf));
         }
         let peer = self.store.user(to).await?.filter(|user| user.active);
-        let peer = peer.ok_or_else(|| Error::code(ErrorCode::UserNotFound))?;
+        peer.ok_or_else(|| Error::code(ErrorCode::UserNotFound))?;
         let is_visible = |p: Presence| p.status != Status::Offline;
-        let is_seen = self.registry.presence(me).is_some_and(is_visible);
-        if is_seen {
-            self.tell_typing(me, &peer.id, is_typing);
-        }
-        Ok(is_seen)
+        Ok(self.registry.presence(me).is_some_and(is_visible))
     }
 
-    /// [`Self::typing`] to a peer who was checked before. Whoever was seen to type is seen to stop, invisible meanwhile or not.
+    /// Tells the peer's devices that this user types, or stopped. Whoever was seen to type is seen to stop, invisible meanwhile or not.
     pub fn tell_typing(&self, me: &UserId, to: &UserId, is_typing: bool) {
         let event = ServerEvent::TypingStatus(TypingStatus {
             from: me.clone(),

@@ -148,12 +148,10 @@ impl Connection {
         let (Some(to), Some(is_typing)) = (to, is_typing) else {
             return Err(fields.refusal());
         };
-        let is_seen = self.app.chat.typing(&caller.user, &to, is_typing).await?;
-        if !is_seen && !is_typing && self.is_typing(&to) {
-            // Another device has made the user invisible meanwhile.
-            self.app.chat.tell_typing(&caller.user, &to, false);
-        }
-        if is_seen || !is_typing {
+        let is_seen = self.app.chat.types_seen(&caller.user, &to).await?;
+        // Another device may have made the user invisible who was seen to type.
+        if is_seen || !is_typing && self.is_typing(&to) {
+            self.app.chat.tell_typing(&caller.user, &to, is_typing);
             self.note_typing(&to, is_typing);
         }
         Ok(Done {})

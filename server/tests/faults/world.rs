@@ -246,11 +246,7 @@ impl World {
         for (number, node, device) in self.listeners() {
             let user = &self.people[number].id;
             let concerns = |sent: &&Sent| sent.from == *user || sent.to == *user;
-            let promised = |sent: &&Sent| match must_have {
-                MustHave::EvenRetried => true,
-                MustHave::All => !sent.retried,
-                _ => sent.node == node && !sent.retried,
-            };
+            let promised = |sent: &&Sent| must_have.includes(sent, node);
             let sent = sent.iter().filter(concerns).filter(promised);
             let expected: HashSet<&str> = sent
                 .filter(|sent| sent.began >= device.since)

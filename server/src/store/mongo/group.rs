@@ -3,8 +3,8 @@
 //! Nothing is locked. What the next seq of a chat is, we remember or read; the unique index of (chat, seq) refuses it when another
 //! node was faster, and then we read again. Inserts are ordered, so whatever follows a refused message has not been stored, and
 //! no seq is ever skipped. Chats that other nodes write to as well are inserted apart, at the same time, so that what is refused there
-//! does not keep others from being stored. An insert without an answer may have been done: its messages are looked for by their ids, and only
-//! those that are not there are inserted again, under the same ids.
+//! does not keep others from being stored. An insert without an answer may have been done: its messages are looked for by their ids,
+//! and only those that are not there are inserted again, under the same ids.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::future::IntoFuture as _;

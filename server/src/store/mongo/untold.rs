@@ -35,8 +35,8 @@ impl Owed {
                 by_reader.entry(request.reader_id()).or_default().push(request);
             }
             made.retain(|made| {
-                let of_reader = by_reader.get(&made.reader).into_iter().flatten();
-                of_reader.into_iter().any(|request| request.asks_for(made))
+                let mut of_reader = by_reader.get(&made.reader).into_iter().flatten();
+                of_reader.any(|request| request.asks_for(made))
             });
         }
         Self(made)

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{Alteration, Breach, Change, Heard, Kept, Kind, List, MustHave, Outcome, Record, Sent, View};
+use super::{Alteration, Breach, Change, Heard, Kept, Kind, List, Outcome, Record, Sent, View};
 
 /// Every breach that the record shows.
 pub(crate) fn judge(record: &Record) -> Vec<Breach> {
@@ -266,12 +266,7 @@ impl<'a> Judge<'a> {
 
     fn completeness(&mut self, heard: &Heard, known: &HashSet<&str>) {
         for sent in &self.record.sent {
-            let promised = match heard.must_have {
-                MustHave::EvenRetried => true,
-                MustHave::All => !sent.retried,
-                MustHave::OfItsNode => sent.node == heard.node && !sent.retried,
-                MustHave::Nothing => false,
-            };
+            let promised = heard.must_have.includes(sent, heard.node);
             let concerned = sent.from == heard.user || sent.to == heard.user;
             if !promised || !concerned || sent.began < heard.since {
                 continue;

@@ -102,6 +102,18 @@ pub(crate) enum MustHave {
     Nothing,
 }
 
+impl MustHave {
+    /// Whether a device at this node must have heard of it, if it is of its user's concern.
+    pub(crate) fn includes(self, sent: &Sent, node: usize) -> bool {
+        match self {
+            Self::EvenRetried => true,
+            Self::All => !sent.retried,
+            Self::OfItsNode => sent.node == node && !sent.retried,
+            Self::Nothing => false,
+        }
+    }
+}
+
 /// A `new_message`.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct Told {

@@ -189,6 +189,18 @@ async fn what_is_edited_while_it_is_indexed_is_found_by_what_it_says_now() {
     }
 }
 
+/// A node of now finds everything in the database of an older one at once, and indexes all of it; what it was found by is gone.
+async fn assert_taken_over(uri: &str, bob: &UserId, old_index: &str) -> Arc<MongoStore> {
+    let store = node(uri).await;
+    assert_all_is_seen(&store, bob).await;
+    store.search_caught_up().await.unwrap();
+    assert_all_is_seen(&store, bob).await;
+    assert_eq!(indexed(&store).await.len(), 30);
+    let collections = store.db.database.list_collection_names().await.unwrap();
+    assert!(!collections.contains(&old_index.to_owned()), "of no use any more");
+    store
+}
+
 /// Until version 2 each message said whether it was counted and indexed.
 #[tokio::test]
 async fn a_database_of_version_1_is_taken_over() {
@@ -236,18 +248,9 @@ async fn a_database_of_version_1_is_taken_over() {
         .unwrap();
     store.close().await;
 
-    let store = node(&uri).await;
-    assert_all_is_seen(&store, &bob).await;
-    store.search_caught_up().await.unwrap();
-    assert_all_is_seen(&store, &bob).await;
+    let store = assert_taken_over(&uri, &bob, old_index.name()).await;
     assert_eq!(having(&store, "fresh").await.0, 0);
-    assert_eq!(indexed(&store).await.len(), 30);
     assert_eq!(counters::rebuild(&store.db).await.unwrap(), 0);
-    let collections = store.db.database.list_collection_names().await.unwrap();
-    assert!(
-        !collections.contains(&old_index.name().to_owned()),
-        "of no use any more"
-    );
     let version = store.db.meta.find_one(doc! {"_id": "schema"}).await.unwrap().unwrap();
     assert_eq!(version.get_i64("version").unwrap(), 3);
 }
@@ -266,15 +269,5 @@ async fn a_database_of_version_2_is_taken_over() {
     store.db.meta.update_one(doc! {"_id": "schema"}, before).await.unwrap();
     store.close().await;
     drop(bench);
-
-    let store = node(&uri).await;
-    assert_all_is_seen(&store, &bob).await;
-    store.search_caught_up().await.unwrap();
-    assert_all_is_seen(&store, &bob).await;
-    assert_eq!(indexed(&store).await.len(), 30);
-    let collections = store.db.database.list_collection_names().await.unwrap();
-    assert!(
-        !collections.contains(&old_index.name().to_owned()),
-        "of no use any more"
-    );
+    assert_taken_over(&uri, &bob, old_index.name()).await;
 }
