@@ -191,8 +191,8 @@ impl Builder {
         self
     }
 
-    /// Opens no connection: for programs that only make requests. There are no events then, and nothing leaves the outbox; send
-    /// by [`send_by_rest`](Client::send_by_rest).
+    /// Opens no connection: for programs that only make requests. There are no events then, and the outbox takes nothing
+    /// ([`ErrorKind::Closed`](crate::ErrorKind::Closed)); send by [`send_by_rest`](Client::send_by_rest).
     pub fn without_realtime(mut self) -> Self {
         self.settings.realtime = false;
         self

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use chat_protocol::event::{JoinChat, UpdateStatus};
 use chat_protocol::{ChatId, ErrorCode, OwnUser, Status, UserId};
-use reqwest::Method;
 use secrecy::SecretString;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -47,7 +46,8 @@ pub struct Client(Arc<Handle>);
 
 struct Handle {
     parts: Arc<Parts>,
-    task: Mutex<Option<JoinHandle<()>>>,
+    /// `None`: there was none, or it has ended.
+    task: tokio::sync::Mutex<Option<JoinHandle<()>>>,
 }
 
 /// What the handle, the task and the streams have in common.
@@ -67,10 +67,21 @@ pub(crate) struct Parts {
     first_reader: Mutex<bool>,
 }
 
+impl Handle {
+    /// Waits until the task of the client has ended, whoever waits for it as well.
+    async fn ended(&self) {
+        let mut task = self.task.lock().await;
+        if let Some(running) = task.as_mut() {
+            let _ = running.await; // One that panicked has ended, too.
+            *task = None;
+        }
+    }
+}
+
 impl Drop for Handle {
     fn drop(&mut self) {
         self.parts.bell.ask_to_stop(Stop::Now);
-        if self.task.lock().unwrap_or_else(PoisonError::into_inner).is_none() {
+        if self.task.get_mut().is_none() {
             // Nobody else ends it.
             self.parts.end(ConnectionState::Closed);
         }
@@ -204,10 +215,14 @@ impl Client {
                 crate::live::baseline(&parts).await?;
             }
             task = Some(tokio::spawn(crate::live::run(parts.clone())));
+        } else {
+            // Nothing would ever leave it, and nobody is to wait for that.
+            parts.outbox.close(ErrorKind::Closed);
+            parts.show(ConnectionState::Closed);
         }
         Ok(Self(Arc::new(Handle {
             parts,
-            task: Mutex::new(task),
+            task: tokio::sync::Mutex::new(task),
         })))
     }
 
@@ -310,7 +325,10 @@ impl Client {
         match state {
             Ok(ConnectionState::Online) => Ok(()),
             Ok(ConnectionState::SessionEnded) => Err(Error::new(ErrorKind::SessionEnded, "the session has ended")),
-            _ => Err(Error::new(ErrorKind::Closed, "the client was shut down")),
+            _ => Err(Error::new(
+                ErrorKind::Closed,
+                "the client was shut down, or opens no connection",
+            )),
         }
     }
 
@@ -329,19 +347,12 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// When the server cannot be told: the client ends and forgets its tokens all the same.
+    /// When the server cannot be told: the client ends and forgets its tokens all the same. Once begun it goes on, even when what waits
+    /// for it is dropped.
     pub async fn logout(&self) -> Result<()> {
-        let parts = &self.0.parts;
-        let held = parts.session.held()?;
-        let call = Call::new(Method::POST, "api/auth/logout", Repeat::Freely);
-        // Not by `call`: a token that no longer holds means that it is done.
-        let told = parts.http.send(&call, Some(&held.access)).await;
-        parts.session.end().await;
+        let told = self.0.parts.session.log_out().await;
         self.end(Stop::Now).await;
-        match told {
-            Err(error) if !error.is_about_token() => Err(error),
-            _ => Ok(()),
-        }
+        told
     }
 
     /// Sends what is in the outbox, for at most 5 s, leaves, and ends every stream. What could not be sent fails with
@@ -355,12 +366,9 @@ impl Client {
         const AT_MOST: Duration = Duration::from_secs(5);
         let parts = &self.0.parts;
         parts.bell.ask_to_stop(stop);
-        let mut task = self.0.task.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(task) = &mut task
-            && timeout(AT_MOST, &mut *task).await.is_err()
-        {
+        if timeout(AT_MOST, self.0.ended()).await.is_err() {
             parts.bell.ask_to_stop(Stop::Now);
-            let _ = task.await; // It has a second at most left to do.
+            self.0.ended().await; // It has a second at most left to do.
         }
         parts.end(ConnectionState::Closed);
     }

@@ -12,6 +12,9 @@ use std::time::Duration;
 
 use chat_protocol::{ApiError, ErrorCode, FieldError};
 
+/// Nobody waits longer because a server said so: it is a mistake, and no clock could count it.
+const LONGEST_WAIT: Duration = Duration::from_secs(366 * 24 * 3600);
+
 /// `Result` with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -45,6 +48,8 @@ pub enum ErrorKind {
     SessionEnded,
     /// A bounded queue has no room: wait, and send slower.
     Full,
+    /// What is to be sent is longer than any server of this API takes.
+    TooLarge,
     /// The client was shut down.
     Closed,
     /// The tokens could not be kept or read.
@@ -80,9 +85,20 @@ impl Error {
     /// What the server said.
     pub(crate) fn refused(api: ApiError) -> Self {
         let mut error = Self::new(ErrorKind::Refused, "the server refused");
-        error.0.retry_after = api.retry_after.map(Duration::from_secs);
+        let retry_after = api.retry_after.map(Duration::from_secs);
         error.0.api = Some(api);
-        error
+        error.retry_in(retry_after)
+    }
+
+    /// The same for somebody else whom it concerns, without its source.
+    pub(crate) fn shared(&self) -> Self {
+        Self(Box::new(Parts {
+            kind: self.0.kind,
+            what: self.0.what.clone(),
+            api: self.0.api.clone(),
+            retry_after: self.0.retry_after,
+            source: None,
+        }))
     }
 
     pub(crate) fn because(mut self, source: impl std::error::Error + Send + Sync + 'static) -> Self {
@@ -91,7 +107,7 @@ impl Error {
     }
 
     pub(crate) fn retry_in(mut self, wait: Option<Duration>) -> Self {
-        self.0.retry_after = wait.or(self.0.retry_after);
+        self.0.retry_after = wait.or(self.0.retry_after).map(|wait| wait.min(LONGEST_WAIT));
         self
     }
 
@@ -141,6 +157,7 @@ impl Error {
             ErrorKind::Protocol => Retryability::Ambiguous,
             ErrorKind::SessionEnded
             | ErrorKind::Closed
+            | ErrorKind::TooLarge
             | ErrorKind::TokenStore
             | ErrorKind::Position
             | ErrorKind::Config => Retryability::Permanent,
@@ -211,6 +228,16 @@ mod tests {
         let unknown = refusal(ErrorCode::Other("TEAPOT".into()), None);
         assert_eq!(unknown.retryability(), Retryability::Permanent);
         assert_eq!(unknown.to_string(), "the server refused: No. (TEAPOT)");
+    }
+
+    #[test]
+    fn no_wait_is_longer_than_a_clock_can_count() {
+        let endless = refusal(ErrorCode::RateLimited, Some(u64::MAX));
+        let until = std::time::Instant::now().checked_add(endless.retry_after().unwrap());
+        assert!(until.is_some());
+        let endless = endless.retry_in(Some(Duration::MAX)).shared();
+        assert_eq!(endless.retry_after(), Some(LONGEST_WAIT));
+        assert!(endless.is(&ErrorCode::RateLimited));
     }
 
     #[test]

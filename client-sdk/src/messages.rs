@@ -82,16 +82,22 @@ impl Stream for Messages {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Message>> {
         let this = &mut *self;
+        let inbox = &this.parts.inbox;
         loop {
-            if let Some((gap, fetching)) = &mut this.fetching {
-                let fetched = ready!(fetching.as_mut().poll(cx));
+            if let Some((gap, fetching)) = &mut this.fetching
+                && let Poll::Ready(fetched) = fetching.as_mut().poll(cx)
+            {
                 match fetched {
-                    Ok((page, is_last)) => this.parts.inbox.fetched(this.reader, gap, page, is_last),
-                    Err(error) => tracing::warn!(%error, "what a slow reader missed could not be fetched yet"),
+                    Ok((page, is_last)) => inbox.fetched(this.reader, gap, page, is_last),
+                    Err(error) => {
+                        tracing::warn!(%error, "what a slow reader missed could not be fetched yet");
+                        inbox.not_fetched(this.reader, gap);
+                    }
                 }
                 this.fetching = None;
             }
-            match ready!(this.parts.inbox.poll(this.reader, cx)) {
+            // What waits and what comes of other chats does not wait for what is fetched.
+            match ready!(inbox.poll(this.reader, this.fetching.is_some(), cx)) {
                 Next::Message(message) => {
                     if let Some(seq) = message.seq {
                         this.position.chats.insert(message.chat_id.clone(), seq);
@@ -102,9 +108,9 @@ impl Stream for Messages {
                     let (parts, peer, after) = (this.parts.clone(), gap.peer.clone(), gap.after);
                     let fetch = async move {
                         let page = conversation(&parts, &peer, after).await;
-                        if page.is_err() {
+                        if let Err(error) = &page {
                             // The requests' own budget is spent. The stream goes on as long as the client does.
-                            sleep(Backoff::REQUESTS.most).await;
+                            sleep(error.retry_after().unwrap_or_default().max(Backoff::REQUESTS.most)).await;
                         }
                         page
                     };

@@ -1,15 +1,16 @@
 //! What was missed, from the history.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use chat_protocol::{Chat, Message, Page, Timestamp, UserId};
+use chat_protocol::{Chat, ChatId, Message, Page, Timestamp, UserId};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::client::Parts;
 use crate::rest::Call;
 use crate::spans;
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Result, Retryability};
 
 /// As many as a page may have.
 const PAGE: u32 = 100;
@@ -34,14 +35,39 @@ async fn fetch(parts: &Parts, all: bool, fetched: &mut Fetched) -> Result<()> {
     if all {
         look_for_news(parts).await?;
     }
-    while let Some(gap) = parts.inbox.gap() {
-        let (page, is_last) = conversation(parts, &gap.peer, gap.after).await?;
+    let mut failed = Failed::default();
+    while let Some(gap) = parts.inbox.gap(|chat| !failed.chats.contains(chat)) {
+        let (page, is_last) = match conversation(parts, &gap.peer, gap.after).await {
+            Ok(page) => page,
+            Err(error) if concerns_one_chat(&error) => {
+                // The others do not wait for it.
+                failed.chats.insert(gap.chat);
+                failed.first.get_or_insert(error);
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
         tracing::debug!(chat = %gap.chat, after = gap.after, messages = page.len(), "caught up by a page");
         fetched.pages += 1;
         fetched.messages += page.len();
         parts.inbox.history(&gap, page, is_last);
     }
-    Ok(())
+    failed.first.map_or(Ok(()), Err)
+}
+
+/// Chats that could not be fetched this time, and why the first of them could not.
+#[derive(Default)]
+struct Failed {
+    chats: HashSet<ChatId>,
+    first: Option<Error>,
+}
+
+/// Whether the history of another chat may be had all the same.
+fn concerns_one_chat(error: &Error) -> bool {
+    match error.kind() {
+        ErrorKind::Refused => error.retryability() != Retryability::Transient,
+        kind => kind == ErrorKind::Protocol,
+    }
 }
 
 /// Chats come with the liveliest first, so the rest has nothing new once they are older than what was surely seen.
@@ -82,7 +108,8 @@ pub(crate) async fn conversation(parts: &Parts, peer: &UserId, after: u64) -> Re
     let page: Raw<'_> = read(&answer)?;
     let is_last = page.next_cursor.is_none();
     let messages = page.readable();
-    if messages.is_empty() && !is_last {
+    let is_new = |message: &Message| message.seq.is_some_and(|seq| seq > after);
+    if !is_last && !messages.iter().any(is_new) {
         // Asked again at once, it would be the same.
         return Err(Error::new(ErrorKind::Protocol, "a page that leads nowhere"));
     }

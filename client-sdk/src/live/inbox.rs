@@ -200,10 +200,11 @@ impl Inbox {
         state.release(&self.me, &chat)
     }
 
-    /// A chat of which something is missing.
-    pub(crate) fn gap(&self) -> Option<Gap> {
+    /// A chat of which something is missing, among these.
+    pub(crate) fn gap(&self, among: impl Fn(&ChatId) -> bool) -> Option<Gap> {
         let state = self.state();
-        let mut logs = state.chats.iter().filter(|(_, log)| log.target > log.seq);
+        let has_gap = |(chat, log): &(&ChatId, &Log)| log.target > log.seq && among(chat);
+        let mut logs = state.chats.iter().filter(has_gap);
         logs.find_map(|(chat, log)| {
             Some(Gap {
                 chat: chat.clone(),
@@ -273,7 +274,8 @@ impl Inbox {
         self.state().readers.remove(&reader);
     }
 
-    pub(crate) fn poll(&self, reader: ReaderId, cx: &mut Context<'_>) -> Poll<Next> {
+    /// What a reader is to do now. One that is fetching already is not told to.
+    pub(crate) fn poll(&self, reader: ReaderId, is_fetching: bool, cx: &mut Context<'_>) -> Poll<Next> {
         let mut state = self.state();
         let closed = state.closed;
         let State { readers, chats, .. } = &mut *state;
@@ -286,17 +288,18 @@ impl Inbox {
         if closed {
             return Poll::Ready(Next::End);
         }
-        let behind = reader.all_behind().find_map(|(chat, after)| {
-            let log = chats.get(chat)?;
-            Some(Gap {
-                chat: chat.clone(),
-                peer: log.peer.clone()?,
+        let peer_of = |chat: &ChatId| Some((chats.get(chat)?.peer.clone()?, chats.get(chat)?.seq));
+        let behind = reader.behind_most_readily(|chat| peer_of(chat).is_some());
+        if let Some((chat, after)) = behind.filter(|_| !is_fetching)
+            && let Some((peer, until)) = peer_of(chat)
+        {
+            let chat = chat.clone();
+            return Poll::Ready(Next::Fetch(Gap {
+                chat,
+                peer,
                 after,
-                until: log.seq,
-            })
-        });
-        if let Some(gap) = behind {
-            return Poll::Ready(Next::Fetch(gap));
+                until,
+            }));
         }
         reader.listen(cx);
         Poll::Pending
@@ -310,6 +313,13 @@ impl Inbox {
             return;
         };
         reader.fetched(&self.me, &gap.chat, page, log.seq, is_last.then_some(gap.until));
+    }
+
+    /// A reader could not fetch this: others come first.
+    pub(crate) fn not_fetched(&self, reader: ReaderId, gap: &Gap) {
+        if let Some(reader) = self.state().readers.get_mut(&reader) {
+            reader.not_fetched(&gap.chat);
+        }
     }
 
     /// Up to when a reader took what there was, of all chats.

@@ -38,7 +38,7 @@ fn inbox() -> Inbox {
 fn taken(inbox: &Inbox, reader: ReaderId) -> Vec<u64> {
     let mut cx = Context::from_waker(Waker::noop());
     let mut seqs = Vec::new();
-    while let Poll::Ready(Next::Message(message)) = inbox.poll(reader, &mut cx) {
+    while let Poll::Ready(Next::Message(message)) = inbox.poll(reader, false, &mut cx) {
         seqs.extend(message.seq);
     }
     seqs
@@ -64,15 +64,15 @@ fn a_gap_is_filled_from_the_history_and_what_waited_follows() {
     inbox.live(Cow::Owned(message(1, true)));
     inbox.live(Cow::Owned(message(4, true)));
     inbox.live(Cow::Owned(message(6, true)));
-    let gap = inbox.gap().unwrap();
+    let gap = inbox.gap(|_| true).unwrap();
     assert_eq!((gap.peer.as_str(), gap.after, gap.until), ("bob", 1, 6));
     inbox.history(&gap, vec![message(2, true), message(3, false), message(4, true)], false);
     assert_eq!(taken(&inbox, reader), [1, 2, 3, 4]);
-    let gap = inbox.gap().unwrap();
+    let gap = inbox.gap(|_| true).unwrap();
     assert_eq!(gap.after, 4);
     inbox.history(&gap, vec![message(5, true), message(6, true), message(7, true)], true);
     assert_eq!(taken(&inbox, reader), [5, 6, 7]);
-    assert_eq!(inbox.gap(), None);
+    assert_eq!(inbox.gap(|_| true), None);
     // What the history told already comes live now.
     assert!(!inbox.live(Cow::Owned(message(7, true))));
     assert_eq!(taken(&inbox, reader), [0; 0]);
@@ -84,9 +84,9 @@ fn a_hole_in_the_history_does_not_hold_up_for_ever() {
     let inbox = inbox();
     let (reader, _) = inbox.subscribe(100, true, true);
     inbox.live(Cow::Owned(message(3, true)));
-    inbox.history(&inbox.gap().unwrap(), Vec::new(), true);
+    inbox.history(&inbox.gap(|_| true).unwrap(), Vec::new(), true);
     assert_eq!(taken(&inbox, reader), [3]);
-    assert_eq!(inbox.gap(), None);
+    assert_eq!(inbox.gap(|_| true), None);
 }
 
 #[test]
@@ -94,12 +94,12 @@ fn a_page_that_is_older_than_what_came_meanwhile_is_no_hole() {
     let inbox = inbox();
     let (reader, _) = inbox.subscribe(100, true, true);
     inbox.live(Cow::Owned(message(2, true)));
-    let gap = inbox.gap().unwrap();
+    let gap = inbox.gap(|_| true).unwrap();
     // While the page is on its way, more is stored and told.
     inbox.live(Cow::Owned(message(5, true)));
     inbox.history(&gap, vec![message(1, true), message(2, true)], true);
     assert_eq!(taken(&inbox, reader), [1, 2]);
-    let gap = inbox.gap().unwrap();
+    let gap = inbox.gap(|_| true).unwrap();
     assert_eq!((gap.after, gap.until), (2, 5));
     inbox.history(&gap, (3..=5).map(|seq| message(seq, true)).collect(), true);
     assert_eq!(taken(&inbox, reader), [3, 4, 5]);
@@ -114,19 +114,47 @@ fn a_slow_reader_misses_nothing_that_came_while_it_fetched() {
     }
     assert_eq!(taken(&inbox, slow), [1]);
     let mut cx = Context::from_waker(Waker::noop());
-    let Poll::Ready(Next::Fetch(gap)) = inbox.poll(slow, &mut cx) else {
+    let Poll::Ready(Next::Fetch(gap)) = inbox.poll(slow, false, &mut cx) else {
         panic!("it is to fetch what it missed");
     };
     inbox.live(Cow::Owned(message(4, true)));
     inbox.fetched(slow, &gap, vec![message(2, true), message(3, true)], true);
     assert_eq!(taken(&inbox, slow), [2, 3]);
-    let Poll::Ready(Next::Fetch(gap)) = inbox.poll(slow, &mut cx) else {
+    let Poll::Ready(Next::Fetch(gap)) = inbox.poll(slow, false, &mut cx) else {
         panic!("it is to fetch what came meanwhile");
     };
     inbox.fetched(slow, &gap, vec![message(4, true)], true);
     assert_eq!(taken(&inbox, slow), [4]);
     inbox.live(Cow::Owned(message(5, true)));
     assert_eq!(taken(&inbox, slow), [5]);
+}
+
+#[test]
+fn what_cannot_be_fetched_holds_up_no_other_chat() {
+    let inbox = inbox();
+    let (slow, _) = inbox.subscribe(1, true, true);
+    for chat in ["full", "one", "two"] {
+        inbox.live(Cow::Owned(first_message(chat, 0)));
+    }
+    assert_eq!(taken(&inbox, slow), [1]);
+    let mut cx = Context::from_waker(Waker::noop());
+    let mut fetch = || match inbox.poll(slow, false, &mut cx) {
+        Poll::Ready(Next::Fetch(gap)) => gap,
+        _ => panic!("it is to fetch what it missed"),
+    };
+    let first = fetch();
+    inbox.not_fetched(slow, &first);
+    let second = fetch();
+    assert_ne!(first.chat, second.chat, "the other one comes first now");
+    inbox.not_fetched(slow, &second);
+    // While something is fetched, what comes of other chats is passed on.
+    let mut cx = Context::from_waker(Waker::noop());
+    assert!(inbox.poll(slow, true, &mut cx).is_pending());
+    inbox.live(Cow::Owned(first_message("third", 0)));
+    let passed_on = inbox.poll(slow, true, &mut cx);
+    assert!(matches!(passed_on, Poll::Ready(Next::Message(message)) if message.chat_id.as_str() == "third"));
+    inbox.close();
+    assert!(matches!(inbox.poll(slow, true, &mut cx), Poll::Ready(Next::End)));
 }
 
 #[test]
@@ -142,7 +170,7 @@ fn a_slow_reader_loses_nothing_and_nothing_grows() {
     assert_eq!(inbox.lagged(slow), 7);
     assert_eq!(taken(&inbox, slow), [1, 2, 3]);
     let mut cx = Context::from_waker(Waker::noop());
-    let Poll::Ready(Next::Fetch(gap)) = inbox.poll(slow, &mut cx) else {
+    let Poll::Ready(Next::Fetch(gap)) = inbox.poll(slow, false, &mut cx) else {
         panic!("it is to fetch what it missed");
     };
     assert_eq!((gap.after, gap.until), (3, 10));
@@ -164,7 +192,7 @@ fn what_waits_for_a_gap_is_bounded() {
     }
     assert_eq!(inbox.state().held, MOST_HELD);
     inbox.live(Cow::Owned(message(1, true)));
-    let gap = inbox.gap().unwrap();
+    let gap = inbox.gap(|_| true).unwrap();
     let after = gap.after;
     assert_eq!(after, MOST_HELD as u64 + 1);
     inbox.history(&gap, (after..5_000).map(|seq| message(seq, true)).collect(), true);
@@ -182,7 +210,7 @@ fn readers_begin_where_the_client_did_or_now() {
     let (second, _) = inbox.subscribe(10, false, false);
     assert_eq!(position.chats[&id::<ChatId>("chat")], 5);
     let mut cx = Context::from_waker(Waker::noop());
-    let Poll::Ready(Next::Fetch(gap)) = inbox.poll(first, &mut cx) else {
+    let Poll::Ready(Next::Fetch(gap)) = inbox.poll(first, false, &mut cx) else {
         panic!("it is to fetch what came before it");
     };
     inbox.fetched(first, &gap, vec![message(6, true)], true);
@@ -233,7 +261,12 @@ fn a_position_is_not_ahead_of_what_the_reader_did_not_take() {
         inbox.live(Cow::Owned(first_message(chat, at)));
     }
     let mut cx = Context::from_waker(Waker::noop());
-    let mut take = |reader| assert!(matches!(inbox.poll(reader, &mut cx), Poll::Ready(Next::Message(_))));
+    let mut take = |reader| {
+        assert!(matches!(
+            inbox.poll(reader, false, &mut cx),
+            Poll::Ready(Next::Message(_))
+        ))
+    };
     let seen_by = |reader| minutes(inbox.seen_by(reader));
     assert_eq!(seen_by(quick), Some(5));
     take(quick);

@@ -30,7 +30,7 @@ impl<'a> Line<'a> {
             parts,
             next_id: 0,
             // One may be left of the connection before.
-            has_gap: parts.inbox.gap().is_some(),
+            has_gap: parts.inbox.gap(|_| true).is_some(),
             has_missed: parts.settings.realtime_catch_up,
             expired: false,
         }

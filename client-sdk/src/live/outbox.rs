@@ -257,8 +257,7 @@ impl Outbox {
                 lane.again(at);
                 // No answer in time is reason to ask again, not to wait.
                 if error.kind() != ErrorKind::Timeout {
-                    let pause = state.pauses.next(error.retry_after()).unwrap_or_default();
-                    state.not_before = Some(Instant::now() + pause);
+                    state.hold_on(error.retry_after());
                 }
                 state.make_ready(to);
                 return None;
@@ -343,6 +342,18 @@ impl Outbox {
 }
 
 impl State {
+    /// Sends nothing for a while. Of many that are refused at once the longest pause that is asked for counts, and they are one
+    /// reason to wait longer, not many.
+    fn hold_on(&mut self, asked: Option<Duration>) {
+        let now = Instant::now();
+        let before = self.not_before.filter(|at| *at > now);
+        let pause = match before {
+            Some(_) => asked,
+            None => self.pauses.next(asked),
+        };
+        self.not_before = before.max(Some(now + pause.unwrap_or_default()));
+    }
+
     fn make_ready(&mut self, to: &UserId) {
         if let Some(lane) = self.lanes.get_mut(to)
             && !std::mem::replace(&mut lane.is_ready, true)
@@ -418,5 +429,45 @@ mod tests {
         let given_up = first.done.try_recv().unwrap().unwrap_err();
         assert_eq!(given_up.kind(), ErrorKind::Timeout);
         assert!(outbox.next(2).unwrap().0.contains("second"));
+    }
+
+    /// Handed out, it would end the connection, and the next one.
+    #[tokio::test]
+    async fn what_no_server_takes_fails_and_holds_up_nothing() {
+        let me = "ann".parse().unwrap();
+        let outbox = Outbox::new(me, Arc::default(), Arc::default(), 8, 1, Duration::from_secs(1));
+        outbox.connected();
+        let long = "a".repeat(600_000);
+        let mut long = outbox.push(message(&long), "id-1".parse().unwrap()).unwrap();
+        let _short = outbox.push(message("short"), "id-2".parse().unwrap()).unwrap();
+        assert!(outbox.next(1).unwrap().0.contains("short"));
+        let refused = long.done.try_recv().unwrap().unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::TooLarge);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_many_refusals_the_longest_wait_counts_and_they_count_once() {
+        let me = "ann".parse().unwrap();
+        let outbox = Outbox::new(me, Arc::default(), Arc::default(), 64, 1, Duration::from_secs(600));
+        outbox.connected();
+        let to: Vec<UserId> = (0..50).map(|n| format!("user{n}").parse().unwrap()).collect();
+        for (number, to) in (0..).zip(&to) {
+            let message = SendMessage {
+                to: to.clone(),
+                ..message("hello")
+            };
+            let _ = outbox.push(message, format!("id-{number}").parse().unwrap()).unwrap();
+            assert!(outbox.next(number).is_some());
+        }
+        let busy = |seconds| {
+            let error = Error::new(ErrorKind::Network, "busy");
+            Err(error.retry_in(Some(Duration::from_secs(seconds))))
+        };
+        let began = Instant::now();
+        for (number, to) in (0..).zip(&to) {
+            let seconds = if number == 7 { 10 } else { 1 };
+            assert!(outbox.settle(to, number, busy(seconds)).is_none());
+        }
+        assert_eq!(outbox.due(), Some(began + Duration::from_secs(10)));
     }
 }

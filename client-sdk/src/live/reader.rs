@@ -11,12 +11,19 @@ pub(super) struct Reader {
     capacity: usize,
     /// Also one's own, and tombstones.
     everything: bool,
-    /// Chats whose messages found no room, and the last that did.
-    behind: HashMap<ChatId, u64>,
+    /// Chats whose messages found no room.
+    behind: HashMap<ChatId, Behind>,
     lagged: u64,
     /// Of all chats, up to here.
     seen: Option<Timestamp>,
     waker: Option<Waker>,
+}
+
+struct Behind {
+    /// The last message that found room.
+    after: u64,
+    /// How often the next ones could not be fetched.
+    failures: u32,
 }
 
 impl Reader {
@@ -56,11 +63,20 @@ impl Reader {
 
     /// What comes after this number is to be fetched.
     pub(super) fn behind(&mut self, chat: ChatId, after: u64) {
-        self.behind.insert(chat, after);
+        self.behind.insert(chat, Behind { after, failures: 0 });
     }
 
-    pub(super) fn all_behind(&self) -> impl Iterator<Item = (&ChatId, u64)> {
-        self.behind.iter().map(|(chat, after)| (chat, *after))
+    /// A chat among these that is to be fetched, and after which message: the one that failed least.
+    pub(super) fn behind_most_readily(&self, among: impl Fn(&ChatId) -> bool) -> Option<(&ChatId, u64)> {
+        let chats = self.behind.iter().filter(|(chat, _)| among(chat));
+        let (chat, behind) = chats.min_by_key(|(_, behind)| behind.failures)?;
+        Some((chat, behind.after))
+    }
+
+    pub(super) fn not_fetched(&mut self, chat: &ChatId) {
+        if let Some(behind) = self.behind.get_mut(chat) {
+            behind.failures = behind.failures.saturating_add(1);
+        }
     }
 
     pub(super) fn next(&mut self) -> Option<Message> {
@@ -88,7 +104,7 @@ impl Reader {
         passed_on: u64,
         ends: Option<u64>,
     ) {
-        let Some(mut after) = self.behind.get(chat).copied() else {
+        let Some(mut after) = self.behind.get(chat).map(|behind| behind.after) else {
             return;
         };
         for message in page {
@@ -106,7 +122,7 @@ impl Reader {
             self.behind.remove(chat);
         } else {
             // More was passed on meanwhile, and found no room either.
-            self.behind.insert(chat.clone(), after);
+            self.behind(chat.clone(), after);
         }
     }
 

@@ -14,19 +14,23 @@ use tokio::time::{Instant, Sleep, sleep, sleep_until};
 use super::bell::Stop;
 use super::catch_up::catch_up;
 use super::line::Line;
+use super::supervisor::ONCE_A_SECOND;
 use crate::client::Parts;
 use crate::event::{ConnectionState, Event};
 use crate::realtime::{End, Wire};
 use crate::rest::BoxFuture;
+use crate::retry::{Backoff, Pauses};
 use crate::session::Held;
 use crate::{Error, ErrorKind, Result};
 
 /// Messages of two senders may cross: so long a gap may close by itself before it is fetched.
 const GRACE: Duration = Duration::from_millis(50);
-/// After a catch-up that failed; longer when the server asks for it.
-const AGAIN_IN: Duration = Duration::from_secs(1);
-/// How long a renewal that failed waits.
-const RENEW_AGAIN_IN: Duration = Duration::from_secs(5);
+/// After catch-ups that failed; longer when the server asks for it.
+const AGAIN: Backoff = Backoff {
+    first: Duration::from_secs(1),
+    most: Duration::from_secs(10),
+    budget: None,
+};
 
 /// Sleeps so long when nothing is due; what becomes due wakes it earlier.
 const IDLE: Duration = Duration::from_secs(3600);
@@ -50,6 +54,8 @@ pub(super) struct Session<'a> {
     line: Line<'a>,
     /// Fetches what was missed.
     catching_up: Option<BoxFuture<Result<()>>>,
+    /// Between catch-ups that fail.
+    pauses: Pauses,
     renewing: Option<BoxFuture<Result<Arc<Held>>>>,
     /// `None` while it is being done.
     renew_at: Option<Instant>,
@@ -64,6 +70,7 @@ impl<'a> Session<'a> {
             wire,
             line: Line::new(parts),
             catching_up: None,
+            pauses: AGAIN.pauses(),
             renewing: None,
             renew_at: Some(renew_at),
             timer: Box::pin(sleep_until(renew_at)),
@@ -147,17 +154,19 @@ impl<'a> Session<'a> {
 
     /// An error: no other connection helps.
     fn renewed(&mut self, renewed: Result<Arc<Held>>) -> Result<()> {
+        let parts = self.line.parts;
         match renewed {
             Ok(held) => {
                 self.renew_at = Some(held.due);
                 // A living socket lives on with a fresh token; if this is not said any more, the next one has it.
                 let token = held.access.expose_secret().to_owned();
-                self.line.parts.outbox.say(&Authenticate { token });
+                parts.outbox.say(&Authenticate { token });
             }
             Err(error) if is_final(&error) => return Err(error),
             Err(error) => {
                 tracing::debug!(%error, "the token could not be renewed yet");
-                self.renew_at = Some(Instant::now() + RENEW_AGAIN_IN);
+                let now = Instant::now();
+                self.renew_at = Some(parts.session.renews_again_at().unwrap_or(now).max(now + ONCE_A_SECOND));
             }
         }
         Ok(())
@@ -188,6 +197,7 @@ impl<'a> Session<'a> {
         } = self.line;
         match done {
             Ok(()) => {
+                self.pauses = AGAIN.pauses();
                 if !has_missed && parts.settings.realtime_catch_up {
                     parts.inbox.caught_up();
                 }
@@ -198,7 +208,7 @@ impl<'a> Session<'a> {
             Err(error) if is_final(&error) => return Err(error),
             Err(error) => {
                 tracing::warn!(%error, "what was missed could not be fetched yet");
-                let wait = error.retry_after().unwrap_or_default().max(AGAIN_IN);
+                let wait = self.pauses.next(error.retry_after()).unwrap_or(AGAIN.most);
                 let all = parts.settings.realtime_catch_up;
                 self.catching_up = Some(Box::pin(again(parts.clone(), all, wait)));
             }

@@ -19,7 +19,7 @@ use crate::{Error, ErrorKind, Result};
 const STABLE_AFTER: Duration = Duration::from_secs(5);
 
 /// A server that ends every connection at once is not asked more often.
-const ONCE_A_SECOND: Duration = Duration::from_secs(1);
+pub(super) const ONCE_A_SECOND: Duration = Duration::from_secs(1);
 
 /// Runs until the client ends, by its user's will or because there is nothing more to be done.
 pub(crate) async fn run(parts: Arc<Parts>) {

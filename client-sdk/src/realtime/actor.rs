@@ -72,6 +72,10 @@ impl Side for Channels {
         })
     }
 
+    fn is_gone(&self) -> bool {
+        self.commands.is_closed()
+    }
+
     fn event(&mut self, event: RawEvent) {
         self.hand_over(Incoming::Event(event));
     }

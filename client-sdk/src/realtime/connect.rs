@@ -32,7 +32,7 @@ pub(super) type WebSocket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 /// Buffers of a websocket, in bytes. The library's own are 128 KiB, and allocated up front.
 const BUFFER: usize = 4096;
 /// What waits to be written when the other side reads nothing; a connection with more is ended.
-const MOST_UNWRITTEN: usize = 1 << 20;
+pub(super) const MOST_UNWRITTEN: usize = 1 << 20;
 /// The largest event is a message of 4,096 characters; anything beyond this is no server of ours.
 const MOST_INCOMING: usize = 1 << 20;
 /// Events that are kept of those that come before the handshake is over; a server of this API sends one.
@@ -127,7 +127,8 @@ impl Connect {
         let status = Arc::new(Status::new(wire.sid().into()));
         let (commands, queue) = mpsc::channel(settings.packets);
         let (events, incoming) = mpsc::channel(settings.events);
-        tokio::spawn(actor::run(wire, Channels::new(queue, events, status.clone())));
+        let task = tokio::spawn(actor::run(wire, Channels::new(queue, events, status.clone())));
+        let _ = status.task.set(task.abort_handle()); // Set once, here.
         Ok((Connection::new(commands, status, settings.pending), Events(incoming)))
     }
 

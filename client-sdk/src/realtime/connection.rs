@@ -7,12 +7,13 @@ use std::sync::{Arc, OnceLock};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::AbortHandle;
+use tokio::time::timeout;
 
 use super::answer::{Answer, Reply};
 use super::connect::Connect;
-use super::emit::{Emit, unwritable};
-use super::packet;
-use super::wire::Outgoing;
+use super::emit::{Emit, packet_of};
+use super::wire::{CLOSE_WITHIN, Outgoing};
 use crate::{Error, ErrorKind, Result};
 
 /// An open connection. Cheap to clone; when the last clone is dropped, it leaves as
@@ -37,6 +38,7 @@ pub(super) struct Status {
     /// Of what arrived: dropped, whether that was told or not.
     pub(super) missed: AtomicU64,
     pub(super) end: OnceLock<End>,
+    pub(super) task: OnceLock<AbortHandle>,
 }
 
 /// What the task is to do.
@@ -87,6 +89,7 @@ impl Status {
             pending: AtomicUsize::new(0),
             missed: AtomicU64::new(0),
             end: OnceLock::new(),
+            task: OnceLock::new(),
         }
     }
 
@@ -131,9 +134,10 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// As [`Self::emit`]; and [`ErrorKind::Config`] when the payload cannot be written as JSON.
+    /// As [`Self::emit`]; and [`ErrorKind::Config`] when the payload cannot be written as JSON, [`ErrorKind::TooLarge`] when it is
+    /// longer than half a MiB.
     pub fn emit_named(&self, name: &str, payload: &impl Serialize) -> Result<()> {
-        let text = packet::encode(None, name, payload).map_err(unwritable)?;
+        let text = packet_of(None, name, payload)?;
         self.queue(Outgoing { text, answer: None })
     }
 
@@ -150,7 +154,7 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// As [`Self::ask`]; and [`ErrorKind::Config`] when the payload cannot be written as JSON.
+    /// As [`Self::ask`]; and [`ErrorKind::Config`] and [`ErrorKind::TooLarge`] as [`Self::emit_named`].
     pub fn ask_named<T: DeserializeOwned>(&self, name: &str, payload: &impl Serialize) -> Result<Answer<T>> {
         let (sender, reply) = oneshot::channel();
         self.ask_for(name, payload, Waiter::Future(sender))?;
@@ -176,12 +180,10 @@ impl Connection {
             return Err(Error::new(ErrorKind::Full, "too many answers are awaited already"));
         }
         let id = self.status.next_id.fetch_add(1, Ordering::Relaxed);
-        let queued = packet::encode(Some(id), name, payload)
-            .map_err(unwritable)
-            .and_then(|text| {
-                let answer = Some((id, waiter));
-                self.queue(Outgoing { text, answer })
-            });
+        let queued = packet_of(Some(id), name, payload).and_then(|text| {
+            let answer = Some((id, waiter));
+            self.queue(Outgoing { text, answer })
+        });
         if queued.is_err() {
             pending.fetch_sub(1, Ordering::Relaxed);
         }
@@ -235,12 +237,21 @@ impl Connection {
         self.status.end.get().cloned().unwrap_or(End::Left)
     }
 
-    /// Sends what is queued, says goodbye and waits until the connection is closed; at most about a second.
+    /// Sends what is queued, says goodbye and waits until the connection is closed; at most about two seconds, also when the server
+    /// reads nothing any more.
     ///
     /// A server may drop what it has not done yet when its client leaves: await the answers that matter before.
     pub async fn close(&self) {
-        let _ = self.commands.send(Command::Leave).await; // It has ended already when this fails.
-        self.commands.closed().await;
+        let leaving = async {
+            let _ = self.commands.send(Command::Leave).await; // It has ended already when this fails.
+            self.commands.closed().await;
+        };
+        if timeout(2 * CLOSE_WITHIN, leaving).await.is_err() {
+            if let Some(task) = self.status.task.get() {
+                task.abort();
+            }
+            self.commands.closed().await;
+        }
     }
 }
 

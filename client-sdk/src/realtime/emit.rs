@@ -7,6 +7,7 @@ use chat_protocol::event::{
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::connect::MOST_UNWRITTEN;
 use super::packet;
 use crate::{Error, ErrorKind, Result};
 
@@ -20,13 +21,24 @@ pub trait Emit: Serialize {
     type Ack: DeserializeOwned;
 }
 
+/// The longest packet that is sent, in bytes: several times what a server has to take, and half of what may wait to be written.
+const LONGEST: usize = MOST_UNWRITTEN / 2;
+
 /// An event as a packet; with an id when its answer is wanted.
 pub(crate) fn written<E: Emit>(id: Option<u64>, event: &E) -> Result<String> {
-    packet::encode(id, E::NAME, event).map_err(unwritable)
+    packet_of(id, E::NAME, event)
 }
 
-pub(super) fn unwritable(error: serde_json::Error) -> Error {
-    Error::new(ErrorKind::Config, "the payload cannot be written as JSON").because(error)
+/// Any name and payload as a packet.
+pub(super) fn packet_of(id: Option<u64>, name: &str, payload: &impl Serialize) -> Result<String> {
+    let unwritable = |error| Error::new(ErrorKind::Config, "the payload cannot be written as JSON").because(error);
+    let text = packet::encode(id, name, payload).map_err(unwritable)?;
+    if text.len() > LONGEST {
+        // Written, it would end the connection, and each one after it.
+        let what = format!("an event of {} bytes: no server takes more than {LONGEST}", text.len());
+        return Err(Error::new(ErrorKind::TooLarge, what));
+    }
+    Ok(text)
 }
 
 macro_rules! emits {

@@ -19,7 +19,7 @@ const BURST: usize = 64;
 /// How often answers that are late are looked for.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How long the other side may take to agree to the end.
-const CLOSE_WITHIN: Duration = Duration::from_secs(1);
+pub(super) const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 
 /// What a wire carries for: where packets come from, and where goes what arrives. Nothing here may wait.
 pub(crate) trait Side {
@@ -27,6 +27,10 @@ pub(crate) trait Side {
     type Waiter;
     /// The next packet to be written, or `None` to leave. Pending: the waker is told when there is one.
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Outgoing<Self::Waiter>>>;
+    /// Nobody is there any more for whom anything is carried.
+    fn is_gone(&self) -> bool {
+        false
+    }
     /// The server told something.
     fn event(&mut self, event: RawEvent);
     /// What the server says to a packet.
@@ -109,6 +113,8 @@ impl<W> Wire<W> {
                 match self.socket.poll_ready_unpin(cx) {
                     Poll::Ready(Ok(())) => {}
                     Poll::Ready(Err(error)) => return Poll::Ready(broken(error)),
+                    // A server that reads nothing, but pings, would keep it for ever.
+                    Poll::Pending if side.is_gone() => return Poll::Ready(End::Left),
                     Poll::Pending => break,
                 }
                 let text = if std::mem::take(&mut self.owes_pong) {

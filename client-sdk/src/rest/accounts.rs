@@ -33,7 +33,7 @@ impl Client {
 
     /// Changes the password. This session goes on with new tokens; all others of the user end.
     ///
-    /// Never repeated by itself: when the answer is lost ([`Retryability::Ambiguous`](crate::Retryability::Ambiguous)), log in
+    /// Once begun it goes on, even when what waits for it is dropped. Never repeated by itself: when the answer is lost ([`Retryability::Ambiguous`](crate::Retryability::Ambiguous)), log in
     /// with the new password to see whether it holds.
     pub fn change_password(&self, current: impl Into<SecretString>, new: impl Into<SecretString>) -> ChangePassword {
         ChangePassword {
@@ -119,7 +119,7 @@ impl IntoFuture for ChangePassword {
                 confirm_password: self.new.expose_secret().to_owned(),
             };
             let call = Call::new(Method::PUT, "api/auth/change-password", Repeat::Never).body(&body)?;
-            self.client.session().change_password(&call, self.new).await
+            self.client.session().change_password(call, self.new).await
         })
     }
 }

@@ -7,7 +7,7 @@ use chat_protocol::{ErrorCode, Login, Refresh, Session, SignedIn, Tokens};
 use reqwest::Method;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::de::DeserializeOwned;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 use tokio::time::{Instant, sleep};
 use tracing::Span;
 
@@ -19,6 +19,10 @@ use crate::{Error, ErrorKind, Result, Retryability};
 
 /// A fresh token is fetched so long before the old one expires, or after four fifths of its life when that is later.
 const AHEAD: Duration = Duration::from_secs(60);
+/// How long a renewal that failed waits; longer when the server asks for it.
+const AGAIN_IN: Duration = Duration::from_secs(5);
+/// No token lives longer for us than this, whatever a server says: no clock could count it.
+const LONGEST_LIFE: Duration = Duration::from_secs(366 * 24 * 3600);
 
 /// The tokens that hold now.
 pub(crate) struct Held {
@@ -43,8 +47,34 @@ pub(crate) struct Keeper {
     backoff: Backoff,
     /// `None`: the session has ended.
     held: Cell<Option<Arc<Held>>>,
-    /// Held by whoever changes the tokens. Inside: what to log in with.
-    turn: Mutex<Option<Credentials>>,
+    /// Held by whoever changes the tokens.
+    turn: Mutex<Turn>,
+    /// Not before this does [`Self::fresh`] try again what failed.
+    again_at: Cell<Option<Instant>>,
+    /// Whether the user is logging out: nothing makes new tokens any more.
+    leaving: watch::Sender<bool>,
+}
+
+struct Turn {
+    /// What to log in with.
+    credentials: Option<Credentials>,
+    failed: Option<Failed>,
+}
+
+/// The renewal that failed last.
+struct Failed {
+    at: Instant,
+    error: Error,
+}
+
+impl Failed {
+    /// Its answer to somebody who asked at this moment, if it is one: it was under way then, or the server wanted no other by now.
+    fn answers(&self, asked: Instant) -> Option<Error> {
+        let wanted = self.error.retry_after().map(|wait| self.at + wait);
+        let left = wanted.and_then(|at| at.checked_duration_since(Instant::now()));
+        let concerns = self.at > asked || left.is_some_and(|left| !left.is_zero());
+        concerns.then(|| self.error.shared().retry_in(left))
+    }
 }
 
 impl Keeper {
@@ -67,14 +97,20 @@ impl Keeper {
             store,
             backoff,
             held: Cell::new(Some(Arc::new(held))),
-            turn: Mutex::new(credentials),
+            turn: Mutex::new(Turn {
+                credentials,
+                failed: None,
+            }),
+            again_at: Cell::default(),
+            leaving: watch::Sender::new(false),
         })
     }
 
     /// Tokens that are fresh enough to be used.
     pub(crate) async fn fresh(self: &Arc<Self>) -> Result<Arc<Held>> {
         let held = self.held()?;
-        if held.due > Instant::now() {
+        let now = Instant::now();
+        if held.due > now || self.renews_again_at() > Some(now) {
             return Ok(held);
         }
         match self.renew(held.number).await {
@@ -82,6 +118,11 @@ impl Keeper {
             Err(error) if error.retryability() != Retryability::Permanent => Ok(held),
             renewed => renewed,
         }
+    }
+
+    /// When a renewal that failed is due again.
+    pub(crate) fn renews_again_at(&self) -> Option<Instant> {
+        *self.again_at.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What holds now, fresh or not.
@@ -95,19 +136,36 @@ impl Keeper {
 
     /// Other tokens than those of this number: new ones, unless somebody else has already fetched them.
     ///
-    /// It goes on when the caller is gone: tokens that are spent and not kept would end the session.
+    /// When it fails, everybody who asked meanwhile has the same answer.
     pub(crate) async fn renew(self: &Arc<Self>, stale: u64) -> Result<Arc<Held>> {
-        let this = self.clone();
-        let renewing = tokio::spawn(async move { this.renew_in_turn(stale).await });
-        let renewed = renewing.await;
-        renewed.map_err(|error| Error::new(ErrorKind::Closed, "the runtime is shutting down").because(error))?
+        let (this, asked) = (self.clone(), Instant::now());
+        to_the_end(async move { this.renew_in_turn(stale, asked).await }).await
     }
 
-    async fn renew_in_turn(&self, stale: u64) -> Result<Arc<Held>> {
-        let credentials = self.turn.lock().await;
+    async fn renew_in_turn(&self, stale: u64, asked: Instant) -> Result<Arc<Held>> {
+        let mut turn = self.turn.lock().await;
         let held = self.held()?;
         if held.number != stale {
             return Ok(held);
+        }
+        if let Some(error) = turn.failed.as_ref().and_then(|failed| failed.answers(asked)) {
+            return Err(error);
+        }
+        let renewed = self.renew_now(&held, turn.credentials.as_ref()).await;
+        let failed = renewed.as_ref().err().map(|error| Failed {
+            at: Instant::now(),
+            error: error.shared(),
+        });
+        let again_in = |failed: &Failed| failed.error.retry_after().unwrap_or_default().max(AGAIN_IN);
+        let again_at = failed.as_ref().map(|failed| failed.at + again_in(failed));
+        *self.again_at.lock().unwrap_or_else(PoisonError::into_inner) = again_at;
+        turn.failed = failed;
+        renewed
+    }
+
+    async fn renew_now(&self, held: &Held, credentials: Option<&Credentials>) -> Result<Arc<Held>> {
+        if self.is_leaving() {
+            return Err(ended());
         }
         let body = Refresh {
             refresh_token: held.refresh.expose_secret().to_owned(),
@@ -115,21 +173,23 @@ impl Keeper {
         // When the answer is lost nobody knows whether the token is spent. Trying it again is the only way to know; when it was,
         // the session has ended, and only a password helps.
         let call = Call::new(Method::POST, "api/auth/refresh-token", Repeat::Freely).body(&body)?;
-        let refused = match self.without_token::<SignedIn>(&call).await {
+        let mut leaving = self.leaving.subscribe();
+        let refreshed = tokio::select! {
+            refreshed = self.without_token::<SignedIn>(&call) => refreshed,
+            // Whoever logs out needs no new ones, and does not wait for them.
+            _ = leaving.wait_for(|leaving| *leaving) => return Err(ended()),
+        };
+        let refused = match refreshed {
             Ok(answer) => {
                 tracing::debug!("tokens were refreshed");
                 return self.keep(answer.tokens).await;
             }
             Err(error) => error,
         };
-        let has_ended = matches!(
-            refused.code(),
-            Some(ErrorCode::TokenInvalid | ErrorCode::TokenExpired | ErrorCode::RefreshReused)
-        );
-        if !has_ended {
+        if !says_it_has_ended(&refused) {
             return Err(refused);
         }
-        let Some(credentials) = &*credentials else {
+        let Some(credentials) = credentials.filter(|_| !self.is_leaving()) else {
             self.end().await;
             return Err(ended().because(refused));
         };
@@ -159,30 +219,77 @@ impl Keeper {
 
     /// Makes a call that changes the password to this one, and takes the tokens of its answer: all before them have ended.
     ///
-    /// The turn is held all the while: a renewal in between would find its token spent, and the session lost.
-    pub(crate) async fn change_password(self: &Arc<Self>, call: &Call, password: SecretString) -> Result<()> {
+    /// The turn is held all the while: a renewal in between would find its token spent, and the session lost. As a renewal it goes
+    /// on when the caller is gone.
+    pub(crate) async fn change_password(self: &Arc<Self>, call: Call, password: SecretString) -> Result<()> {
+        let this = self.clone();
+        to_the_end(async move { this.change_password_now(&call, password).await }).await
+    }
+
+    async fn change_password_now(self: &Arc<Self>, call: &Call, password: SecretString) -> Result<()> {
         let mut renewed = false;
         loop {
             // Not while the turn is held, for a renewal takes it.
             self.fresh().await?;
-            let mut credentials = self.turn.lock().await;
+            let mut turn = self.turn.lock().await;
             let held = self.held()?;
             let error = match repeatedly::<SignedIn>(&self.http, self.backoff, call, Some(&held.access)).await {
                 Ok(answer) => {
-                    if let Some(credentials) = &mut *credentials {
+                    if let Some(credentials) = &mut turn.credentials {
                         credentials.password = password;
                     }
                     return self.keep(answer.tokens).await.map(drop);
                 }
                 Err(error) => error,
             };
-            drop(credentials);
+            drop(turn);
             if renewed || !error.is_about_token() {
                 return Err(error);
             }
             renewed = true;
             self.renew(held.number).await?;
         }
+    }
+
+    /// Tells the server that the session is over, and forgets it. From its beginning on nothing logs in again, and it goes on when the
+    /// caller is gone.
+    pub(crate) async fn log_out(self: &Arc<Self>) -> Result<()> {
+        self.held()?;
+        self.leaving.send_replace(true);
+        let this = self.clone();
+        to_the_end(async move { this.log_out_in_turn().await }).await
+    }
+
+    async fn log_out_in_turn(&self) -> Result<()> {
+        // A login that is under way makes a session that has to end, too.
+        let _turn = self.turn.lock().await;
+        let told = self.tell_that_it_is_over().await;
+        self.end().await;
+        match told {
+            Err(error) if says_it_has_ended(&error) => Ok(()),
+            told => told,
+        }
+    }
+
+    async fn tell_that_it_is_over(&self) -> Result<()> {
+        let call = Call::new(Method::POST, "api/auth/logout", Repeat::Freely);
+        let held = self.held()?;
+        match self.http.send(&call, Some(&held.access)).await {
+            // The session may live longer than the token: only one that holds can end it.
+            Err(error) if error.is(&ErrorCode::TokenExpired) => {
+                let body = Refresh {
+                    refresh_token: held.refresh.expose_secret().to_owned(),
+                };
+                let refresh = Call::new(Method::POST, "api/auth/refresh-token", Repeat::Freely).body(&body)?;
+                let fresh = self.without_token::<SignedIn>(&refresh).await?.tokens.access_token;
+                self.http.send(&call, Some(&fresh.into())).await.map(drop)
+            }
+            told => told.map(drop),
+        }
+    }
+
+    fn is_leaving(&self) -> bool {
+        *self.leaving.borrow()
     }
 
     async fn keep(&self, tokens: Tokens) -> Result<Arc<Held>> {
@@ -263,12 +370,26 @@ pub(crate) fn stored(tokens: Tokens) -> StoredTokens {
     StoredTokens {
         access: tokens.access_token.into(),
         refresh: tokens.refresh_token.into(),
-        expires_at: SystemTime::now() + Duration::from_secs(tokens.expires_in),
+        expires_at: SystemTime::now() + Duration::from_secs(tokens.expires_in).min(LONGEST_LIFE),
     }
 }
 
 fn due(left: Duration) -> Instant {
     Instant::now() + left.saturating_sub(AHEAD).max(left.mul_f64(0.8))
+}
+
+/// Does it all, even when nobody waits for it any more.
+async fn to_the_end<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
+    let done = tokio::spawn(work).await;
+    done.map_err(|error| Error::new(ErrorKind::Closed, "the runtime is shutting down").because(error))?
+}
+
+/// Whether this refusal says that there is no such session any more.
+fn says_it_has_ended(refusal: &Error) -> bool {
+    matches!(
+        refusal.code(),
+        Some(ErrorCode::TokenInvalid | ErrorCode::TokenExpired | ErrorCode::RefreshReused)
+    )
 }
 
 fn ended() -> Error {

@@ -1,6 +1,6 @@
 //! A chat as it is shown.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use chat_protocol::{ClientMessageId, Message, UserId};
 
@@ -8,6 +8,8 @@ use crate::{Client, Event, Outgoing, Result, SendState};
 
 /// As many as a page may have.
 const PAGE: u32 = 50;
+/// Events are told beside messages, so what happens to a message may be told before itself; so many of those are kept.
+const MOST_EARLY: usize = 256;
 
 /// The messages of one chat, as far back as they were loaded: history, what comes live, edits, deletions, read marks, and what
 /// is still on its way out.
@@ -21,6 +23,8 @@ pub struct Timeline {
     /// Where older ones are.
     older: Option<String>,
     sending: Vec<Sending>,
+    /// What happened to messages that are not here, the latest last.
+    early: VecDeque<Event>,
 }
 
 /// A message that is not in the history yet.
@@ -44,6 +48,7 @@ impl Timeline {
             messages: BTreeMap::new(),
             older: None,
             sending: Vec::new(),
+            early: VecDeque::new(),
         };
         timeline.reload().await?;
         Ok(timeline)
@@ -109,21 +114,18 @@ impl Timeline {
     /// Takes in what happened. `true`: something is different now.
     pub fn apply(&mut self, event: &Event) -> bool {
         match event {
-            Event::Edited(message) => self.change(|known| known.id == message.id, |known| known.clone_from(message)),
-            Event::Deleted(deleted) => self.change(
-                |known| known.id == deleted.message_id,
-                |known| {
-                    known.content.clear();
-                    known.deleted_at = Some(deleted.deleted_at);
-                },
-            ),
-            Event::Read(read) => self.change(
-                |known| known.id == read.message_id,
-                |known| {
-                    known.is_read = true;
-                    known.read_at = known.read_at.or(Some(read.read_at));
-                },
-            ),
+            Event::Edited(_) | Event::Deleted(_) | Event::Read(_) => {
+                // What changes is mostly new.
+                let found = self.messages.values_mut().rev().find(|known| concerns(event, known));
+                let is_here = found.map(|known| change(known, event)).is_some();
+                if !is_here {
+                    self.early.push_back(event.clone());
+                    if self.early.len() > MOST_EARLY {
+                        self.early.pop_front();
+                    }
+                }
+                is_here
+            }
             Event::Sending { id, state } => {
                 let known = self.sending.iter_mut().find(|sending| sending.id == *id);
                 let Some(known) = known else { return false };
@@ -162,19 +164,54 @@ impl Timeline {
             self.sending.retain(|sending| sending.id != *id);
         }
         let Some(seq) = message.seq else { return };
-        // Live news may be older than what the history said: it never takes back an edit, a deletion or a read mark.
+        let early = self.early.iter().any(|event| concerns(event, &message));
         let known = self.messages.entry(seq).or_insert_with(|| message.clone());
-        if message.edited_at >= known.edited_at
-            && message.deleted_at >= known.deleted_at
-            && message.is_read >= known.is_read
-        {
-            *known = message;
+        renew(known, message);
+        if early {
+            self.early.retain(|event| {
+                let is_its = concerns(event, known);
+                if is_its {
+                    change(known, event);
+                }
+                !is_its
+            });
         }
     }
+}
 
-    fn change(&mut self, which: impl Fn(&Message) -> bool, how: impl FnOnce(&mut Message)) -> bool {
-        // What changes is mostly new.
-        let found = self.messages.values_mut().rev().find(|message| which(message));
-        found.map(how).is_some()
+/// Whether this event is about this message.
+fn concerns(event: &Event, message: &Message) -> bool {
+    match event {
+        Event::Edited(edited) => edited.id == message.id,
+        Event::Deleted(deleted) => deleted.message_id == message.id,
+        Event::Read(read) => read.message_id == message.id,
+        _ => false,
     }
+}
+
+fn change(known: &mut Message, event: &Event) {
+    match event {
+        Event::Edited(edited) => renew(known, edited.clone()),
+        Event::Deleted(deleted) => {
+            known.content.clear();
+            known.deleted_at = Some(deleted.deleted_at);
+        }
+        Event::Read(read) => {
+            known.is_read = true;
+            known.read_at = known.read_at.or(Some(read.read_at));
+        }
+        _ => {}
+    }
+}
+
+/// Takes what is newer of the same message. What comes live may be older than what the history said: no edit, deletion or read mark is
+/// ever taken back.
+fn renew(known: &mut Message, message: Message) {
+    if message.edited_at >= known.edited_at && message.deleted_at >= known.deleted_at {
+        known.content = message.content;
+        known.edited_at = message.edited_at;
+        known.deleted_at = message.deleted_at;
+    }
+    known.is_read |= message.is_read;
+    known.read_at = known.read_at.or(message.read_at);
 }

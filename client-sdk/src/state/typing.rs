@@ -28,17 +28,21 @@ impl WhoTypes {
             return false;
         };
         if typing.is_typing {
-            self.0.insert(typing.from.clone(), Instant::now()).is_none()
+            !self.0.insert(typing.from.clone(), Instant::now()).is_some_and(types)
         } else {
-            self.0.remove(&typing.from).is_some()
+            self.0.remove(&typing.from).is_some_and(types)
         }
     }
 
     /// Whether this user types.
     #[must_use]
     pub fn contains(&self, user: &UserId) -> bool {
-        self.0.get(user).is_some_and(|since| since.elapsed() < FORGOTTEN_AFTER)
+        self.0.get(user).copied().is_some_and(types)
     }
+}
+
+fn types(since: Instant) -> bool {
+    since.elapsed() < FORGOTTEN_AFTER
 }
 
 /// Tells a chat partner that this user types: call [`key`](Self::key) at every keystroke. It stops by itself 5 s after the last
@@ -123,5 +127,6 @@ mod tests {
         who.apply(&typing(true));
         tokio::time::advance(FORGOTTEN_AFTER).await;
         assert!(!who.contains(&bob));
+        assert!(who.apply(&typing(true)), "it is news again");
     }
 }

@@ -63,9 +63,10 @@ impl Unread {
     pub fn apply(&mut self, event: &Event) -> bool {
         match event {
             Event::Read(read) if read.reader_id == self.me => {
-                let count = self.counts.entry(read.chat_id.clone()).or_default();
-                *count = count.saturating_sub(1);
-                true
+                let count = self.counts.get_mut(&read.chat_id).filter(|count| **count > 0);
+                // Else it came before its message, which then will be counted, or it was counted already.
+                self.stale |= count.is_none();
+                count.map(|count| *count -= 1).is_some()
             }
             // Nobody tells whether it had been read.
             Event::Deleted(_) | Event::CaughtUp | Event::Missed(_) => {
@@ -76,7 +77,7 @@ impl Unread {
         }
     }
 
-    /// Whether [`reload`](Self::reload) would know better: something was deleted or missed.
+    /// Whether [`reload`](Self::reload) would know better: something was deleted or missed, or came in another order.
     #[must_use]
     pub fn is_stale(&self) -> bool {
         self.stale

@@ -9,14 +9,24 @@ use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::PrivateKeyDer;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, copy, split};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio_rustls::TlsAcceptor;
+
+const REFUSAL: &[u8] =
+    b"HTTP/1.1 500 \r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: 42\r\n\r\n{\"message\":\"No.\",\"code\":\"INTERNAL_ERROR\"}\n";
 
 /// Forwards to a server, and keeps the first line of each request. Closed when dropped.
 pub(crate) struct Front {
     pub(crate) address: SocketAddr,
-    requests: Arc<Mutex<Vec<String>>>,
+    log: Arc<Log>,
     way: watch::Sender<Way>,
+}
+
+#[derive(Default)]
+struct Log {
+    requests: Mutex<Vec<String>>,
+    /// Requests with this in their first line are answered with 500.
+    refused: Mutex<Option<String>>,
 }
 
 struct Way {
@@ -37,9 +47,9 @@ impl Front {
     async fn start(server: SocketAddr, tls: Option<TlsAcceptor>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let requests = Arc::new(Mutex::new(Vec::new()));
+        let log = Arc::<Log>::default();
         let way = watch::Sender::new(Way { is_open: true, cuts: 0 });
-        let (seen, mut changes) = (requests.clone(), way.subscribe());
+        let (seen, mut changes) = (log.clone(), way.subscribe());
         tokio::spawn(async move {
             loop {
                 tokio::select! {
@@ -59,7 +69,7 @@ impl Front {
                 }
             }
         });
-        Self { address, requests, way }
+        Self { address, log, way }
     }
 
     /// Cuts every connection, also those to come.
@@ -76,11 +86,16 @@ impl Front {
 
     /// The requests since this was asked last, as `GET /path`.
     pub(crate) fn take_requests(&self) -> Vec<String> {
-        std::mem::take(&mut self.requests.lock().unwrap())
+        std::mem::take(&mut self.log.requests.lock().unwrap())
+    }
+
+    /// Answers requests to paths with this in them by a failure of its own, until told otherwise.
+    pub(crate) fn refuse(&self, path: Option<&str>) {
+        *self.log.refused.lock().unwrap() = path.map(str::to_owned);
     }
 }
 
-async fn serve(client: TcpStream, server: SocketAddr, tls: Option<TlsAcceptor>, seen: Arc<Mutex<Vec<String>>>) {
+async fn serve(client: TcpStream, server: SocketAddr, tls: Option<TlsAcceptor>, seen: Arc<Log>) {
     client.set_nodelay(true).unwrap();
     match tls {
         None => carry(client, server, seen).await,
@@ -93,13 +108,14 @@ async fn serve(client: TcpStream, server: SocketAddr, tls: Option<TlsAcceptor>, 
     }
 }
 
-async fn carry(client: impl AsyncRead + AsyncWrite, server: SocketAddr, seen: Arc<Mutex<Vec<String>>>) {
+async fn carry(client: impl AsyncRead + AsyncWrite, server: SocketAddr, seen: Arc<Log>) {
     let Ok(server) = TcpStream::connect(server).await else {
         return;
     };
     server.set_nodelay(true).unwrap();
     let (mut from_client, mut to_client) = split(client);
     let (mut from_server, mut to_server) = server.into_split();
+    let (refuse, refused) = oneshot::channel();
     let there = async {
         let (mut chunk, mut line) = (vec![0; 16 * 1024], Vec::new());
         loop {
@@ -116,7 +132,12 @@ async fn carry(client: impl AsyncRead + AsyncWrite, server: SocketAddr, seen: Ar
                 if let Some(request) = text.strip_suffix(" HTTP/1.1\r") {
                     // The body of the request before, which is JSON, ends without a line break.
                     let request = request.rsplit_once('}').map_or(request, |(_, request)| request);
-                    seen.lock().unwrap().push(request.to_owned());
+                    seen.requests.lock().unwrap().push(request.to_owned());
+                    let refused = seen.refused.lock().unwrap().clone();
+                    if refused.is_some_and(|path| request.contains(&path)) {
+                        let _ = refuse.send(());
+                        return to_server.shutdown().await;
+                    }
                 }
                 line.clear();
             }
@@ -124,7 +145,11 @@ async fn carry(client: impl AsyncRead + AsyncWrite, server: SocketAddr, seen: Ar
         }
     };
     let back = async {
-        copy(&mut from_server, &mut to_client).await?;
+        tokio::select! {
+            biased;
+            Ok(()) = refused => to_client.write_all(REFUSAL).await?,
+            copied = copy(&mut from_server, &mut to_client) => drop(copied?),
+        }
         to_client.shutdown().await
     };
     // Ends as its two sides do, however that is.

@@ -1,9 +1,10 @@
 //! The stream of messages: each once, each chat in order, whatever the network does.
 
-use chat_client::testing::Server;
+use chat_client::testing::{PASSWORD, Server};
 use chat_client::{Client, ConnectionState, Event, Position};
 use tokio::time::timeout;
 
+use crate::front::Front;
 use crate::{PATIENCE, contents, next, numbers, until};
 
 async fn send(from: &Client, to: &Client, range: std::ops::Range<usize>) {
@@ -22,10 +23,7 @@ async fn what_was_missed_comes_before_what_is_live() {
     until(&mut events, &Event::Connection(ConnectionState::Waiting)).await;
     // Past the network that is down.
     let direct = server.direct_url().await.unwrap();
-    let desk = Client::builder(direct)
-        .login("ann", chat_client::testing::PASSWORD)
-        .await
-        .unwrap();
+    let desk = Client::builder(direct).login("ann", PASSWORD).await.unwrap();
     // More than a page.
     send(&desk, &bob, 10..260).await;
     server.heal();
@@ -33,6 +31,39 @@ async fn what_was_missed_comes_before_what_is_live() {
     assert_eq!(contents(&mut messages, 270).await, numbers(0..270));
     until(&mut events, &Event::CaughtUp).await;
     assert_eq!(messages.lagged(), 0);
+}
+
+#[tokio::test]
+async fn a_chat_that_cannot_be_read_holds_up_no_other() {
+    let server = Server::start().await.unwrap();
+    let direct = server.direct_url().await.unwrap();
+    let front = Front::plain(direct.trim_start_matches("http://").parse().unwrap()).await;
+    let bob = Client::builder(format!("http://{}", front.address));
+    let bob = bob.register("bob", "bob@example.org", PASSWORD).await.unwrap();
+    let (mut messages, mut events) = (bob.messages(), bob.events());
+    bob.online().await.unwrap();
+    let mut friends = Vec::new();
+    for name in ["ann", "eve", "joe", "kim", "lea", "max"] {
+        friends.push(server.client(name).await.unwrap());
+    }
+    front.close();
+    until(&mut events, &Event::Connection(ConnectionState::Waiting)).await;
+    for friend in &friends {
+        send(friend, &bob, 0..2).await;
+    }
+    front.refuse(Some(&format!("/conversation/{}?", friends[0].user_id())));
+    front.open();
+    let mut seen = Vec::new();
+    for _ in 0..10 {
+        let message = next(&mut messages).await;
+        assert_ne!(&message.sender, friends[0].user_id());
+        seen.push(message.content);
+    }
+    // What is live of the others is not held up either.
+    send(&friends[1], &bob, 2..3).await;
+    assert_eq!(next(&mut messages).await.content, "2");
+    front.refuse(None);
+    assert_eq!(contents(&mut messages, 2).await, ["0", "1"]);
 }
 
 #[tokio::test]

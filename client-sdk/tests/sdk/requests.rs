@@ -173,6 +173,17 @@ async fn a_limit_is_waited_for_within_the_budget_and_else_told() {
 }
 
 #[tokio::test]
+async fn who_opens_no_connection_waits_for_none() {
+    let server = Server::start().await.unwrap();
+    let without = chat_client::Builder::without_realtime;
+    let ann = server.client_with("ann", without).await.unwrap();
+    let closed = timeout(PATIENCE, ann.online()).await.unwrap().unwrap_err();
+    assert_eq!(closed.kind(), ErrorKind::Closed);
+    let sent = timeout(PATIENCE, ann.send(ann.user_id(), "hello").into_future());
+    assert_eq!(sent.await.unwrap().unwrap_err().kind(), ErrorKind::Closed);
+}
+
+#[tokio::test]
 async fn a_server_that_is_away_for_a_while_is_waited_for() {
     let server = Server::start().await.unwrap();
     let (ann, bob) = (server.client("ann").await.unwrap(), server.client("bob").await.unwrap());

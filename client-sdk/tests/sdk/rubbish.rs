@@ -185,6 +185,39 @@ async fn an_answer_that_makes_no_sense_fails_its_asker_alone() {
     assert_eq!(answer.unwrap().value.chat_id, question.chat_id);
 }
 
+/// It pings, so that it seems to live.
+#[tokio::test]
+async fn a_server_that_reads_nothing_keeps_nobody() {
+    for is_dropped in [false, true] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (closed, seen) = tokio::sync::oneshot::channel();
+        let server = tokio::spawn(async move {
+            let mut socket = connected(&listener).await;
+            // The other side has gone when nothing can be written any more.
+            while socket.send(Message::text("2")).await.is_ok() {
+                tokio::task::yield_now().await;
+            }
+            let _ = closed.send(());
+        });
+        let (connection, _incoming) = Connection::to(format!("http://{address}")).await.unwrap();
+        // More waits than any kernel takes.
+        let payload = "a".repeat(400_000);
+        while connection.emit_named("x", &payload).is_ok() {}
+        if is_dropped {
+            drop(connection);
+        } else {
+            timeout(PATIENCE, connection.close()).await.unwrap();
+            assert_eq!(
+                timeout(PATIENCE, connection.ended()).await.unwrap(),
+                chat_client::realtime::End::Left
+            );
+        }
+        timeout(PATIENCE, seen).await.unwrap().unwrap();
+        server.await.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn what_is_no_server_is_told_apart() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

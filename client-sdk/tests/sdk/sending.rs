@@ -75,6 +75,23 @@ async fn an_answer_that_is_lost_makes_no_second_message() {
     assert_eq!(history.items.len(), 20);
 }
 
+/// A signal and the end of `main`, say.
+#[tokio::test]
+async fn two_who_shut_down_both_wait_until_all_is_sent() {
+    let server = Server::start().await.unwrap();
+    let (ann, bob) = (server.client("ann").await.unwrap(), server.client("bob").await.unwrap());
+    ann.online().await.unwrap();
+    let sent: Vec<_> = (0..100)
+        .map(|number| ann.send(bob.user_id(), number.to_string()).queue().unwrap())
+        .collect();
+    let again = ann.clone();
+    let both = async { tokio::join!(ann.shutdown(), again.shutdown()) };
+    timeout(PATIENCE, both).await.unwrap();
+    for message in sent {
+        message.await.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn the_outbox_is_bounded_and_says_so() {
     let server = Server::start().await.unwrap();

@@ -73,6 +73,33 @@ async fn a_timeline_is_what_the_history_is() {
     }
 }
 
+/// Both come by streams of their own, and nothing says which is asked first.
+#[tokio::test]
+async fn what_happens_to_a_message_may_be_told_before_it() {
+    let server = Server::start().await.unwrap();
+    let (ann, bob) = (server.client("ann").await.unwrap(), server.client("bob").await.unwrap());
+    let (mut log, mut events) = (bob.all_messages(), bob.events());
+    let mut timeline = Timeline::open(&bob, ann.user_id()).await.unwrap();
+    let (gone, changed) = (
+        ann.send(bob.user_id(), "taken back").await.unwrap(),
+        ann.send(bob.user_id(), "wrong").await.unwrap(),
+    );
+    ann.edit(&changed.id, "right").await.unwrap();
+    bob.mark_read([changed.id.clone()]).await.unwrap();
+    ann.delete(&gone.id).await.unwrap();
+    until(&mut events, |event| {
+        assert!(!timeline.apply(event), "{event:?}");
+        matches!(event, Event::Deleted(_))
+    })
+    .await;
+    for _ in 0..2 {
+        assert!(timeline.arrived(&next(&mut log).await));
+    }
+    let shown: Vec<_> = timeline.messages().collect();
+    assert_eq!((shown[0].content.as_str(), shown[0].deleted_at.is_some()), ("", true));
+    assert_eq!((shown[1].content.as_str(), shown[1].is_read), ("right", true));
+}
+
 #[tokio::test]
 async fn unread_counts_follow() {
     let server = Server::start().await.unwrap();

@@ -20,18 +20,29 @@ impl Server {
         Self(TcpListener::bind("127.0.0.1:0").await.unwrap())
     }
 
-    /// The next request, which has this path and a body.
+    /// The next request, which has this path.
     async fn asked(&self, path: &str) -> TcpStream {
         let (mut stream, _) = self.0.accept().await.unwrap();
         let mut request = Vec::new();
-        // Its end is that of the JSON.
-        while request.last() != Some(&b'}') {
+        loop {
             assert!(stream.read_buf(&mut request).await.unwrap() > 0);
+            let request = std::str::from_utf8(&request).unwrap();
+            let Some((head, body)) = request.split_once("\r\n\r\n") else {
+                continue;
+            };
+            // The end of a body is that of its JSON.
+            let has_body = head.contains("content-type");
+            if !has_body || body.ends_with('}') {
+                let first = head.lines().next().unwrap();
+                assert!(first.contains(path), "{first}");
+                return stream;
+            }
         }
-        let request = String::from_utf8(request).unwrap();
-        let first = request.lines().next().unwrap();
-        assert!(first.contains(path), "{first}");
-        stream
+    }
+
+    async fn agrees(&self, path: &str) {
+        let stream = self.asked(path).await;
+        answer(stream, 200, &json!({})).await;
     }
 
     async fn grants(&self, path: &str, number: u32) {
@@ -81,7 +92,7 @@ fn tokens(number: u32) -> Tokens {
 
 async fn change_password(keeper: Arc<Keeper>) -> Result<()> {
     let call = Call::new(Method::PUT, "api/auth/change-password", Repeat::Never).body(&json!({}))?;
-    keeper.change_password(&call, "new".into()).await
+    keeper.change_password(call, "new".into()).await
 }
 
 /// What comes of a renewal when the session is lost, and the login is refused like this.
@@ -125,7 +136,7 @@ async fn a_renewal_waits_for_a_change_of_the_password() {
         .await
         .unwrap();
     // It begins while only the server knows that the old tokens no longer hold.
-    let mut renewing = pin!(keeper.renew_in_turn(0));
+    let mut renewing = pin!(keeper.renew_in_turn(0, Instant::now()));
     tokio::select! {
         biased;
         _ = &mut renewing => panic!("it did not wait"),
@@ -135,8 +146,8 @@ async fn a_renewal_waits_for_a_change_of_the_password() {
     let renewed = timeout(PATIENCE, renewing).await.unwrap().unwrap();
     assert_eq!(renewed.access.expose_secret(), "access-2");
     changing.await.unwrap().unwrap();
-    let credentials = keeper.turn.lock().await;
-    assert_eq!(credentials.as_ref().unwrap().password.expose_secret(), "new");
+    let turn = keeper.turn.lock().await;
+    assert_eq!(turn.credentials.as_ref().unwrap().password.expose_secret(), "new");
 }
 
 #[tokio::test]
@@ -152,4 +163,111 @@ async fn a_change_of_the_password_renews_a_token_that_no_longer_holds() {
     let (changed, ()) = timeout(PATIENCE, both).await.unwrap();
     changed.unwrap();
     assert_eq!(keeper.held().unwrap().access.expose_secret(), "access-3");
+}
+
+#[tokio::test]
+async fn a_renewal_that_fails_fails_for_all_who_asked_meanwhile() {
+    let server = Server::start().await;
+    let (keeper, _store) = server.keeper().await;
+    let first = tokio::spawn({
+        let keeper = keeper.clone();
+        async move { keeper.renew(0).await.err() }
+    });
+    let asked = timeout(PATIENCE, server.asked("api/auth/refresh-token")).await.unwrap();
+    let mut others: Vec<_> = (0..20).map(|_| Box::pin(keeper.renew(0))).collect();
+    for other in &mut others {
+        // It is under way, and waits.
+        tokio::select! {
+            biased;
+            _ = other.as_mut() => panic!("it did not wait"),
+            () = ready(()) => {}
+        }
+    }
+    answer(asked, 503, &json!({ "message": "No.", "code": "SERVICE_UNAVAILABLE" })).await;
+    let unavailable = |error: Option<Error>| assert!(error.unwrap().is(&ErrorCode::ServiceUnavailable));
+    unavailable(timeout(PATIENCE, first).await.unwrap().unwrap());
+    for other in others {
+        // Nobody answers a second request.
+        unavailable(timeout(PATIENCE, other).await.unwrap().err());
+    }
+    // Whoever asks later tries again.
+    let both = async { tokio::join!(keeper.renew(0), server.grants("api/auth/refresh-token", 2)) };
+    let (renewed, ()) = timeout(PATIENCE, both).await.unwrap();
+    assert_eq!(renewed.unwrap().access.expose_secret(), "access-2");
+}
+
+#[tokio::test]
+async fn a_renewal_is_not_tried_before_the_server_wants_it() {
+    let server = Server::start().await;
+    let (keeper, _store) = server.keeper().await;
+    let refusal = async {
+        let stream = server.asked("api/auth/refresh-token").await;
+        answer(
+            stream,
+            429,
+            &json!({ "message": "No.", "code": "RATE_LIMITED", "retryAfter": 600 }),
+        )
+        .await;
+    };
+    let both = async { tokio::join!(keeper.renew(0), refusal) };
+    timeout(PATIENCE, both).await.unwrap().0.err().unwrap();
+    // Nobody would answer.
+    let again = timeout(PATIENCE, keeper.renew(0)).await.unwrap().err().unwrap();
+    assert!(again.retry_after().unwrap() > Duration::from_secs(500), "{again:?}");
+    assert!(keeper.renews_again_at().unwrap() > Instant::now() + Duration::from_secs(500));
+}
+
+#[tokio::test]
+async fn a_change_of_the_password_goes_on_when_nobody_waits_for_it() {
+    let server = Server::start().await;
+    let (keeper, store) = server.keeper().await;
+    let asked = {
+        let mut changing = pin!(change_password(keeper.clone()));
+        let asked = async {
+            tokio::select! {
+                _ = &mut changing => panic!("it was not answered"),
+                asked = server.asked("api/auth/change-password") => asked,
+            }
+        };
+        timeout(PATIENCE, asked).await.unwrap()
+    };
+    answer(asked, 200, &json!({ "tokens": tokens(2) })).await;
+    let turn = timeout(PATIENCE, keeper.turn.lock()).await.unwrap();
+    assert_eq!(keeper.held().unwrap().access.expose_secret(), "access-2");
+    assert_eq!(turn.credentials.as_ref().unwrap().password.expose_secret(), "new");
+    assert_eq!(store.load().await.unwrap().unwrap().access.expose_secret(), "access-2");
+}
+
+#[tokio::test]
+async fn a_logout_with_a_token_that_has_expired_ends_the_session_all_the_same() {
+    let server = Server::start().await;
+    let (keeper, store) = server.keeper().await;
+    let answers = async {
+        server.refuses("api/auth/logout", 401, "TOKEN_EXPIRED").await;
+        server.grants("api/auth/refresh-token", 2).await;
+        server.agrees("api/auth/logout").await;
+    };
+    let both = async { tokio::join!(keeper.log_out(), answers) };
+    timeout(PATIENCE, both).await.unwrap().0.unwrap();
+    assert!(keeper.held().is_err());
+    assert!(store.load().await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn nothing_that_is_under_way_undoes_a_logout() {
+    let server = Server::start().await;
+    let (keeper, store) = server.keeper().await;
+    let renewing = tokio::spawn({
+        let keeper = keeper.clone();
+        async move { keeper.renew(0).await.err() }
+    });
+    let refresh = timeout(PATIENCE, server.asked("api/auth/refresh-token")).await.unwrap();
+    // It waits for no renewal.
+    let both = async { tokio::join!(keeper.log_out(), server.agrees("api/auth/logout")) };
+    timeout(PATIENCE, both).await.unwrap().0.unwrap();
+    answer(refresh, 200, &json!({ "tokens": tokens(2) })).await;
+    let renewed = timeout(PATIENCE, renewing).await.unwrap().unwrap();
+    assert_eq!(renewed.unwrap().kind(), ErrorKind::SessionEnded);
+    assert!(keeper.held().is_err());
+    assert!(store.load().await.unwrap().is_none());
 }
