@@ -86,7 +86,7 @@ pub(super) fn durable() -> WriteConcern {
         .build()
 }
 
-/// What is there now, durable or not: for deciding what to write next. It is not to be shown or counted.
+/// What is there now, durable or not: for deciding what to write next. It is not to be shown or counted before that is durable.
 pub(super) fn latest() -> ReadConcern {
     ReadConcern::local()
 }

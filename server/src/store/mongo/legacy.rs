@@ -12,7 +12,7 @@ use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Document, doc};
 
 use super::call::{duplicate, failure};
-use super::{Db, chats, connect, counters, row, schema, users};
+use super::{Db, chats, connect, rebuild, row, schema, users};
 use crate::store::{StoreError, StoreResult};
 
 /// Messages per update.
@@ -36,7 +36,7 @@ pub async fn adopt(uri: &str) -> StoreResult<Adopted> {
     let mut adopted = Adopted::default();
     adopt_users(&db, &mut adopted).await?;
     adopt_messages(&db, &mut adopted).await?;
-    counters::rebuild(&db).await?;
+    rebuild::rebuild(&db).await?;
     schema::done(&db).await?;
     Ok(adopted)
 }

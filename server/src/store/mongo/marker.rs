@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::Db;
 use super::background::Background;
 use super::counters::Counters;
+use super::others::Others;
 use super::read_state::{Answer, Request, mark};
 use super::untold::Untold;
 use crate::store::{ReadScope, StoreError, StoreResult};
@@ -56,7 +57,7 @@ impl Marker {
 }
 
 async fn run(db: Db, counters: Arc<Counters>, mut queue: mpsc::Receiver<Waiting>) {
-    let untold = Arc::new(Untold::new());
+    let (untold, others) = (Arc::new(Untold::new()), Arc::new(Others::default()));
     let mut group = Vec::with_capacity(GROUP);
     while queue.recv_many(&mut group, GROUP).await > 0 {
         group.retain(|(_, done)| !done.is_closed());
@@ -64,10 +65,12 @@ async fn run(db: Db, counters: Arc<Counters>, mut queue: mpsc::Receiver<Waiting>
             continue;
         }
         let (requests, dones): (Vec<Request>, Vec<_>) = group.drain(..).unzip();
-        let answers = match mark(&db, &counters, &untold, requests.clone().into()).await {
+        let answers = match mark(&db, &counters, &untold, &others, requests.clone().into()).await {
             Ok(answers) => answers.into_iter().map(Ok).collect(),
             // Damage that one of them met must not refuse the others.
-            Err(StoreError::Broken(_)) if requests.len() > 1 => one_by_one(&db, &counters, &untold, &requests).await,
+            Err(StoreError::Broken(_)) if requests.len() > 1 => {
+                one_by_one(&db, &counters, &untold, &others, &requests).await
+            }
             Err(error) => vec![Err(error); dones.len()],
         };
         for ((done, answer), request) in dones.into_iter().zip(answers).zip(&requests) {
@@ -76,6 +79,7 @@ async fn run(db: Db, counters: Arc<Counters>, mut queue: mpsc::Receiver<Waiting>
                 request.was_not_told(&answer, &untold);
             }
         }
+        others.let_through().await;
     }
 }
 
@@ -83,11 +87,12 @@ async fn one_by_one(
     db: &Db,
     counters: &Counters,
     untold: &Arc<Untold>,
+    others: &Arc<Others>,
     requests: &[Request],
 ) -> Vec<StoreResult<Answer>> {
     let mut answers = Vec::with_capacity(requests.len());
     for request in requests {
-        let marked = mark(db, counters, untold, Arc::new([request.clone()])).await;
+        let marked = mark(db, counters, untold, others, Arc::new([request.clone()])).await;
         let lost = || StoreError::Broken("a request got no answer".into());
         answers.push(marked.and_then(|answers| answers.into_iter().next().ok_or_else(lost)));
     }

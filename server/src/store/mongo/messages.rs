@@ -9,7 +9,7 @@ use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Bson, Document, doc};
 use mongodb::options::ReturnDocument;
 
-use super::counters::unread_field;
+use super::count::unread_field;
 use super::transaction::{Pauses, Step};
 use super::{Db, MongoStore, chats, row, search};
 use crate::store::{

@@ -6,10 +6,13 @@
 //! indexed by `waiting`, which its chat carries, and what has changed since it was indexed by its own `fresh`.
 
 mod background;
+mod behind;
 mod call;
+mod changes;
 mod chats;
 mod clock;
 mod connect;
+mod count;
 mod counters;
 mod group;
 mod indexer;
@@ -17,8 +20,10 @@ pub mod legacy;
 mod marker;
 mod memory;
 mod messages;
+mod others;
 mod presence;
 mod read_state;
+mod rebuild;
 mod row;
 mod schema;
 mod search;
@@ -110,7 +115,7 @@ impl MongoStore {
 
     /// Counts unread and last messages of every chat anew; how many chats were wrong.
     pub async fn rebuild_counters(&self) -> StoreResult<u64> {
-        counters::rebuild(&self.db).await
+        rebuild::rebuild(&self.db).await
     }
 }
 

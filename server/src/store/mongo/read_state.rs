@@ -9,8 +9,11 @@ use mongodb::ClientSession;
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Bson, Document, doc};
 
-use super::counters::{Counters, Gathered, Unread, count_on, fields};
-use super::transaction::{Pauses, Step, Trouble, Worked};
+use super::behind::{count_on, missing};
+use super::changes::Changes;
+use super::counters::{Counters, Gathered};
+use super::others::Others;
+use super::transaction::{Step, Trouble, Worked};
 use super::untold::{Made, Owed, Untold};
 use super::{Db, chats, row};
 use crate::store::{ReadMark, ReadOutcome, ReadScope, StoreError, StoreResult};
@@ -92,6 +95,10 @@ impl Request {
         Ok(request.ok_or(ReadOutcome::MessageNotFound))
     }
 
+    pub(super) fn reader(&self) -> &UserId {
+        &self.reader
+    }
+
     pub(super) fn reader_id(&self) -> ObjectId {
         self.reader_id
     }
@@ -144,22 +151,24 @@ pub(super) async fn mark(
     db: &Db,
     counters: &Counters,
     untold: &Arc<Untold>,
+    others: &Arc<Others>,
     requests: Arc<[Request]>,
 ) -> StoreResult<Vec<Answer>> {
     // What this node counts meanwhile would be in the way of the transaction, which counts what it meets.
     let mut held = counters.hold().await;
-    let mut pauses = Pauses::new();
+    let mut pauses = others.pauses();
+    let mut doubted = false;
     loop {
         let (inner, work, gathered, tried) = (db.clone(), requests.clone(), held.gathered(), Tried::default());
-        let (open, trying) = (untold.clone(), tried.clone());
+        let (open, near, trying) = (untold.clone(), others.clone(), tried.clone());
         let marked = db
-            .transact(move |tx| {
+            .transact_between(&mut pauses, move |tx| {
                 let (db, requests, gathered) = (inner.clone(), work.clone(), gathered.clone());
-                let (untold, tried) = (open.clone(), trying.clone());
+                let (untold, others, tried) = (open.clone(), near.clone(), trying.clone());
                 async move {
                     // What was tried before was undone.
                     lock(&tried).clear();
-                    let done = run(&db, tx, &requests, &gathered, &untold).await;
+                    let done = run(&db, tx, &requests, &gathered, &untold, &others).await;
                     if let Ok(Step::Commit(Marked::Done(answers, _))) = &done {
                         let made = requests
                             .iter()
@@ -181,8 +190,11 @@ pub(super) async fn mark(
                 return Ok(answers);
             }
             Ok(Marked::NotCounted(newest)) => {
-                newest.keys().for_each(|chat| held.doubt(chat));
-                counters.reach(newest).await?;
+                newest.keys().for_each(|chat| held.doubt(*chat));
+                // What is in doubt the next try counts, unless that is too much.
+                if std::mem::replace(&mut doubted, true) {
+                    counters.reach(newest).await?;
+                }
             }
             // Whether a commit that had no answer was done, nobody knows.
             Err(error) => {
@@ -209,6 +221,7 @@ async fn run(
     requests: &[Request],
     gathered: &Gathered,
     untold: &Untold,
+    others: &Others,
 ) -> Worked<Marked> {
     let mut owed = Owed::to(requests.iter(), untold);
     let mut named: HashSet<ObjectId> = owed.messages().collect();
@@ -227,7 +240,7 @@ async fn run(
             Scope::Messages(ids, chat) => judge(request, ids, chat.as_ref(), &known),
             Scope::Chat(chat, below) => {
                 let (counted_to, unread) = in_chat(db, tx, *chat, *below, &request.reader).await?;
-                changes.chats.entry(*chat).or_default().counted_to = Some(counted_to);
+                changes.read(*chat, counted_to);
                 if let Some(oldest) = unread.first().filter(|_| unread.len() >= AT_ONCE) {
                     more_below = Some(row::int(oldest, "seq")?);
                 }
@@ -245,17 +258,21 @@ async fn run(
         };
         answers.push(Answer { outcome, more_below });
     }
-    if changes.messages.is_empty() {
+    let ids = changes.messages();
+    if ids.is_empty() {
         // A commit waits until what was read here is durable.
         return Ok(Step::Commit(Marked::Done(answers, Vec::new())));
     }
-    let ids: Vec<ObjectId> = changes.messages.iter().copied().collect();
     let set = doc! {"$set": {"isRead": true, "readAt": row::date(read_at)}};
     db.messages
         .update_many(doc! {"_id": {"$in": ids}}, set)
         .session(&mut *tx)
         .await?;
-    let (updates, counted) = changes.of_chats(gathered);
+    let missing = missing(db, tx, &changes.in_doubt(gathered, others)).await?;
+    if !missing.is_empty() {
+        others.meet();
+    }
+    let (updates, counted) = changes.of_chats(gathered, &missing);
     let wanted = i64::try_from(updates.len()).unwrap_or(i64::MAX);
     let update = doc! {"update": "chats", "updates": updates, "ordered": false};
     let done = db.database.run_command(update).session(&mut *tx).await?;
@@ -264,74 +281,10 @@ async fn run(
         return Err(StoreError::Broken("a chat has counted fewer unread messages than it has".into()).into());
     }
     if row::int(&done, "n")? < wanted {
-        let newest = changes.chats.into_iter().map(|(chat, change)| (chat, change.newest));
-        let newest = newest.filter(|(_, newest)| *newest > 0);
-        return Ok(Step::Abort(Marked::NotCounted(newest.collect())));
+        others.meet();
+        return Ok(Step::Abort(Marked::NotCounted(changes.newest())));
     }
     Ok(Step::Commit(Marked::Done(answers, counted)))
-}
-
-/// What a group changes.
-#[derive(Default)]
-struct Changes {
-    messages: HashSet<ObjectId>,
-    chats: HashMap<ObjectId, OfChat>,
-}
-
-#[derive(Default)]
-struct OfChat {
-    /// The seq up to which it must have been counted.
-    newest: i64,
-    /// The seq up to which it has counted, where that was read.
-    counted_to: Option<i64>,
-    unread: Unread,
-}
-
-impl Changes {
-    /// Takes up what nobody before in this group has marked; each with its position.
-    fn add(
-        &mut self,
-        request: &Request,
-        unread: Vec<Document>,
-        read_at: Timestamp,
-    ) -> StoreResult<Vec<(i64, ReadMark)>> {
-        let mut marks = Vec::with_capacity(unread.len());
-        for message in unread {
-            if !self.messages.insert(row::oid(&message, "_id")?) {
-                continue;
-            }
-            let change = self.chats.entry(row::oid(&message, "chatId")?).or_default();
-            change.newest = row::int(&message, "seq")?.max(change.newest);
-            // The database refuses counts below zero: what is not counted for this reader cannot be taken away.
-            let is_not_theirs = |id: ObjectId| id != request.reader_id;
-            let uncounted = fault!(ReadAgain, StrangerReads)
-                && (message.get_datetime("readAt").is_ok()
-                    || message.get_datetime("deletedAt").is_ok()
-                    || message.get_object_id("receiver").is_ok_and(is_not_theirs));
-            *change.unread.entry(request.reader.to_string()).or_default() -= i64::from(!uncounted);
-            marks.push((row::int(&message, "order")?, read_mark(&message, read_at)?));
-        }
-        Ok(marks)
-    }
-
-    /// The updates, and the chats of which they also count what had gathered.
-    fn of_chats(&self, gathered: &Gathered) -> (Vec<Document>, Vec<ObjectId>) {
-        let (mut updates, mut counted) = (Vec::new(), Vec::new());
-        for (chat, change) in self.chats.iter().filter(|(_, change)| !change.unread.is_empty()) {
-            let gathered = gathered.get(chat).and_then(Option::as_ref);
-            let fits = gathered.filter(|count| {
-                count.to() >= change.newest && change.counted_to.is_none_or(|counted| count.follows(counted))
-            });
-            updates.push(if let Some(count) = fits {
-                counted.push(*chat);
-                count.update(*chat, &change.unread)
-            } else {
-                let counted = doc! {"_id": chat, "lastSeq": {"$gte": change.newest}};
-                doc! {"q": counted, "u": {"$inc": fields(&change.unread)}}
-            });
-        }
-        (updates, counted)
-    }
 }
 
 async fn read(db: &Db, tx: &mut ClientSession, ids: Vec<ObjectId>) -> Result<HashMap<ObjectId, Document>, Trouble> {

@@ -11,7 +11,7 @@ use mongodb::options::{IndexOptions, ReturnDocument};
 
 use super::call::{call, code, failure};
 use super::indexer::{self, Whose};
-use super::{Db, counters, row, uncounted};
+use super::{Db, behind, row, uncounted};
 use crate::store::{StoreError, StoreResult};
 
 /// The version that this program makes and knows. Every step can be taken twice, by two nodes at the same time too: it makes
@@ -89,7 +89,7 @@ async fn follow_chats(db: &Db) -> StoreResult<()> {
         Ok(newest)
     };
     let newest = call(PATIENCE, Box::pin(find)).await?;
-    counters::reach(db, newest, Document::new()).await
+    behind::reach(db, newest, Document::new()).await
 }
 
 /// Version 3: tokens name stretches of chats. Before, they named chats, and were in another collection: what a node of now indexes

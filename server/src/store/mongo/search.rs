@@ -16,7 +16,7 @@ use futures_util::future::try_join_all;
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Document, RawDocument, RawDocumentBuf, doc};
 
-use super::counters::above;
+use super::behind::above;
 use super::{Db, chats, clock, row, uncounted};
 use crate::store::fold::fold;
 use crate::store::{Position, Slice, StoreError, StoreResult};

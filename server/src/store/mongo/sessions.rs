@@ -5,8 +5,7 @@ use chat_protocol::{Timestamp, UserId};
 use futures_util::{FutureExt as _, TryStreamExt as _};
 use mongodb::bson::{DateTime, Document, doc};
 
-use super::connect::latest;
-use super::transaction::{Step, Trouble};
+use super::transaction::Step;
 use super::{Db, MongoStore, row};
 use crate::store::{
     NewSession, PasswordChanged, PasswordHash, RotateOutcome, SessionRecord, SessionStore, StoreError, StoreResult,
@@ -31,15 +30,9 @@ impl SessionStore for MongoStore {
                     // Writing to the user keeps a deactivation from happening between the look and the insert.
                     let login = doc! {"$set": {"lastLogin": DateTime::now()}};
                     let active = doc! {"_id": user, "isActive": true};
-                    let seen = db.users.update_one(active.clone(), login).session(&mut *tx).await?;
+                    let seen = db.users.update_one(active, login).session(&mut *tx).await?;
                     if seen.matched_count == 0 {
-                        // One who was just made is not seen while MongoDB is still busy with something older.
-                        let is_there = db.users.find_one(active).read_concern(latest()).await?.is_some();
-                        return if is_there {
-                            Err(Trouble::Unseen)
-                        } else {
-                            Ok(Step::Abort(()))
-                        };
+                        return Ok(Step::Abort(()));
                     }
                     db.sessions.insert_one(document).session(&mut *tx).await?;
                     Ok(Step::Commit(()))

@@ -6,12 +6,12 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use mongodb::ClientSession;
 use mongodb::error::{Error, TRANSIENT_TRANSACTION_ERROR, UNKNOWN_TRANSACTION_COMMIT_RESULT};
-use mongodb::options::{ReadConcern, TransactionOptions};
+use mongodb::options::TransactionOptions;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::Db;
 use super::call::{LIMIT, failure};
-use super::connect::durable;
+use super::connect::{durable, latest};
 use crate::store::{StoreError, StoreResult};
 
 /// How one run of the work ended.
@@ -26,8 +26,6 @@ pub(super) enum Step<T> {
 pub(super) enum Trouble {
     Driver(Error),
     Store(StoreError),
-    /// What the answer depends on is there, but no transaction sees it yet: to be tried again.
-    Unseen,
 }
 
 impl From<Error> for Trouble {
@@ -44,57 +42,66 @@ impl From<StoreError> for Trouble {
 
 pub(super) type Worked<T> = Result<Step<T>, Trouble>;
 
-/// Between tries of something that others are in the way of: short ones first, and for as long as anybody may wait.
-///
-/// A count of tries would be over within milliseconds, and a transaction sees what others wrote only when nothing older is
-/// still being written, which takes longer on a busy machine.
+/// Between tries of something that others are in the way of: short ones first, and for as long as anybody may wait. A count of tries
+/// would be over within milliseconds.
 pub(super) struct Pauses {
     next: Duration,
+    longest: Duration,
     until: Instant,
 }
 
 impl Pauses {
     const FIRST: Duration = Duration::from_millis(1);
-    const LONGEST: Duration = Duration::from_millis(100);
 
     pub(super) fn new() -> Self {
+        Self::up_to(Duration::from_millis(100))
+    }
+
+    /// None of them much longer than this.
+    pub(super) fn up_to(longest: Duration) -> Self {
         Self {
             next: Self::FIRST,
+            longest,
             until: Instant::now() + LIMIT,
         }
     }
 
     /// Whether there is time for another try, which is then due.
     pub(super) async fn wait(&mut self) -> bool {
-        if Instant::now() + self.next >= self.until {
+        // Whoever is in each other's way must not come back at the same time.
+        let next = self.next.mul_f64(rand::random_range(0.5..1.5));
+        if Instant::now() + next >= self.until {
             return false;
         }
-        sleep(self.next).await;
-        self.next = (self.next * 2).min(Self::LONGEST);
+        sleep(next).await;
+        self.next = (self.next * 2).min(self.longest);
         true
     }
 }
 
 impl Db {
     /// Runs the work in a transaction, again when another transaction was in its way.
-    pub(super) async fn transact<T, W>(&self, mut work: W) -> StoreResult<T>
+    pub(super) async fn transact<T, W>(&self, work: W) -> StoreResult<T>
+    where
+        T: Send,
+        W: for<'s> FnMut(&'s mut ClientSession) -> BoxFuture<'s, Worked<T>> + Send,
+    {
+        self.transact_between(&mut Pauses::new(), work).await
+    }
+
+    /// The same, with these pauses between the tries.
+    pub(super) async fn transact_between<T, W>(&self, pauses: &mut Pauses, mut work: W) -> StoreResult<T>
     where
         T: Send,
         W: for<'s> FnMut(&'s mut ClientSession) -> BoxFuture<'s, Worked<T>> + Send,
     {
         self.open()?;
-        let mut pauses = Pauses::new();
         let late = || StoreError::Unavailable("MongoDB did not finish a transaction in time".into());
         loop {
             let attempt = timeout_at(pauses.until, self.attempt(&mut work)).await;
             match attempt.map_err(|_| late())? {
                 Ok(done) => return Ok(done),
                 Err(Trouble::Store(error)) => return Err(error),
-                Err(Trouble::Unseen) => {
-                    if !pauses.wait().await {
-                        return Err(late());
-                    }
-                }
                 Err(Trouble::Driver(error)) if error.contains_label(TRANSIENT_TRANSACTION_ERROR) => {
                     if !pauses.wait().await {
                         return Err(failure(error));
@@ -110,8 +117,10 @@ impl Db {
         W: for<'s> FnMut(&'s mut ClientSession) -> BoxFuture<'s, Worked<T>> + Send,
     {
         let mut session = self.client.start_session().await?;
+        // It sees what is there when it begins, durable or not: the commit waits until that is durable, too. A snapshot of what surely
+        // stays would be older, and every chat that was written to since would be in the way.
         let options = TransactionOptions::builder()
-            .read_concern(ReadConcern::snapshot())
+            .read_concern(latest())
             .write_concern(durable())
             .build();
         session.start_transaction().with_options(options).await?;

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use chat_protocol::{Message, UserId};
 use mongodb::bson::{Document, doc};
 
-use super::super::counters::{Counters, rebuild};
+use super::super::counters::Counters;
 use super::super::read_state::{Request, mark};
+use super::super::rebuild::rebuild;
 use super::super::untold::Untold;
 use super::super::{MongoStore, row};
 use super::open_own;
@@ -92,6 +93,7 @@ impl Uncounted {
             &self.store.db,
             &self.counters,
             &Arc::new(Untold::new()),
+            &Arc::default(),
             Arc::new([request]),
         )
         .await

@@ -1,13 +1,16 @@
 //! Read marks that many wait for.
 
+use std::sync::Arc;
+
 use chat_protocol::{Message, UserId};
+use chat_testcontainers::{Mongo, unique_name};
 use futures_util::future::join_all;
 use mongodb::bson::doc;
 
-use super::super::counters;
 use super::super::read_state::AT_ONCE;
-use super::open_own;
+use super::super::{MongoStore, rebuild, row};
 use super::searching::chats_of;
+use super::{node, open_own};
 use crate::store::suite::Bench;
 use crate::store::{MessageStore as _, ReadOutcome, ReadScope, SendOutcome, StoreError};
 
@@ -47,7 +50,86 @@ async fn a_chat_with_more_unread_than_a_transaction_takes_is_marked_as_a_whole()
     assert_eq!(store.chats(&bob, None, 5).await.unwrap().items[0].unread, 0);
     let again = store.mark_read(&bob, chat).await.unwrap();
     assert_eq!(again, ReadOutcome::Done(Vec::new()));
-    assert_eq!(counters::rebuild(&store.db).await.unwrap(), 0);
+    assert_eq!(rebuild::rebuild(&store.db).await.unwrap(), 0);
+}
+
+/// Transactions that MongoDB has undone.
+async fn undone(store: &MongoStore) -> i64 {
+    let status = doc! {"serverStatus": 1};
+    let status = store.db.client.database("admin").run_command(status).await.unwrap();
+    row::int(status.get_document("transactions").unwrap(), "totalAborted").unwrap()
+}
+
+/// To count it before, by itself, would take the time of another transaction for each chat.
+#[tokio::test]
+async fn what_another_node_stored_is_counted_by_the_mark() {
+    let mongo = Mongo::start().await.unwrap();
+    let uri = mongo.database_uri(&unique_name("turns"));
+    let (first, second) = (node(&uri).await, node(&uri).await);
+    let bench = Bench::new(first.clone());
+    let (ann, bob) = (bench.user("ann").await, bench.user("bob").await);
+    first.counters.settle_all().await.unwrap();
+    // Its node counts nothing meanwhile.
+    let held = first.counters.hold().await;
+    let before = undone(&second).await;
+    for round in 0..10 {
+        let sent = sent(&bench, &ann, &bob, 20).await;
+        let some = [sent[3].id.clone(), sent[7].id.clone()];
+        let marked = second.mark_read(&bob, ReadScope::Messages(&some)).await.unwrap();
+        assert!(
+            matches!(marked, ReadOutcome::Done(marks) if marks.len() == 2),
+            "{round}"
+        );
+    }
+    // The first one shows that there is another node; from then on it is known.
+    assert!(undone(&second).await <= before + 1);
+    drop(held);
+    assert_eq!(second.chats(&bob, None, 5).await.unwrap().items[0].unread, 180);
+    assert_eq!(rebuild::rebuild(&second.db).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn more_than_a_mark_can_count_is_counted_before_it() {
+    let (first, _mongo, uri) = open_own().await;
+    let second = node(&uri).await;
+    let bench = Bench::new(first.clone());
+    let (ann, bob) = (bench.user("ann").await, bench.user("bob").await);
+    let held = first.counters.hold().await;
+    let sent = sent(&bench, &ann, &bob, 2500).await;
+    let some = [sent[10].id.clone(), sent[2400].id.clone()];
+    let marked = second.mark_read(&bob, ReadScope::Messages(&some)).await.unwrap();
+    assert!(matches!(marked, ReadOutcome::Done(marks) if marks.len() == 2));
+    drop(held);
+    assert_eq!(first.chats(&bob, None, 5).await.unwrap().items[0].unread, 2498);
+    assert_eq!(rebuild::rebuild(&first.db).await.unwrap(), 0);
+}
+
+/// Each marks what the other one stored, in the same chats, all the time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn nodes_that_mark_in_the_same_chats_all_come_to_it() {
+    let (first, _mongo, uri) = open_own().await;
+    let nodes = [first.clone(), node(&uri).await, node(&uri).await];
+    let bench = Arc::new(Bench::new(first.clone()));
+    let (ann, bob) = (bench.user("ann").await, bench.user("bob").await);
+    let both = [(ann.clone(), bob.clone()), (bob, ann)];
+    let readers = nodes.iter().flat_map(|node| both.iter().map(move |pair| (node, pair)));
+    let reading = readers.map(|(node, (from, to))| {
+        let (node, bench, from, to) = (node.clone(), bench.clone(), from.clone(), to.clone());
+        tokio::spawn(async move {
+            for n in 0..30 {
+                let sent = bench.send(&from, &to, &n.to_string()).await;
+                let marked = node.mark_read(&to, ReadScope::Messages(&[sent.id])).await.unwrap();
+                assert!(matches!(marked, ReadOutcome::Done(marks) if marks.len() == 1));
+            }
+        })
+    });
+    for reader in reading.collect::<Vec<_>>() {
+        reader.await.unwrap();
+    }
+    for (user, _) in &both {
+        assert_eq!(nodes[1].chats(user, None, 5).await.unwrap().items[0].unread, 0);
+    }
+    assert_eq!(rebuild::rebuild(&first.db).await.unwrap(), 0);
 }
 
 /// As after a backup was played back that was made of chats and messages at different times.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::TryStreamExt as _;
 use mongodb::bson::doc;
 
-use super::super::{MongoStore, counters};
+use super::super::{MongoStore, rebuild};
 use super::{node, open_own};
 use crate::store::suite::Bench;
 use crate::store::suite::sessions::login;
@@ -147,7 +147,7 @@ async fn two_nodes_write_to_many_chats_and_every_sender_keeps_the_order() {
     }
     let list = second.chats(&ann, None, 50).await.unwrap().items;
     assert!(list.len() == OTHERS && list.iter().all(|chat| chat.unread == EACH as u64));
-    assert_eq!(counters::rebuild(&first.db).await.unwrap(), 0);
+    assert_eq!(rebuild::rebuild(&first.db).await.unwrap(), 0);
 }
 
 #[tokio::test]
@@ -211,7 +211,7 @@ async fn counters_can_be_rebuilt() {
     let truth = store.chats(&bob, None, 5).await.unwrap();
     assert_eq!(truth.items[0].unread, 4);
     store.counters.flush().await.unwrap();
-    assert_eq!(counters::rebuild(&store.db).await.unwrap(), 0, "nothing was wrong");
+    assert_eq!(rebuild::rebuild(&store.db).await.unwrap(), 0, "nothing was wrong");
     let wrong = doc! {"$set": {format!("unread.{bob}"): 77_i64, "lastMessage": null, "order": 5_i64}};
     let chat = doc! {"pair": {"$regex": bob.as_str()}};
     store.db.chats.update_one(chat, wrong).await.unwrap();

@@ -4,7 +4,7 @@ use mongodb::Database;
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Bson, Document, doc};
 
-use super::super::{chats, counters, group, indexer, messages, read_state, search, sessions, uncounted, users};
+use super::super::{behind, chats, group, indexer, messages, read_state, search, sessions, uncounted, users};
 use super::open_own;
 use crate::store::suite::Bench;
 use crate::store::{HistoryRange, Store as _};
@@ -100,7 +100,7 @@ async fn no_query_scans_or_sorts() {
     explain(
         db,
         "uncounted of a chat",
-        find("messages", counters::above(chat, 3), doc! {"seq": 1}),
+        find("messages", behind::above(chat, 3), doc! {"seq": 1}),
     )
     .await;
     explain(
@@ -142,7 +142,7 @@ async fn no_query_scans_or_sorts() {
     let mut one = chats::with(me);
     one.insert("_id", chat);
     explain(db, "place to search", find("chats", one, chats::by_id())).await;
-    let filter = search::saying(counters::above(chat, 3), "a word");
+    let filter = search::saying(behind::above(chat, 3), "a word");
     explain(db, "search, not indexed", find("messages", filter, doc! {"seq": -1})).await;
     let many: Vec<i64> = (0..i64::try_from(search::TOGETHER).unwrap()).collect();
     for tokens in [&many[..], &many[..1]] {

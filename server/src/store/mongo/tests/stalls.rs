@@ -1,5 +1,4 @@
-//! A MongoDB that takes long over one write: until that is done, transactions see nothing that came later, and nothing that came
-//! later is durable.
+//! A MongoDB that takes long over one write: until that is done, nothing that came later is durable.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -93,12 +92,15 @@ async fn who_was_made_during_a_stall_gets_a_session_that_lives() {
     stalled.stall().await;
     // Not durable, but there: it is durable when the session is.
     let ann = b.user("ann").await;
-    const ABORTED: [&str; 2] = ["transactions", "totalAborted"];
-    let before = stalled.count(ABORTED).await;
-    let opened = tokio::spawn(async move {
+    const COMMITTED: [&str; 2] = ["transactions", "totalCommitted"];
+    let before = stalled.count(COMMITTED).await;
+    let mut opened = tokio::spawn(async move {
         login(&b, &ann, "s1").await;
     });
-    stalled.grown(ABORTED, before, 1).await;
+    tokio::select! {
+        done = &mut opened => panic!("a session that may be lost: {done:?}"),
+        () = stalled.grown(COMMITTED, before, 1) => {}
+    }
     stalled.go_on().await;
     opened.await.unwrap();
     assert!(stalled.store.session("s1").await.unwrap().is_some());

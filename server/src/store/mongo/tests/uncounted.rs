@@ -8,7 +8,7 @@ use futures_util::future::{join_all, try_join};
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Document, doc};
 
-use super::super::{MongoStore, counters, row};
+use super::super::{MongoStore, rebuild, row};
 use super::searching::{assert_no_trace_of, chats_of};
 use super::{node, open_own};
 use crate::store::suite::Bench;
@@ -81,7 +81,7 @@ async fn what_a_node_left_others_see_at_once_and_count_and_index() {
     drop(held);
     first.counters.settle_all().await.unwrap();
     assert_eq!(
-        counters::rebuild(&first.db).await.unwrap(),
+        rebuild::rebuild(&first.db).await.unwrap(),
         0,
         "chats that were counted twice"
     );
@@ -103,7 +103,7 @@ async fn marks_go_when_what_they_speak_of_is_counted() {
     store.counters.settle_all().await.unwrap();
     assert_eq!(having(&store, "uncounted").await.0, 0, "of {marked}");
     assert_all_is_seen(&store, &bob).await;
-    assert_eq!(counters::rebuild(&store.db).await.unwrap(), 0);
+    assert_eq!(rebuild::rebuild(&store.db).await.unwrap(), 0);
 }
 
 /// The messages that the index knows, by chat and seq; none twice.
@@ -250,7 +250,7 @@ async fn a_database_of_version_1_is_taken_over() {
 
     let store = assert_taken_over(&uri, &bob, old_index.name()).await;
     assert_eq!(having(&store, "fresh").await.0, 0);
-    assert_eq!(counters::rebuild(&store.db).await.unwrap(), 0);
+    assert_eq!(rebuild::rebuild(&store.db).await.unwrap(), 0);
     let version = store.db.meta.find_one(doc! {"_id": "schema"}).await.unwrap().unwrap();
     assert_eq!(version.get_i64("version").unwrap(), 3);
 }
