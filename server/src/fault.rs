@@ -74,11 +74,11 @@ mod switch {
         DoubledBroadcast, FirstDeviceOnly, SenderForgotten, OriginToldToo, OrderSwapped, RestTellsNobody, FirstMessageUntold, JoinTold,
         OneReceiptPerChat, EditToldToSenderOnly, RestMessageSent, HungUpForgotten,
         // Presence and typing.
-        OfflineWithFirst, NoGrace, OnlineForEachDevice, InvisibleListed, GoneListed, InvisibleLeavesLoudly, InvisibleSeenLast,
-        InvisibleInLists, StatusKept, StatusUntold, TypingLeaks, TypingForever, TypingHurried, TypingNotRenewed, TypingStaysOnDisconnect,
+        OfflineWithFirst, NoGrace, GraceTooLong, OnlineForEachDevice, InvisibleListed, GoneListed, InvisibleLeavesLoudly, InvisibleSeenLast,
+        InvisibleInLists, StatusKept, StatusUntold, StatusKeepsLastSeen, TypingLeaks, TypingForever, TypingHurried, TypingLate, TypingNotRenewed, TypingStaysOnDisconnect,
         // Limits and hostile input.
         LimitsUnmounted, LimitsByAddress, ForwardedBelieved, EventsUnlimited, DetailsEcho, LengthInUtf16, OneDetailOnly,
-        PayloadKills, UnknownEventIgnored, BadPayloadIgnored, AnyRequestId, MalformedIdFails, InternalsTold, ZeroIsDefault, ZeroUnlogged,
+        PayloadKills, UnknownEventIgnored, BadPayloadIgnored, AnyRequestId, MalformedIdFails, CallsLetForeignersIn, InternalsTold, ZeroIsDefault, ZeroUnlogged,
         // Several nodes.
         NodesApart, LimitsPerNode, SessionsPerNode,
     }

@@ -9,7 +9,7 @@ use super::Judge;
 use super::values::{Seen, error, judge as judge_value};
 use crate::engine::quota::all_have;
 use crate::engine::transcript::{Received, Sent, What};
-use crate::engine::{Record, has_directive};
+use crate::engine::{Record, has_directive, is_foreign, lets_in};
 
 /// Words that only the inside of a server knows.
 const INTERNAL: [&str; 15] = [
@@ -121,6 +121,15 @@ fn answer(judge: &mut Judge<'_>, sent: &Sent, received: &Received, caller: Optio
             received.headers.get("x-request-id") != Some(asked),
             || format!("{what}: an id of the server's own"),
             || format!("{asked:?}"),
+        );
+    }
+    let origin = sent.headers.get("origin").and_then(|origin| origin.to_str().ok());
+    if let Some(origin) = origin.filter(|origin| is_foreign(origin)) {
+        judge.check(
+            &req::HTTP_CORS_NO_WILDCARD_CREDENTIALS,
+            !lets_in(&received.headers, origin),
+            || format!("{what}: nothing with credentials for {origin}"),
+            || header(received, "access-control-allow-origin").to_owned(),
         );
     }
     if received.status >= 400 {

@@ -45,6 +45,8 @@ struct Truth<'r> {
     numbered: BTreeMap<(&'r str, i64), &'r str>,
     /// When accounts were made, by the id of the user.
     created: BTreeMap<&'r str, &'r Value>,
+    /// When the case began, and when what is being looked at came.
+    began: Timestamp,
     now: Timestamp,
 }
 
@@ -58,9 +60,11 @@ pub(super) fn judge(record: &Record, judge: &mut Judge<'_>) {
         fixed: BTreeMap::new(),
         numbered: BTreeMap::new(),
         created: BTreeMap::new(),
-        now: Timestamp::now(),
+        began: record.began,
+        now: record.began,
     };
     for entry in &record.entries {
+        truth.now = (record.began.checked_add(entry.at)).unwrap_or(record.began);
         match &entry.what {
             What::Response(received) if received.operation.is_some() && received.status < 400 => {
                 if received.operation == Some(Operation::GetConversation) {
@@ -102,7 +106,7 @@ fn follows(judge: &mut Judge<'_>, requirement: &'static Requirement, later: &Val
     if let (Some(after), Some(before)) = (time(later), time(earlier)) {
         judge.check(
             requirement,
-            after + SKEW >= before,
+            after.duration_since(before) >= -SKEW,
             || format!("not before {earlier}"),
             || later.to_string(),
         );
@@ -255,13 +259,13 @@ impl<'r> Truth<'r> {
         }
     }
 
-    /// That something happened while the case ran, or not long before.
+    /// That something happened while the case ran, and before it was told: however long the case had to wait meanwhile.
     fn is_recent(&self, judge: &mut Judge<'_>, requirement: &'static Requirement, at: &Value) {
         if let Some(at) = time(at) {
             judge.check(
                 requirement,
-                at + SKEW >= self.now && at <= self.now + SKEW,
-                || format!("about {}", self.now),
+                at.duration_since(self.began) >= -SKEW && at.duration_since(self.now) <= SKEW,
+                || format!("from about {} to {}", self.began, self.now),
                 || at.to_string(),
             );
         }
@@ -304,5 +308,55 @@ fn life(judge: &mut Judge<'_>, tokens: &Value) {
             || format!("expiresIn {says}, as the token says"),
             || shown.to_string(),
         );
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::engine::transcript::{Entry, Party};
+
+    /// The failures of a case that took this long, at whose end a message of this time was told.
+    fn failures(took: Duration, timestamp: &str) -> usize {
+        let message = json!({"messageId": "m", "timestamp": timestamp, "editedAt": "2026-01-01T00:00:00.000Z"});
+        let event = What::Event {
+            event: "new_message".into(),
+            arguments: vec![message],
+            ack: None,
+        };
+        let record = Record {
+            began: "2026-01-01T00:00:00Z".parse().unwrap(),
+            entries: vec![Entry {
+                at: took,
+                party: Party::guest(),
+                server: "".into(),
+                what: event,
+            }],
+            ..Record::default()
+        };
+        let mut judged = Judge {
+            shape: &|_, _| None,
+            judgements: Vec::new(),
+            failures: BTreeMap::new(),
+        };
+        judge(&record, &mut judged);
+        judged.judgements.iter().filter(|judgement| !judgement.pass).count()
+    }
+
+    #[test]
+    fn what_happened_while_a_case_waited_is_recent() {
+        let hour = Duration::from_secs(3600);
+        assert_eq!(failures(hour, "2026-01-01T00:00:00.000Z"), 0);
+        assert_eq!(failures(hour, "2025-12-31T23:49:00.000Z"), 1, "long before the case");
+        assert!(
+            failures(Duration::ZERO, "2026-01-01T01:00:00.000Z") > 0,
+            "not told before it happened"
+        );
+        assert!(failures(hour, "9999-12-30T22:00:00.000Z") > 0, "the end of all times");
     }
 }

@@ -344,7 +344,7 @@ async fn a_presence_is_the_same_everywhere(w: World) -> Outcome {
 /// Among those who are online, as one may see them.
 pub(super) async fn listed(viewer: &User, id: &str) -> Result<Option<Value>, Stop> {
     let mut query = "?limit=100".to_owned();
-    loop {
+    for _ in 0..super::MOST_PAGES {
         let page = viewer.get(&format!("/api/users/online{query}")).await?;
         if let Some(found) = page.items()?.iter().find(|user| user["id"] == id) {
             return Ok(Some(found.clone()));
@@ -352,6 +352,7 @@ pub(super) async fn listed(viewer: &User, id: &str) -> Result<Option<Value>, Sto
         let Some(cursor) = page.cursor() else { return Ok(None) };
         query = format!("?limit=100&cursor={cursor}");
     }
+    Err(super::endless())
 }
 
 async fn read_state_is_the_same_everywhere(w: World) -> Outcome {

@@ -3,6 +3,7 @@
 use chat_spec::{ClientEvent, req};
 use serde_json::{Value, json};
 
+use super::{is_known, is_presence};
 use crate::cases;
 use crate::engine::{Outcome, World};
 
@@ -145,10 +146,21 @@ async fn join_chat(w: World) -> Outcome {
         );
     }
     let quiet = ["new_message", "authenticated"];
-    // Whose presence people hear of who share no chat is the server's choice.
-    w.absent(&req::JOIN_SILENT_TO_OTHERS, &b1, &ann, "sign of a join", |name, _| {
-        !quiet.contains(&name) && !name.starts_with("user_")
-    })
+    // Whose presence people hear of who share no chat is the server's choice, and so is what nobody has specified, unless it tells of
+    // this chat or of who joined it.
+    let tells = |payload: &Value| {
+        let text = payload.to_string();
+        [ann.id.as_str(), chat.as_str().unwrap_or(&ann.id)]
+            .iter()
+            .any(|id| text.contains(id))
+    };
+    w.absent(
+        &req::JOIN_SILENT_TO_OTHERS,
+        &b1,
+        &ann,
+        "sign of a join",
+        |name, payload| !quiet.contains(&name) && !is_presence(name) && (is_known(name) || tells(payload)),
+    )
     .await?;
     // By its socket, which is not told itself: whoever loses the last event loses this one.
     b1.must_ask("send_message", json!({"to": ann.id, "content": "delivered"}))

@@ -6,14 +6,16 @@ use chat_spec::req;
 use serde_json::{Value, json};
 
 use crate::cases;
-use crate::engine::{Outcome, Stop, User, World};
+use crate::engine::{Outcome, Stop, User, World, escaped};
 
 cases!("history":
     a_conversation_comes_newest_first [
         CONVERSATION_BOTH_SAME, CONVERSATION_ORDER_NEWEST_FIRST, CONVERSATION_TOMBSTONES_INCLUDED,
         LISTS_CURSOR_LAST_PAGE_NULL, PROMISES_SEQ_GAPLESS, SHAPES_MESSAGE_TOMBSTONE,
     ],
-    a_conversation_without_a_chat [CONVERSATION_NONE_NULL_CHAT, CONVERSATION_PEER_UNKNOWN],
+    a_conversation_without_a_chat [
+        CONVERSATION_NONE_NULL_CHAT, CONVERSATION_PEER_UNKNOWN, LISTS_CURSOR_LAST_PAGE_NULL,
+    ],
     catch_up_ascends [
         CONVERSATION_AFTER_ASCENDING, CONVERSATION_AFTER_CURSOR_GOES_ON, CONVERSATION_AFTER_EXACT,
         CONVERSATION_AFTER_INVALID,
@@ -22,7 +24,9 @@ cases!("history":
     pages_are_complete_while_a_list_grows [
         LISTS_CURSOR_GROWING, LISTS_CURSOR_LAST_PAGE_NULL, LISTS_CURSOR_WALK_COMPLETE, LISTS_LIMIT_DEFAULT,
     ],
-    cursors_belong_to_their_list [LISTS_CURSOR_LAST_PAGE_NULL, LISTS_CURSOR_OTHER_LIST],
+    cursors_belong_to_their_list [
+        LISTS_CURSOR_BROKEN, LISTS_CURSOR_LAST_PAGE_NULL, LISTS_CURSOR_OTHER_LIST, LISTS_CURSOR_WALK_COMPLETE,
+    ],
     the_list_of_chats [
         CHATS_LIST_ORDER, CHATS_LIST_OWN, CHATS_LIST_PEER_VIEW, CHATS_UNREAD_COUNTS, DELETE_UNREAD_NOT_COUNTED,
         SHAPES_CHAT_EXISTS_FROM_FIRST_MESSAGE, SHAPES_CHAT_FIELDS, SHAPES_CHAT_LAST_ACTIVITY, SHAPES_CHAT_LAST_MESSAGE,
@@ -123,6 +127,12 @@ async fn a_conversation_without_a_chat(w: World) -> Outcome {
             page.body["chatId"].is_null() && page.items()?.is_empty(),
             "null and []",
             &page.text,
+        );
+        w.equal(
+            &req::LISTS_CURSOR_LAST_PAGE_NULL,
+            "nextCursor",
+            Value::Null,
+            page.body["nextCursor"].clone(),
         );
     }
     for id in ["ffffffffffffffffffffffff", "not%20an%20id", "%00", "..%2f"] {
@@ -269,25 +279,50 @@ async fn pages_are_complete_while_a_list_grows(w: World) -> Outcome {
 }
 
 async fn cursors_belong_to_their_list(w: World) -> Outcome {
-    let (ann, bob, eve) = (w.user("ann").await?, w.user("bob").await?, w.user("eve").await?);
+    // Two whose names begin in the same way, so that there is a second page of them.
+    let (ann, bob) = (w.user("paged").await?, w.user("paged").await?);
+    let eve = w.user("eve").await?;
+    let ann = ann.at(ann.node());
     fill(&ann, &bob, 2).await?;
     fill(&eve, &ann, 2).await?;
-    let page = ann.conversation(&bob, "?limit=1").await?;
-    let cursor = page.cursor().unwrap_or_default();
-    w.need(
-        &req::LISTS_CURSOR_LAST_PAGE_NULL,
-        !cursor.is_empty(),
-        "a cursor",
-        &page.text,
-    )?;
-    for (who, path) in [
-        (&ann, format!("/api/messages/conversation/{}", eve.id)),
-        (&ann, "/api/messages/chats".into()),
-        (&ann, "/api/users/online".into()),
-        (&eve, format!("/api/messages/conversation/{}", ann.id)),
-    ] {
-        let answer = who.get(&format!("{path}?cursor={cursor}")).await?;
-        w.invalid(&req::LISTS_CURSOR_OTHER_LIST, &answer, &["cursor"]);
+    let (here, _there) = (ann.device().await?, bob.device().await?);
+    here.must_take("user_online", |p| p["userId"] == bob.id.as_str())
+        .await?;
+    let with = |peer: &User| format!("/api/messages/conversation/{}?limit=1", peer.id);
+    let (chats, found) = ("/api/messages/chats?limit=1", "/api/messages/search?q=message&limit=1");
+    let (online, named) = ("/api/users/online?limit=1", "/api/users/search?q=paged&limit=1");
+    let lists = [with(&bob), chats.into(), found.into(), online.into(), named.into()];
+    // What a list shows depends on whose it is, but for the lists of people, which are one for all.
+    let of_others = [with(&ann), chats.into(), found.into()];
+    for (own, list) in lists.iter().enumerate() {
+        let page = ann.get(list).await?;
+        let cursor = page.body["nextCursor"].as_str().unwrap_or_default();
+        let expected = format!("a cursor of {list}");
+        w.need(
+            &req::LISTS_CURSOR_LAST_PAGE_NULL,
+            !cursor.is_empty(),
+            expected,
+            &page.text,
+        )?;
+        let from = |who: &User, list: &str, cursor: &str| {
+            let path = format!("{list}&cursor={}", escaped(cursor));
+            let who = who.clone();
+            async move { who.get(&path).await }
+        };
+        // Otherwise a server that refuses every cursor would do.
+        let next = from(&ann, list, cursor).await?;
+        w.success(&req::LISTS_CURSOR_WALK_COMPLETE, &next, 200, None)?;
+        let mut cut = cursor.to_owned();
+        cut.pop();
+        let cut = from(&ann, list, &cut).await?;
+        w.invalid(&req::LISTS_CURSOR_BROKEN, &cut, &["cursor"]);
+        let others = lists.iter().enumerate().filter(|(other, _)| *other != own);
+        let others = others.map(|(_, other)| (&ann, other.clone()));
+        let others = others.chain([(&ann, with(&eve))]);
+        for (who, other) in others.chain(of_others.iter().map(|other| (&eve, other.clone()))) {
+            let answer = from(who, &other, cursor).await?;
+            w.invalid(&req::LISTS_CURSOR_OTHER_LIST, &answer, &["cursor"]);
+        }
     }
     Ok(())
 }

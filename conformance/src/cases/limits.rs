@@ -368,23 +368,100 @@ async fn what_is_off_is_off(w: World) -> Outcome {
     let codes = statuses_at_once(&ann.device().await?, 250).await;
     limited += codes.iter().filter(|code| *code == "RATE_LIMITED").count() as u32;
     w.equal(requirement, "calls and events over a limit", 0, limited);
-    for name in [
-        "RATE_LIMIT_MAX_REQUESTS",
-        "AUTH_RATE_LIMIT_MAX_REQUESTS",
-        "SOCKET_RATE_LIMIT_MAX_EVENTS",
-    ] {
-        // One name is the end of another.
-        let fits = |line: &str| {
-            line.split(|c: char| !c.is_ascii_uppercase() && c != '_')
-                .any(|word| word == name)
-        };
-        let line = server.logged(fits).await;
+    for limit in &LIMITS {
+        let line = server.logged(|line| limit.is_said_to_be_off(line)).await;
         w.check(
             &req::LIMITS_ZERO_LOGGED,
             line.is_some(),
-            format!("a line that names {name}"),
+            format!("a line that says of {} that it is off", limit.variable),
             "none",
         );
     }
     Ok(())
+}
+
+/// A limit, as logs may speak of it.
+struct Limit {
+    variable: &'static str,
+    /// Beginnings of words that mean this one.
+    words: &'static [&'static str],
+}
+
+const LIMITS: [Limit; 3] = [
+    Limit {
+        variable: "RATE_LIMIT_MAX_REQUESTS",
+        words: &["request"],
+    },
+    Limit {
+        variable: "AUTH_RATE_LIMIT_MAX_REQUESTS",
+        words: &["auth", "login", "regist", "sign"],
+    },
+    Limit {
+        variable: "SOCKET_RATE_LIMIT_MAX_EVENTS",
+        words: &["socket", "event"],
+    },
+];
+
+/// Words that say that something is off.
+const OFF: [&str; 9] = [
+    "off",
+    "disabled",
+    "unlimited",
+    "unrestricted",
+    "inactive",
+    "none",
+    "no",
+    "without",
+    "0",
+];
+
+impl Limit {
+    /// Whether a line of a log says so: by the name of the variable, or in words of its own about this limit or all of them.
+    fn is_said_to_be_off(&self, line: &str) -> bool {
+        // One name is the end of another.
+        let mut names = line.split(|c: char| !c.is_ascii_uppercase() && c != '_');
+        if names.any(|word| word == self.variable) {
+            return true;
+        }
+        let line = line.to_lowercase();
+        let words = || line.split(|c: char| !c.is_ascii_alphanumeric());
+        let is_about = |limit: &Self| words().any(|word| limit.words.iter().any(|begin| word.starts_with(begin)));
+        let about: Vec<&Self> = LIMITS.iter().filter(|limit| is_about(limit)).collect();
+        let is_meant = match about.len() {
+            0 | 3 => true,
+            // A call at the door is a request too.
+            _ => about.last().is_some_and(|limit| limit.variable == self.variable),
+        };
+        is_meant && line.contains("limit") && words().any(|word| OFF.contains(&word))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::LIMITS;
+
+    #[test]
+    fn a_limit_is_said_to_be_off_in_any_words() {
+        let said_of = |line: &str| LIMITS.each_ref().map(|limit| limit.is_said_to_be_off(line));
+        assert_eq!(
+            said_of("RATE_LIMIT_MAX_REQUESTS is 0: this limit is off"),
+            [true, false, false]
+        );
+        assert_eq!(said_of("AUTH_RATE_LIMIT_MAX_REQUESTS=0"), [false, true, false]);
+        assert_eq!(said_of("Rate limits are disabled"), [true; 3]);
+        assert_eq!(
+            said_of("{\"msg\":\"no limit for socket events\"}"),
+            [false, false, true]
+        );
+        assert_eq!(said_of("The limit of login requests is off"), [false, true, false]);
+        assert_eq!(said_of("limits of requests, logins and events: off"), [true; 3]);
+        assert_eq!(said_of("requests per user: unlimited"), [true, false, false]);
+        for other in [
+            "rate limit: 100 requests in 900 s",
+            "the cache is off",
+            "listening on port 3000",
+        ] {
+            assert_eq!(said_of(other), [false; 3], "{other}");
+        }
+    }
 }

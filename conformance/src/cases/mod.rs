@@ -31,9 +31,10 @@ mod wire;
 
 use std::time::{Duration, Instant};
 
+use chat_spec::{Requirement, ServerEvent};
 use serde_json::Value;
 
-use crate::engine::{Case, Stop, User, World};
+use crate::engine::{Case, Outcome, Stop, User, World};
 use crate::generated;
 use crate::launch::{LaunchError, Launched, Mortal, Operated};
 
@@ -45,6 +46,7 @@ const LONG: &[&str] = &[
     "typing::typing_times_out",
     "auth::inactive_accounts",
     "presence::partners_hear_of_coming_and_going",
+    "presence::who_has_left_is_told_of_soon",
     "tokens::tokens_expire",
     "delivery::what_a_device_told_last_is_heard_last",
     "tokens::a_fresh_token_extends_a_socket",
@@ -134,6 +136,47 @@ async fn newest_messages(user: &User, peer: &User) -> Result<Value, Stop> {
 
 /// How long what was overtaken is waited for, when the order of events is judged.
 const STRAGGLERS: Duration = Duration::from_secs(1);
+/// How much later than it happens something may be seen, and how often a machine may be too busy for that.
+const LATENESS: Duration = Duration::from_secs(2);
+const LATE_AT_MOST: usize = 3;
+
+/// Judges that something comes within so long after `since`. Whatever takes time on the way makes it come later: when it does, it is
+/// `begun_again`, and the quickest time counts.
+async fn within<F>(
+    w: &World,
+    requirement: &'static Requirement,
+    bound: Duration,
+    first: Duration,
+    begun_again: impl Fn() -> F,
+) -> Outcome
+where
+    F: Future<Output = Result<Duration, Stop>>,
+{
+    let (latest, mut quickest) = (bound + LATENESS, first);
+    for _ in 1..LATE_AT_MOST {
+        if quickest <= latest {
+            break;
+        }
+        quickest = quickest.min(begun_again().await?);
+    }
+    w.check(
+        requirement,
+        quickest <= latest,
+        format!("within {} s", bound.as_secs()),
+        format!("after {} ms at the soonest", quickest.as_millis()),
+    );
+    Ok(())
+}
+
+/// Of a list that is walked to its end: a server whose pages never end is not followed for ever.
+const MOST_PAGES: usize = 1000;
+
+fn endless() -> Stop {
+    Stop::Inconclusive(format!(
+        "a list has no end: {MOST_PAGES} pages, and one more is promised"
+    ))
+}
+
 /// How long other nodes may take until they know of a status.
 const NEWS_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -147,6 +190,16 @@ async fn status_when(w: &World, viewer: &User, of: &User, fits: impl Fn(&Value) 
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+/// Whether the contract knows an event of the server by this name.
+fn is_known(event: &str) -> bool {
+    ServerEvent::ALL.iter().any(|known| known.name() == event)
+}
+
+/// Whether it tells of somebody's presence, which others than chat partners may hear of too.
+fn is_presence(event: &str) -> bool {
+    ["user_online", "user_offline", "user_status_changed"].contains(&event)
 }
 
 fn inconclusive(error: LaunchError) -> Stop {

@@ -11,16 +11,22 @@ use crate::engine::{Connection, Device, Outcome, Stop, Transport, User, World};
 
 /// A user who is back so soon is back within any grace that is worth its name.
 const IN_TIME: Duration = Duration::from_secs(1);
+/// The longest grace that the contract allows, and when whoever has left is surely gone.
+const GRACE: Duration = Duration::from_secs(5);
+const GONE_AT_LAST: Duration = Duration::from_secs(13);
+/// Times have three decimals: what is so far apart has two of them.
+const TICK: Duration = Duration::from_millis(5);
 
 cases!("presence":
     partners_hear_of_coming_and_going [
         PRESENCE_LAST_SEEN_SET, PRESENCE_OFFLINE_LAST_DEVICE, PRESENCE_OFFLINE_NOT_FIRST, PRESENCE_ONLINE_FIRST_DEVICE,
         PRESENCE_ONLINE_NOT_SECOND,
     ],
+    who_has_left_is_told_of_soon [PRESENCE_OFFLINE_LAST_DEVICE, PRESENCE_ONLINE_FIRST_DEVICE],
     back_within_the_grace [PRESENCE_GRACE_BACK_IN_TIME, PRESENCE_OFFLINE_LAST_DEVICE, PRESENCE_ONLINE_FIRST_DEVICE],
     a_status_is_told [
-        EVENTS_ACK_SUCCESS, PRESENCE_OFFLINE_LAST_DEVICE, PRESENCE_STATUS_CHANGED, PRESENCE_STATUS_RESET,
-        PRESENCE_STATUS_VISIBLE,
+        EVENTS_ACK_SUCCESS, PRESENCE_LAST_SEEN_SET, PRESENCE_OFFLINE_LAST_DEVICE, PRESENCE_STATUS_CHANGED,
+        PRESENCE_STATUS_RESET, PRESENCE_STATUS_VISIBLE,
     ],
     statuses_are_refused [PRESENCE_STATUS_INVALID],
     presence_events_have_every_field [
@@ -125,6 +131,32 @@ async fn partners_hear_of_coming_and_going(w: World) -> Outcome {
     Ok(())
 }
 
+async fn who_has_left_is_told_of_soon(w: World) -> Outcome {
+    let bob = w.user("bob").await?;
+    let watcher = bob.device().await?;
+    let (w, bob, watcher) = (&w, &bob, &watcher);
+    let leaves = || async move {
+        let ann = w.user("ann").await?;
+        ann.must_send(&bob.id, "hello").await?;
+        let of_ann = |p: &Value| p["userId"] == ann.id.as_str();
+        let device = ann.device().await?;
+        w.arrives(&req::PRESENCE_ONLINE_FIRST_DEVICE, watcher, "user_online", of_ann)
+            .await?;
+        let left = Instant::now();
+        device.disconnect().await;
+        let told = watcher.take_timed(GONE_AT_LAST, "user_offline", of_ann).await;
+        w.need(
+            &req::PRESENCE_OFFLINE_LAST_DEVICE,
+            told.is_some(),
+            format!("user_offline at {}", watcher.label()),
+            watcher.state(),
+        )?;
+        Ok(told.map_or(Duration::ZERO, |(_, at)| at.saturating_duration_since(left)))
+    };
+    let first = leaves().await?;
+    super::within(w, &req::PRESENCE_OFFLINE_LAST_DEVICE, GRACE, first, leaves).await
+}
+
 async fn back_within_the_grace(w: World) -> Outcome {
     // A machine that is too busy decides nothing: it is tried again.
     for _ in 0..4 {
@@ -177,7 +209,9 @@ async fn a_status_is_told(w: World) -> Outcome {
     let (ann, bob) = (w.user("ann").await?, w.user("bob").await?);
     ann.must_send(&bob.id, "hello").await?;
     let (watcher, a1, a2) = (bob.device().await?, ann.device().await?, ann.device().await?);
+    let mut before = status(&bob, &ann).await?["lastSeen"].clone();
     for chosen in ["busy", "away", "online", "away"] {
+        tokio::time::sleep(TICK).await;
         for device in [&watcher, &a1, &a2] {
             // What is told twice is not to be taken for the next change.
             let is_left = |p: &Value| p["userId"] == ann.id.as_str();
@@ -198,6 +232,13 @@ async fn a_status_is_told(w: World) -> Outcome {
         }
         let shown = super::status_when(&w, &bob, &ann, |shown| shown["status"] == chosen).await?;
         w.equal(&req::PRESENCE_STATUS_VISIBLE, "status", chosen, shown["status"].clone());
+        w.check(
+            &req::PRESENCE_LAST_SEEN_SET,
+            shown["lastSeen"].is_string() && shown["lastSeen"].as_str() > before.as_str(),
+            format!("a lastSeen later than {before}"),
+            &shown,
+        );
+        before = shown["lastSeen"].clone();
     }
     let shown = bob.get(&format!("/api/users/{}", ann.id)).await?;
     w.equal(

@@ -28,7 +28,7 @@ cases!("tokens":
 const SECRET: &str = "the secret of this case, which is longer than sixty-four bytes, so that every HMAC takes it";
 const YEAR_2100: u64 = 4_102_444_800;
 /// How long after its end a token is surely over, its dates being whole seconds.
-const TOKEN_SLACK: Duration = Duration::from_millis(1300);
+pub(crate) const TOKEN_SLACK: Duration = Duration::from_millis(1300);
 
 /// Judges with tokens of a short life.
 pub(crate) async fn with_brief_tokens<F>(judge: impl Fn(Duration) -> F) -> Outcome

@@ -204,7 +204,7 @@ async fn who_is_online(w: World) -> Outcome {
         super::status_when(&w, &ann, user, |shown| shown["status"] == "online").await?;
     }
     let mut seen = Vec::new();
-    let mut query = "?limit=100".to_owned();
+    let (mut query, mut pages) = ("?limit=100".to_owned(), 0);
     loop {
         let page = ann.get(&format!("/api/users/online{query}")).await?;
         w.success(&req::USERS_ONLINE_LISTS, &page, 200, Some("UsersResponse"))?;
@@ -215,6 +215,10 @@ async fn who_is_online(w: World) -> Outcome {
         );
         let Some(cursor) = page.cursor() else { break };
         query = format!("?limit=100&cursor={cursor}");
+        pages += 1;
+        if pages == super::MOST_PAGES {
+            return Err(super::endless());
+        }
     }
     w.check(
         &req::USERS_ONLINE_LISTS,

@@ -340,6 +340,19 @@ async fn cross_origin(w: World) -> Outcome {
             answer.header("access-control-allow-origin"),
         );
     }
+    // Without a word before, and to be held against the same: what a page may read is said by each answer.
+    let (ann, bob) = (w.user("ann").await?, w.user("bob").await?);
+    let message = json!({"to": bob.id, "content": "from elsewhere"});
+    for origin in &foreign {
+        let calls = [
+            ann.request("GET", "/api/auth/profile"),
+            ann.request("POST", "/api/messages/send").json(&message),
+        ];
+        for call in calls {
+            // Whether it is answered at all is the server's choice; what it may not say is judged wherever somebody of elsewhere asks.
+            let _ = call.header("origin", origin).send().await?;
+        }
+    }
     Ok(())
 }
 

@@ -195,9 +195,8 @@ async fn judge(
     };
     let log = up.logs().await.map_err(Failure::Harness)?;
 
-    let mut judged = Judged::new(&run, terms, &up.name, survived);
+    let mut judged = Judged::new(&run, terms, &up.name, survived, options.is_selective());
     judged.warnings = warnings;
-    judged.selective = options.is_selective();
     judged.allow_flaky(options.allow_flaky);
     if !options.is_selective() {
         let records = run.results.iter().map(|result| &result.transcript);

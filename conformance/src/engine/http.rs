@@ -5,24 +5,24 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use chat_spec::{Operation, req};
+use chat_spec::Operation;
 use http_body_util::{BodyExt as _, Full};
 use reqwest::Method;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
 
+use super::body::Text;
+use super::held;
 use super::pace::Counted;
 use super::transcript::{Party, Received, Sent, What};
 use super::{Stop, World};
 
-/// For how long a case asks a busy server again.
+/// For how long a case asks again for what costs a hash, when the server is too busy for that.
 const BUSY: Duration = Duration::from_secs(30);
 /// Before each time.
-const PAUSE: Duration = Duration::from_millis(150);
-/// Why a request was not answered that was not waited for.
-const HUNG_UP: &str = "the client hung up";
+pub(super) const PAUSE: Duration = Duration::from_millis(150);
 /// However long the server says.
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// A request that is being put together; `send` sends it.
 #[must_use = "it is sent by `send`"]
@@ -53,8 +53,31 @@ pub struct Answer {
     pub took: Duration,
 }
 
+/// Why there is no answer.
+#[derive(Debug)]
+enum Unanswered {
+    /// It was not waited for any longer.
+    HungUp,
+    /// It never came, or not to its end.
+    Lost(String),
+}
+
+impl Unanswered {
+    fn why(&self) -> &str {
+        match self {
+            Self::HungUp => "the client hung up",
+            Self::Lost(why) => why,
+        }
+    }
+}
+
 /// An origin that no list of a server names.
 pub(crate) const FOREIGN: &str = "https://elsewhere.invalid";
+
+/// Whether no list of a server names it: that one, what only begins as an allowed one does, and pages without an origin.
+pub(crate) fn is_foreign(origin: &str) -> bool {
+    origin == "null" || origin.ends_with("elsewhere.invalid")
+}
 
 /// For a part of a path or a query.
 pub(crate) fn escaped(text: &str) -> String {
@@ -142,12 +165,13 @@ impl Request {
     }
 
     /// Sends it, and again while the server is too busy to hash a password, which is slow on purpose: a 503 says so. One that stays
-    /// busy says nothing about the call.
+    /// busy says nothing about the call. Of all else the target may say now and then that it cannot answer at the moment: it is asked
+    /// again for as long as the case has patience, and then the 503 is the answer.
     pub async fn send(self) -> Result<Answer, Stop> {
         if !hashes(operation(&self.method, &self.path)) {
-            return self.send_once().await;
+            return self.send_until_it_can_answer().await;
         }
-        let (what, target) = (format!("{} {}", self.method, self.path), self.world.target.clone());
+        let (what, target) = (self.what(), self.world.target.clone());
         let answer = self.send_patiently(BUSY).await?;
         match answer.status {
             503 => {
@@ -161,9 +185,24 @@ impl Request {
     /// Sends it and ends its connection after so long, unless it is answered before. Whether it is done, nobody knows then.
     pub async fn hang_up_after(mut self, patience: Duration) -> Result<Option<Answer>, Stop> {
         self.hangs_up_after = Some(patience);
-        match self.send_once().await {
-            Err(Stop::Inconclusive(why)) if why.ends_with(HUNG_UP) => Ok(None),
-            answered => answered.map(Some),
+        let what = self.what();
+        match self.exchange().await {
+            Err(Unanswered::HungUp) => Ok(None),
+            answered => answered.map(Some).map_err(|why| unanswered(&what, &why)),
+        }
+    }
+
+    /// Another server than the target may be one that a case has brought into trouble: its 503 is what the case wants to see.
+    async fn send_until_it_can_answer(self) -> Result<Answer, Stop> {
+        let world = self.world.clone();
+        loop {
+            let answer = self.clone().send_once().await?;
+            let seconds = answer.header("retry-after").parse().ok();
+            let may_ask_again = answer.status == 503 && world.target.has_node(&self.base);
+            match seconds.filter(|_| may_ask_again) {
+                Some(seconds) if world.waits_for_a_busy_server(answer.took, seconds).await => {}
+                _ => return Ok(answer),
+            }
         }
     }
 
@@ -181,7 +220,17 @@ impl Request {
         }
     }
 
+    /// For reports: the call.
+    fn what(&self) -> String {
+        format!("{} {}", self.method, self.path)
+    }
+
     async fn send_once(self) -> Result<Answer, Stop> {
+        let what = self.what();
+        self.exchange().await.map_err(|why| unanswered(&what, &why))
+    }
+
+    async fn exchange(self) -> Result<Answer, Unanswered> {
         let Self {
             world,
             party,
@@ -196,7 +245,7 @@ impl Request {
         } = self;
         let server: Arc<str> = base.as_str().into();
         let operation = operation(&method, &path);
-        let of_target = world.target.nodes.contains(&base);
+        let of_target = world.target.has_node(&base);
         let counted = Counted::of(operation, headers.contains_key(AUTHORIZATION));
         if path.starts_with("/api/") && of_target {
             match at_once {
@@ -228,30 +277,10 @@ impl Request {
                 false => request.body(body),
             };
         }
-        let answered = async {
-            let response = request.send().await?;
-            let (status, got) = (response.status().as_u16(), response.headers().clone());
-            Ok((status, got, response.text().await?))
-        };
-        let answered = async {
-            let answered = async { answered.await.map_err(|error: reqwest::Error| because(&error)) };
-            match hangs_up_after {
-                // A connection whose answer nobody takes is not used again: it is closed.
-                Some(after) => tokio::select! {
-                    biased;
-                    answered = answered => answered,
-                    () = exactly(after) => Err(HUNG_UP.to_owned()),
-                },
-                None => answered.await,
-            }
-        };
-        let (status, got, text) = answered.await.map_err(|why| {
-            let lost = What::Lost {
-                exchange,
-                why: why.clone(),
-            };
-            world.transcript.add(&party, &server, lost);
-            Stop::Inconclusive(format!("{method} {path}: {why}"))
+        let answered = fetch(request, hangs_up_after).await;
+        let (status, got, body) = answered.inspect_err(|unanswered| {
+            let why = unanswered.why().to_owned();
+            world.transcript.add(&party, &server, What::Lost { exchange, why });
         })?;
         if of_target {
             // Whoever is too busy to hash is asked again: until then it is no failure.
@@ -263,11 +292,16 @@ impl Request {
                 world.target.pace.spent(Counted::Guest, 1);
             }
         }
+        let json = match body.is_utf8 {
+            true => serde_json::from_str(&body.text).unwrap_or(Value::Null),
+            // JSON is UTF-8.
+            false => Value::Null,
+        };
         let answer = Answer {
             status,
             headers: got,
-            body: serde_json::from_str(&text).unwrap_or(Value::Null),
-            text,
+            body: json,
+            text: body.text,
             took: began.elapsed(),
         };
         let received = Received {
@@ -282,10 +316,37 @@ impl Request {
         };
         world.transcript.add(&party, &server, What::Response(received));
         if path.starts_with("/api/") && method != Method::OPTIONS {
-            hold(&world, &method, &headers, &answer);
-            documented(&world, &method, operation, &answer);
+            held::judge(&world, &method, &headers, &answer);
+            held::documented(&world, &method, operation, &answer);
         }
         Ok(answer)
+    }
+}
+
+fn unanswered(what: &str, why: &Unanswered) -> Stop {
+    Stop::Inconclusive(format!("{what}: {}", why.why()))
+}
+
+/// Sends a request and reads the answer to its end, or hangs up.
+async fn fetch(
+    request: reqwest::RequestBuilder,
+    hangs_up_after: Option<Duration>,
+) -> Result<(u16, HeaderMap, Text), Unanswered> {
+    let answered = async {
+        let sent = request.send().await;
+        let response = sent.map_err(|error| Unanswered::Lost(because(&error)))?;
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let body = Text::of(response).await.map_err(Unanswered::Lost)?;
+        Ok((status, headers, body))
+    };
+    match hangs_up_after {
+        // A connection whose answer nobody takes is not used again: it is closed.
+        Some(after) => tokio::select! {
+            biased;
+            answered = answered => answered,
+            () = exactly(after) => Err(Unanswered::HungUp),
+        },
+        None => answered.await,
     }
 }
 
@@ -303,6 +364,12 @@ pub(super) fn header<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
     value.unwrap_or_default()
 }
 
+/// Whether the headers of an answer let pages of this origin call with their users' credentials.
+pub(crate) fn lets_in(headers: &HeaderMap, origin: &str) -> bool {
+    ["*", origin].contains(&header(headers, "access-control-allow-origin"))
+        && header(headers, "access-control-allow-credentials") == "true"
+}
+
 /// The innermost reason, without the address: that is the target's.
 pub(super) fn because(error: &reqwest::Error) -> String {
     let mut reason: &dyn std::error::Error = error;
@@ -311,144 +378,6 @@ pub(super) fn because(error: &reqwest::Error) -> String {
     }
     reason.to_string()
 }
-
-/// What holds for every answer below `/api`.
-fn hold(world: &World, method: &Method, sent: &HeaderMap, answer: &Answer) {
-    let Answer { status, body, text, .. } = answer;
-    let header = |name: &str| answer.header(name);
-    if !text.is_empty() {
-        let typed = header("content-type").starts_with("application/json") && !body.is_null();
-        world.check(
-            &req::JSON_RESPONSE_CONTENT_TYPE,
-            typed,
-            "application/json and JSON",
-            header("content-type"),
-        );
-    }
-    let id = header("x-request-id");
-    let good = |id: &str| {
-        (1..=128).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
-    };
-    world.check(&req::HEADERS_REQUEST_ID_ALWAYS, good(id), "X-Request-Id", id);
-    world.check(
-        &req::HEADERS_SECURITY_NOSNIFF,
-        header("x-content-type-options") == "nosniff",
-        "nosniff",
-        header("x-content-type-options"),
-    );
-    world.check(
-        &req::HEADERS_SECURITY_NO_POWERED_BY,
-        header("x-powered-by").is_empty(),
-        "no X-Powered-By",
-        header("x-powered-by"),
-    );
-    world.check(
-        &req::HEADERS_SECURITY_NO_VERSION,
-        !header("server").bytes().any(|b| b.is_ascii_digit()),
-        "no version",
-        header("server"),
-    );
-    let limits = !header("ratelimit").is_empty() && !header("ratelimit-policy").is_empty();
-    world.check(
-        &req::LIMITS_HEADERS_EVERYWHERE,
-        limits,
-        "RateLimit and RateLimit-Policy",
-        header("ratelimit"),
-    );
-    world.check(
-        &req::ERRORS_HOSTILE_NO_5XX,
-        *status < 500 || *status == 503,
-        "no 5xx",
-        status,
-    );
-    if *status < 400 || *method == Method::HEAD {
-        return;
-    }
-    world.shaped(&req::ERRORS_SHAPE_REST, "Error", body);
-    if let Some(in_body) = body["requestId"].as_str() {
-        world.check(&req::HEADERS_REQUEST_ID_EQUALS_BODY, in_body == id, id, in_body);
-    }
-    if *status == 401 {
-        let challenge = header("www-authenticate");
-        world.check(
-            &req::TOKEN_CHALLENGE_BEARER,
-            challenge.starts_with("Bearer"),
-            "WWW-Authenticate: Bearer",
-            challenge,
-        );
-    }
-    if matches!(status, 429 | 503) {
-        let seconds = header("retry-after").parse::<u64>().ok();
-        world.check(
-            &req::ERRORS_RETRY_AFTER_SECONDS,
-            seconds.is_some() && (body["retryAfter"].is_null() || body["retryAfter"].as_u64() == seconds),
-            "Retry-After in seconds, and retryAfter the same",
-            format!("{} and {}", header("retry-after"), body["retryAfter"]),
-        );
-    }
-    if *status >= 500 {
-        let code = if *status == 503 {
-            "SERVICE_UNAVAILABLE"
-        } else {
-            "INTERNAL_ERROR"
-        };
-        world.check(&req::ERRORS_SERVER_CODE, answer.code() == code, code, answer.code());
-    }
-    if *status == 503 {
-        let seconds = header("retry-after").parse::<u64>().ok();
-        world.check(
-            &req::ERRORS_UNAVAILABLE_RETRY_AFTER,
-            seconds.is_some() && body["retryAfter"].is_u64(),
-            "Retry-After and retryAfter",
-            format!("{} and {}", header("retry-after"), body["retryAfter"]),
-        );
-    }
-    let secret = sent
-        .get(AUTHORIZATION)
-        .and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
-    if let Some(token) = secret.filter(|token| token.len() > 8) {
-        world.check(
-            &req::ERRORS_DETAILS_NO_ECHO,
-            !text.contains(token),
-            "no token in the answer",
-            "the token",
-        );
-    }
-}
-
-/// What the API documents say of the call's answers.
-fn documented(world: &World, method: &Method, operation: Option<Operation>, answer: &Answer) {
-    let Some(operation) = operation else {
-        return;
-    };
-    if answer.status >= 400 && *method != Method::HEAD {
-        let codes = operation.response(answer.status).map_or(&[][..], |known| known.codes);
-        world.check(
-            &req::ERRORS_CODE_KNOWN,
-            codes.contains(&answer.code()),
-            format!("{operation} {}: one of {codes:?}", answer.status),
-            answer.code(),
-        );
-    }
-    let is_list = LISTS.contains(&operation);
-    if is_list && answer.status == 200 && *method != Method::HEAD {
-        let cursor = answer.body.get("nextCursor");
-        world.check(
-            &req::LISTS_SHAPE_PAGE,
-            answer.body["items"].is_array() && cursor.is_some_and(|cursor| cursor.is_null() || cursor.is_string()),
-            "items and nextCursor",
-            &answer.text,
-        );
-    }
-}
-
-const LISTS: [Operation; 5] = [
-    Operation::GetConversation,
-    Operation::ListChats,
-    Operation::SearchMessages,
-    Operation::ListOnlineUsers,
-    Operation::SearchUsers,
-];
 
 /// The call that this is; a path without parameters is meant before one with them.
 pub fn operation(method: &Method, path: &str) -> Option<Operation> {
@@ -529,10 +458,9 @@ impl Answer {
         self.body["nextCursor"].as_str().map(escaped)
     }
 
-    /// Of a CORS preflight: whether pages of this origin may call with their users' credentials.
+    /// Whether pages of this origin may call with their users' credentials, and read what is answered.
     pub fn lets_in(&self, origin: &str) -> bool {
-        ["*", origin].contains(&self.header("access-control-allow-origin"))
-            && self.header("access-control-allow-credentials") == "true"
+        lets_in(&self.headers, origin)
     }
 
     /// A text at a JSON pointer; empty when it is not there.
@@ -542,8 +470,13 @@ impl Answer {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
     use super::*;
+    use crate::engine::Target;
 
     #[test]
     fn a_path_leads_to_its_call() {
@@ -559,5 +492,84 @@ mod tests {
             let found = operation(&method.parse().unwrap(), path);
             assert_eq!(found.map(Operation::id), id, "{method} {path}");
         }
+    }
+
+    /// A server that gives these answers one after the other, and the last one ever after.
+    async fn answering(answers: &'static [&'static [u8]]) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            let mut answers = answers.iter().peekable();
+            while let Ok((mut connection, _)) = listener.accept().await {
+                let answer = match answers.len() {
+                    1 => answers.peek().copied(),
+                    _ => answers.next(),
+                };
+                let _ = connection.read(&mut [0; 4096]).await;
+                let _ = connection.write_all(answer.copied().unwrap_or_default()).await;
+            }
+        });
+        base
+    }
+
+    const BUSY_NOW: &[u8] = b"HTTP/1.1 503 X\r\nretry-after: 0\r\nconnection: close\r\ncontent-length: 2\r\n\r\n{}";
+    const BROKEN: &[u8] = b"HTTP/1.1 503 X\r\nconnection: close\r\ncontent-length: 2\r\n\r\n{}";
+    const GOOD: &[u8] = b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\n{}";
+    const LATIN1: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: 9\r\n\r\n{\"a\":\"\xe4\"}";
+
+    async fn status_at(base: &str, target: &str) -> u16 {
+        let world = World::new(Target::new(target, None).unwrap(), 1);
+        let asked = world.request_to(base, "GET", "/api/users/online");
+        asked.send().await.unwrap().status
+    }
+
+    #[tokio::test]
+    async fn a_target_that_cannot_answer_now_is_asked_again() {
+        let base = answering(&[BUSY_NOW, BUSY_NOW, GOOD]).await;
+        assert_eq!(status_at(&base, &base).await, 200);
+        // Without a time at which to ask again, or from a server that a case has brought into trouble, it is the answer.
+        let base = answering(&[BROKEN, GOOD]).await;
+        assert_eq!(status_at(&base, &base).await, 503);
+        let base = answering(&[BUSY_NOW, GOOD]).await;
+        assert_eq!(status_at(&base, "http://127.0.0.1:1").await, 503);
+    }
+
+    #[tokio::test]
+    async fn a_server_that_never_answers_uses_up_the_patience_of_a_case_once() {
+        let base = answering(&[BUSY_NOW]).await;
+        let world = World::new(Target::new(&base, None).unwrap(), 1);
+        assert!(world.waits_for_a_busy_server(super::super::world::BUSY, 0).await);
+        let answer = world.request("GET", "/api/users/online").send().await.unwrap();
+        assert_eq!(answer.status, 503);
+        assert_eq!(
+            world.take_transcript().entries.len(),
+            2 + world.take_tally().failures.len()
+        );
+    }
+
+    #[tokio::test]
+    async fn what_is_no_utf8_is_no_json() {
+        let base = answering(&[LATIN1]).await;
+        let world = World::new(Target::new(&base, None).unwrap(), 1);
+        let answer = world.request("GET", "/api/users/online").send().await.unwrap();
+        assert_eq!(answer.body, Value::Null);
+        let failed = |id: &str| {
+            world
+                .take_tally()
+                .failures
+                .iter()
+                .any(|failure| failure.requirement.id == id)
+        };
+        assert!(failed("json.response.content-type"));
+    }
+
+    #[tokio::test]
+    async fn nobody_is_waited_for_who_is_hung_up_on() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        let world = World::new(Target::new(&base, None).unwrap(), 1);
+        let asked = world.request("GET", "/api/users/online");
+        let answer = asked.hang_up_after(Duration::from_millis(20)).await.unwrap();
+        assert!(answer.is_none());
     }
 }

@@ -7,7 +7,7 @@ use jiff::civil::Date;
 use serde::{Deserialize, Deserializer};
 use wildmatch::WildMatch;
 
-use super::{CaseResult, Finding, Tally};
+use super::{Case, CaseResult, Finding, Tally};
 
 /// The entries of a file of known failures.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -148,8 +148,26 @@ impl Entry {
         self.fits(case) && self.requirement.as_deref().is_none_or(judged)
     }
 
-    /// Whether it failed as the entry says.
+    /// Whether the case could fail as the entry says: it says beforehand that it judges the requirement. A requirement that no case
+    /// names is judged by all.
+    pub(super) fn may_be_met_by(&self, case: &Case, all: &[CaseResult]) -> bool {
+        let Some(id) = self.requirement.as_deref() else {
+            return self.fits(&case.id());
+        };
+        let names = |case: &Case| case.requirements.iter().any(|requirement| requirement.id == id);
+        self.fits(&case.id()) && (names(case) || !all.iter().any(|result| names(&result.case)))
+    }
+
+    /// Whether it is about one case, whatever else is run.
+    pub(super) fn is_of_one_case(&self) -> bool {
+        self.case.as_deref().is_some_and(|glob| !glob.contains(['*', '?']))
+    }
+
+    /// Whether it failed as the entry says, this time or the first.
     pub(super) fn met_by(&self, result: &CaseResult) -> bool {
+        if result.first.as_deref().is_some_and(|first| self.met_by(first)) {
+            return true;
+        }
         match self.requirement.as_deref() {
             Some(id) => result.tally.failures.iter().any(|failure| failure.requirement.id == id),
             None => !result.tally.failures.is_empty() || matches!(result.finding, Finding::Inconclusive(_)),

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::body::Text;
 use super::http::header;
 use super::pace::{self, Counted};
 use super::quota::tightest;
@@ -276,9 +277,10 @@ impl<'a> Look<'a> {
     async fn socket(&mut self) -> bool {
         let url = format!("{}/socket.io/?EIO=4&transport=polling", self.node);
         let answer = async {
-            let response = self.target.http.get(url).timeout(PATIENCE).send().await?;
+            let asked = self.target.http.get(url).timeout(PATIENCE).send().await;
+            let response = asked.map_err(|error| super::http::because(&error))?;
             let status = response.status().as_u16();
-            Ok::<_, reqwest::Error>((status, response.text().await?))
+            Ok::<_, String>((status, Text::strictly_of(response).await?))
         };
         match answer.await {
             Ok((200, text)) if text.starts_with("0{") => return true,
@@ -286,10 +288,7 @@ impl<'a> Look<'a> {
                 false,
                 format!("/socket.io/ answered {status} and no engine.io 4 OPEN: every case with a socket will be inconclusive"),
             ),
-            Err(error) => {
-                let why = super::http::because(&error);
-                self.found(false, format!("/socket.io/ was not answered: {why}"));
-            }
+            Err(why) => self.found(false, format!("/socket.io/ was not answered: {why}")),
         }
         false
     }

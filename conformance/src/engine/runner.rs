@@ -17,10 +17,13 @@ use super::{Case, Interruption, Record, Stop, Tally, Target, World};
 pub const THREADS: usize = 16;
 /// How often a case is begun at most for which the machine is too slow.
 pub const TRIES: usize = 3;
-/// A case that takes longer is inconclusive.
-const LONGEST: Duration = Duration::from_secs(60);
+/// A case in which nothing happens for so long is inconclusive. How long it takes in all is not judged: the way to the target may
+/// be long, and some cases ask hundreds of times.
+const QUIET: Duration = Duration::from_secs(60);
 /// The same for one that kills the target by commands of its operator, twice.
-const LONGEST_WITH_COMMANDS: Duration = Duration::from_secs(600);
+const QUIET_WITH_COMMANDS: Duration = Duration::from_secs(600);
+/// A case that takes longer finds no end, though something happens all the time.
+const LONGEST: Duration = Duration::from_secs(600);
 /// Where more cases failed than this, a second try would tell nothing.
 const MOST_CONFIRMED: usize = 40;
 /// Second tries run with less company, so that the machine is no reason.
@@ -127,8 +130,15 @@ pub struct Cut {
 struct Course {
     began: Instant,
     seed: u64,
+    patience: Patience,
     cut: OnceLock<Cut>,
     running: Mutex<BTreeSet<String>>,
+}
+
+/// How long cases may take.
+struct Patience {
+    quiet: Duration,
+    longest: Duration,
 }
 
 /// Runs the cases, each again when the machine was too slow for it, at most `jobs` at once, and looks at nothing else; `done` hears
@@ -154,12 +164,7 @@ impl Plan<'_> {
     /// Runs it; `done` hears of each case as it ends.
     pub async fn run(&self, mut done: impl FnMut(&CaseResult)) -> Run {
         let plan = self;
-        let course = Arc::new(Course {
-            began: Instant::now(),
-            seed: plan.seed,
-            cut: OnceLock::new(),
-            running: Mutex::default(),
-        });
+        let course = Arc::new(Course::new(plan.seed));
         let mut results: Vec<Option<CaseResult>> = plan.cases.iter().map(|_| None).collect();
         let mut chosen = Vec::new();
         for (index, case) in plan.cases.iter().enumerate() {
@@ -314,6 +319,10 @@ impl Course {
         Self {
             began: Instant::now(),
             seed,
+            patience: Patience {
+                quiet: QUIET,
+                longest: LONGEST,
+            },
             cut: OnceLock::new(),
             running: Mutex::default(),
         }
@@ -350,16 +359,18 @@ impl Course {
         self.running().insert(id.clone());
         let mut task = tokio::spawn(case.start(world.clone()));
         let _end = EndOnDrop(task.abort_handle());
-        let longest = match case.kills() && world.target.commands.is_some() {
-            true => LONGEST_WITH_COMMANDS,
-            false => LONGEST,
+        let quiet = match case.kills() && world.target.commands.is_some() {
+            true => QUIET_WITH_COMMANDS,
+            false => self.patience.quiet,
+        };
+        let left = || {
+            let of_all = (self.patience.longest + world.waited()).saturating_sub(started.elapsed());
+            of_all.min(quiet.saturating_sub(world.transcript.quiet_for()))
         };
         let ended = loop {
-            // Waiting for limits of the target is no slowness of anybody.
-            let waited = world.waited();
-            let left = (longest + waited).saturating_sub(started.elapsed());
-            match timeout(left, &mut task).await {
-                Err(_) if world.waited() > waited => {}
+            match timeout(left(), &mut task).await {
+                // Something has happened meanwhile.
+                Err(_) if !left().is_zero() => {}
                 ended => break ended,
             }
         };
@@ -369,7 +380,10 @@ impl Course {
             Ok(Ok(Err(Stop::Inconclusive(why) | Stop::TooSlow(why)))) => Finding::Inconclusive(why),
             Ok(Ok(Err(Stop::NotApplicable(why)))) => Finding::NotApplicable(why),
             Ok(Err(panic)) => Finding::Broken(panic.to_string()),
-            Err(_) => Finding::Inconclusive(format!("took longer than {} s", longest.as_secs())),
+            Err(_) if world.transcript.quiet_for() >= quiet => {
+                Finding::Inconclusive(format!("nothing happened for {} s", quiet.as_secs()))
+            }
+            Err(_) => Finding::Inconclusive(format!("took longer than {} s", self.patience.longest.as_secs())),
         };
         self.running().remove(&id);
         let mut tally = world.take_tally();
@@ -421,5 +435,46 @@ struct EndOnDrop(AbortHandle);
 impl Drop for EndOnDrop {
     fn drop(&mut self) {
         self.0.abort();
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use chat_spec::req;
+
+    use super::*;
+
+    /// A case in which something happens now and then, which ends by itself.
+    fn busy() -> Case {
+        Case::made("area", "busy", Vec::new(), |world| async move {
+            for _ in 0..15 {
+                world.transcript.note("still here");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            world.check(&req::JSON_RESPONSE_CONTENT_TYPE, true, "", "");
+            Ok(())
+        })
+    }
+
+    async fn finding(case: Case, quiet: Duration, longest: Duration) -> Finding {
+        let course = Course {
+            patience: Patience { quiet, longest },
+            ..Course::new(1)
+        };
+        let target = Target::new("http://127.0.0.1:1", None).unwrap();
+        course.try_one(target, case).await.finding
+    }
+
+    #[tokio::test]
+    async fn a_case_is_ended_when_nothing_happens_and_not_for_taking_long() {
+        let (second, hour) = (Duration::from_secs(1), Duration::from_secs(3600));
+        assert_eq!(finding(busy(), second, hour).await, Finding::Judged);
+        let silent = Case::made("area", "silent", Vec::new(), |_| std::future::pending());
+        let ended = finding(silent, second, hour).await;
+        assert_eq!(ended, Finding::Inconclusive("nothing happened for 1 s".into()));
+        // Though something happens all the time, there is an end.
+        let ended = finding(busy(), hour, second).await;
+        assert_eq!(ended, Finding::Inconclusive("took longer than 1 s".into()));
     }
 }

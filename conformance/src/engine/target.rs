@@ -14,12 +14,15 @@ use serde_json::Value;
 use super::Limits;
 use super::pace::Pace;
 use super::pulse::Pulse;
+use super::sockets::Sockets;
 use super::transcript::{AllSecrets, Secrets};
 use crate::launch::{Commands, Launcher};
 
 /// How long a connection without requests is used again: below the 5 s after which the servers of some languages close it, for a
 /// request that meets the close gets no answer.
 const IDLE_AT_MOST: Duration = Duration::from_secs(2);
+
+const NO_CERTIFICATES: &str = "(for an https target the machine needs its CA certificates: ca-certificates)";
 
 /// The server that is judged: one node, or several that share what they keep.
 #[derive(Clone)]
@@ -35,6 +38,8 @@ pub struct TargetParts {
     /// For servers that cases start: each request has its own connection, for they are killed and started again, and one to
     /// the killed server may look open for a while.
     unpooled: reqwest::Client,
+    /// For all of them.
+    pub(crate) sockets: Sockets,
     /// Starts further servers of the same kind, with other settings. `None`: the target is somebody else's.
     pub launcher: Option<Launcher>,
     /// End the target itself and start it again, when it is somebody else's.
@@ -102,6 +107,7 @@ impl Target {
             nodes,
             http: http_client(secure, usize::MAX)?,
             unpooled: http_client(secure, 0)?,
+            sockets: Sockets::new(secure).map_err(|why| format!("the sockets: {why} {NO_CERTIFICATES}"))?,
             launcher,
             commands,
             killed: AtomicBool::new(false),
@@ -156,6 +162,7 @@ impl Target {
             nodes,
             http: self.http.clone(),
             unpooled: self.unpooled.clone(),
+            sockets: self.sockets.clone(),
             launcher,
             commands: None,
             killed: AtomicBool::new(false),
@@ -223,10 +230,15 @@ impl Target {
         self.secrets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether this is the base URL of one of its nodes.
+    pub(super) fn has_node(&self, base: &str) -> bool {
+        self.nodes.iter().any(|node| node == base)
+    }
+
     /// What to ask this server with.
     pub(crate) fn http_of(&self, base: &str) -> &reqwest::Client {
         let lives = !self.killed.load(Ordering::Relaxed);
-        match lives && self.nodes.iter().any(|node| node == base) {
+        match lives && self.has_node(base) {
             true => &self.http,
             false => &self.unpooled,
         }
@@ -245,7 +257,7 @@ fn http_client(secure: bool, most_idle: usize) -> Result<reqwest::Client, String
     };
     client.build().map_err(|error| {
         let why = super::http::because(&error);
-        format!("the HTTP client: {why} (for an https target the machine needs its CA certificates: ca-certificates)")
+        format!("the HTTP client: {why} {NO_CERTIFICATES}")
     })
 }
 

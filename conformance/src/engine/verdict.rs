@@ -117,16 +117,18 @@ impl Terms {
             _ if counted => Verdict::Known,
             Finding::NotApplicable(_) => Verdict::Skipped,
             Finding::Judged if stale.iter().any(|entry| entry.concerns(&id, &result.tally)) => Verdict::UnexpectedPass,
-            Finding::Judged if first.is_some_and(|first| matches!(first.finding, Finding::Inconclusive(_))) => {
-                Verdict::Flaky
-            }
+            // That the first try came to nothing is no failure. Reports say why it did.
             Finding::Judged if !result.tally.failures.is_empty() => Verdict::Warn,
             Finding::Judged => Verdict::Pass,
         }
     }
 
-    /// Entries whose requirement was judged, or whose case ran, without failing anywhere.
-    pub fn stale(&self, run: &Run) -> Vec<&Entry> {
+    /// Entries that nobody needs any more: what they are about was judged, and failed nowhere. A run that was cut short, or that left
+    /// cases out on purpose, which makes it `selective`, knows this of entries about one case alone.
+    pub fn stale(&self, run: &Run, selective: bool) -> Vec<&Entry> {
+        let is_whole = !selective && run.cut.is_none();
+        // What does not apply to this target did not fail at it either.
+        let is_decided = |result: &CaseResult| matches!(result.finding, Finding::Judged | Finding::NotApplicable(_));
         let entries = self.known.entries.iter();
         entries
             .filter(|entry| {
@@ -135,7 +137,12 @@ impl Terms {
                     results.filter(|result| entry.concerns(&result.case.id(), &result.tally))
                 };
                 let judged = concerned().any(|result| result.finding == Finding::Judged);
-                judged && !concerned().any(|result| entry.met_by(result))
+                let undecided = run
+                    .results
+                    .iter()
+                    .any(|result| entry.may_be_met_by(&result.case, &run.results) && !is_decided(result));
+                let looked_everywhere = entry.is_of_one_case() || is_whole;
+                judged && looked_everywhere && !undecided && !concerned().any(|result| entry.met_by(result))
             })
             .collect()
     }
@@ -149,7 +156,7 @@ mod tests {
     use chat_spec::req;
 
     use super::*;
-    use crate::engine::{Case, Failure, Tally};
+    use crate::engine::{Case, Cut, Failure, Tally};
 
     /// A MUST of core.
     const MUST: &Requirement = &req::JSON_RESPONSE_CONTENT_TYPE;
@@ -246,13 +253,22 @@ mod tests {
     }
 
     #[test]
-    fn a_second_try_that_passes_is_flaky_and_never_a_pass() {
+    fn a_failure_that_does_not_come_again_is_flaky_and_what_came_to_nothing_is_none() {
         let terms = terms("");
         let mut second = result(Finding::Judged, &[]);
         second.first = Some(Box::new(result(Finding::Judged, &[MUST])));
         assert_eq!(terms.verdict(&second, &[]), Verdict::Flaky);
         second.first = Some(Box::new(result(Finding::Inconclusive("late".into()), &[])));
+        assert_eq!(terms.verdict(&second, &[]), Verdict::Pass);
+        second.first = Some(Box::new(result(Finding::Inconclusive("late".into()), &[SHOULD])));
+        assert_eq!(terms.verdict(&second, &[]), Verdict::Pass);
+        // A failure that was seen before the first try came to nothing stays one.
+        second.first = Some(Box::new(result(Finding::Inconclusive("late".into()), &[MUST])));
         assert_eq!(terms.verdict(&second, &[]), Verdict::Flaky);
+        // What could never be judged is no pass.
+        second.finding = Finding::Inconclusive("late again".into());
+        second.first = Some(Box::new(result(Finding::Inconclusive("late".into()), &[])));
+        assert_eq!(terms.verdict(&second, &[]), Verdict::Inconclusive);
     }
 
     #[test]
@@ -273,13 +289,50 @@ mod tests {
         let terms =
             terms("[[known]]\nrequirement = \"json.response.content-type\"\nreason = \"r\"\nexpires = 2999-01-01\n");
         let failing = run_of(vec![result(Finding::Judged, &[MUST])]);
-        assert!(terms.stale(&failing).is_empty());
+        assert!(terms.stale(&failing, false).is_empty());
         assert_eq!(terms.verdict(&failing.results[0], &[]), Verdict::Known);
         let mended = run_of(vec![result(Finding::Judged, &[])]);
-        let stale = terms.stale(&mended);
+        let stale = terms.stale(&mended, false);
         assert_eq!(stale.len(), 1);
         assert_eq!(terms.verdict(&mended.results[0], &stale), Verdict::UnexpectedPass);
         // What was not judged says nothing about the entry.
-        assert!(terms.stale(&run_of(Vec::new())).is_empty());
+        assert!(terms.stale(&run_of(Vec::new()), false).is_empty());
+    }
+
+    #[test]
+    fn an_entry_is_stale_only_when_all_that_may_need_it_was_judged() {
+        let entry = |what: &str| terms(&format!("[[known]]\n{what}\nreason = \"r\"\nexpires = 2999-01-01\n"));
+        let of_all = entry("requirement = \"json.response.content-type\"");
+        let of_one = entry("requirement = \"json.response.content-type\"\ncase = \"area::name\"");
+        let of_some = entry("case = \"area::*\"");
+        let mended = || result(Finding::Judged, &[]);
+        let stale = |terms: &Terms, run: &Run, selective| !terms.stale(run, selective).is_empty();
+        let whole = run_of(vec![mended()]);
+        for (terms, when_chosen) in [(&of_all, false), (&of_some, false), (&of_one, true)] {
+            assert!(stale(terms, &whole, false));
+            // The case that fails may have been left out.
+            assert_eq!(stale(terms, &whole, true), when_chosen);
+        }
+        let mut cut = run_of(vec![mended()]);
+        cut.cut = Some(Cut {
+            why: "late".into(),
+            at: Duration::ZERO,
+            running: Vec::new(),
+            by_target: false,
+        });
+        assert!(!stale(&of_all, &cut, false));
+        // One that names the requirement came to nothing, and its failure with it.
+        let nothing = |case: Case| CaseResult::without_running(case, Finding::Inconclusive("late".into()));
+        let declared = Case::made("other", "name", vec![MUST], |_| async { Ok(()) });
+        assert!(!stale(&of_all, &run_of(vec![mended(), nothing(declared)]), false));
+        let foreign = Case::made("other", "name", vec![OTHER_MUST], |_| async { Ok(()) });
+        assert!(stale(&of_all, &run_of(vec![mended(), nothing(foreign)]), false));
+        let elsewhere = Case::made("other", "name", vec![MUST], |_| async { Ok(()) });
+        let unneeded = CaseResult::without_running(elsewhere, Finding::NotApplicable("no launcher".into()));
+        assert!(stale(&of_all, &run_of(vec![mended(), unneeded]), false));
+        // It came once, and may come again.
+        let mut flaky = mended();
+        flaky.first = Some(Box::new(result(Finding::Judged, &[MUST])));
+        assert!(!stale(&of_all, &run_of(vec![flaky]), false));
     }
 }

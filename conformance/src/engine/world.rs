@@ -16,11 +16,14 @@ use tokio::time::timeout;
 
 use super::pace::Counted;
 use super::transcript::{Party, Record, What};
-use super::{Answer, Device, Failure, Stop, Tally, Target, Transcript};
+use super::{Answer, Device, Failure, Stop, Tally, Target, Transcript, http};
 use crate::launch::Launcher;
 
 /// How long an answer or an event may take before it counts as missing.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(8);
+/// For how long in all a case asks a target again that cannot answer at the moment. Of one that never can, the answers are taken as
+/// they are then.
+pub(super) const BUSY: Duration = Duration::from_secs(30);
 
 /// Of the log of a server that a case started, for the report.
 const LOG_LINES: usize = 40;
@@ -45,6 +48,14 @@ pub struct WorldParts {
     people: Mutex<People>,
     /// How long calls waited for limits of the target.
     waited: Mutex<Duration>,
+    busy: Mutex<Busy>,
+}
+
+/// How long calls of a case waited for a target that could not answer, those that waited at the same time counted once.
+#[derive(Default)]
+struct Busy {
+    waited: Duration,
+    until: Option<Instant>,
 }
 
 impl Drop for WorldParts {
@@ -94,7 +105,28 @@ impl World {
             users: AtomicUsize::new(0),
             people: Mutex::default(),
             waited: Mutex::default(),
+            busy: Mutex::default(),
         }))
+    }
+
+    /// Waits before a call is made again that was answered, after so long, that it cannot be answered now. `false`: the case has waited
+    /// enough for that.
+    pub(super) async fn waits_for_a_busy_server(&self, took: Duration, retry_after: u64) -> bool {
+        let pause = Duration::from_secs(retry_after).clamp(http::PAUSE, http::LONGEST_PAUSE);
+        let now = Instant::now();
+        {
+            let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
+            if busy.waited >= BUSY {
+                return false;
+            }
+            let asked = now.checked_sub(took).unwrap_or(now);
+            let from = busy.until.map_or(asked, |until| until.max(asked));
+            let until = (now + pause).max(from);
+            busy.waited += until - from;
+            busy.until = Some(until);
+        }
+        tokio::time::sleep(pause).await;
+        true
     }
 
     /// Waits until the target allows one more call.
@@ -103,6 +135,7 @@ impl World {
         let wait = due.saturating_duration_since(Instant::now());
         if !wait.is_zero() {
             *self.waited.lock().unwrap_or_else(PoisonError::into_inner) += wait;
+            self.transcript.nothing_before(due);
             tokio::time::sleep_until(due.into()).await;
         }
     }

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::fixture::{Fixture, gentle_first, needs_token, success_of};
 use crate::cases;
-use crate::cases::tokens::{launch_brief, with_brief_tokens};
+use crate::cases::tokens::{TOKEN_SLACK, launch_brief, with_brief_tokens};
 use crate::engine::{Connection, Outcome, PASSWORD, Stop, Transport, World};
 
 cases!("credentials":
@@ -141,7 +141,7 @@ async fn old_tokens(w: World, life: Duration) -> Outcome {
     let server = launch_brief(&w, &[("--jwt-expires-in", &format!("{}s", life.as_secs()))], life).await?;
     let f = Fixture::at(&w, &server.base).await?;
     // Time itself is what is judged here.
-    tokio::time::sleep(life + Duration::from_millis(300)).await;
+    tokio::time::sleep(life + TOKEN_SLACK).await;
     for operation in calls() {
         let answer = f.anonymous(operation).token(&f.ann.access).send().await?;
         w.refused(&req::TOKEN_EXPIRED_CODE, &answer, 401, "TOKEN_EXPIRED");

@@ -4,13 +4,11 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
-use tokio::net::TcpStream;
 use tokio::process::Command;
 use tokio::time::timeout;
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 use super::{LaunchError, Launched, NO_DEACTIVATION};
-use crate::engine::Target;
+use crate::engine::{Target, WebSocket};
 
 /// How long the command that starts may take, and how long a node until it answers.
 const WITHIN: Duration = Duration::from_secs(60);
@@ -21,8 +19,6 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// after which guests are shown out anyway.
 const KILLED: Duration = Duration::from_secs(5);
 const ENDED: Duration = Duration::from_secs(4);
-
-type Witness = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 /// Programs with their arguments.
 #[derive(Debug, Clone)]
@@ -126,15 +122,11 @@ impl Operated {
 }
 
 /// A connection to each node, whose end shows that the node has been killed.
-async fn witnesses(target: &Target) -> Result<Vec<Witness>, String> {
+async fn witnesses(target: &Target) -> Result<Vec<WebSocket>, String> {
     let mut witnesses = Vec::new();
     for node in &target.nodes {
-        let url = format!(
-            "{}/socket.io/?EIO=4&transport=websocket",
-            node.replacen("http", "ws", 1)
-        );
-        match timeout(LOOK, connect_async(&url)).await {
-            Ok(Ok((connection, _))) => witnesses.push(connection),
+        match timeout(LOOK, target.sockets.open(node, "EIO=4&transport=websocket")).await {
+            Ok(Ok(connection)) => witnesses.push(connection),
             _ => return Err(format!("{node} opened no WebSocket before it was to be killed")),
         }
     }
@@ -142,7 +134,7 @@ async fn witnesses(target: &Target) -> Result<Vec<Witness>, String> {
 }
 
 /// What was killed is started again, also when the rest went wrong.
-async fn kill_and_start(target: Target, witnesses: Vec<Witness>) -> Result<(), String> {
+async fn kill_and_start(target: Target, witnesses: Vec<WebSocket>) -> Result<(), String> {
     let Some(commands) = &target.commands else {
         return Ok(());
     };

@@ -182,6 +182,7 @@ const FAULTS: &[Fault] = &[
     // Presence and typing.
     fault("OfflineWithFirst", &["presence.offline.not-first"]),
     fault("NoGrace", &["presence.grace.back-in-time"]),
+    fault("GraceTooLong", &["presence.offline.last-device"]),
     fault("OnlineForEachDevice", &["presence.online.not-second"]),
     fault("InvisibleListed", &["users.online.invisible-absent"]),
     fault("GoneListed", &["users.online.away-absent"]),
@@ -190,9 +191,11 @@ const FAULTS: &[Fault] = &[
     fault("InvisibleInLists", &["presence.invisible.looks-away"]),
     fault("StatusKept", &["presence.status.reset"]),
     fault("StatusUntold", &["presence.status.changed"]),
+    fault("StatusKeepsLastSeen", &["presence.last-seen.set"]),
     fault("TypingLeaks", &["typing.event.nobody-else"]),
     fault("TypingForever", &["typing.stop.time-out"]),
     fault("TypingHurried", &["typing.stop.time-out"]),
+    fault("TypingLate", &["typing.stop.time-out"]),
     fault("TypingNotRenewed", &["typing.stop.time-out"]),
     fault("TypingStaysOnDisconnect", &["typing.stop.on-disconnect"]),
     // Limits and hostile input.
@@ -221,6 +224,7 @@ const FAULTS: &[Fault] = &[
         "MalformedIdFails",
         &["ids.hostile.no-5xx", "ids.malformed.same-as-unknown"],
     ),
+    fault("CallsLetForeignersIn", &["http.cors.no-wildcard-credentials"]),
     fault("InternalsTold", &["errors.server.no-internals"]),
     fault("ZeroIsDefault", &["limits.zero.off"]),
     fault("ZeroUnlogged", &["limits.zero.logged"]),

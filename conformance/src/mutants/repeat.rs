@@ -144,7 +144,7 @@ async fn keep(
         claims,
         ..Terms::default()
     };
-    let judged = Judged::new(ran, &terms, "the reference server", true);
+    let judged = Judged::new(ran, &terms, "the reference server", true, false);
     let secrets = target.all_secrets()?;
     let logs = futures_util::future::join_all(bench.nodes.iter().map(Launched::log)).await;
     let logs: Vec<String> = logs.iter().map(|log| secrets.text(log)).collect();

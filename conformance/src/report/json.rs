@@ -3,7 +3,7 @@
 use chat_spec::REQUIREMENTS;
 use serde_json::{Value, json};
 
-use super::{Judged, State, reason};
+use super::{Judged, State, first_reason, reason};
 use crate::engine::{CaseResult, Run, Verdict};
 use crate::generated;
 
@@ -67,6 +67,7 @@ fn case(judged: &Judged, result: &CaseResult, verdict: Verdict) -> Value {
         "generated": generated::has(&result.case), "profiles": profiles, "requirements": declared, "milliseconds": millis(result.took),
         "held": result.tally.passed, "failures": failures(judged, result),
         "firstFailures": result.first.as_deref().map(|first| failures(judged, first)),
+        "firstWhy": first_reason(result),
     })
 }
 

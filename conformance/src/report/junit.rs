@@ -2,7 +2,7 @@
 
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestRerun, TestSuite};
 
-use super::{Conclusion, Judged, State, reason};
+use super::{Conclusion, Judged, State, first_reason, reason};
 use crate::engine::{CaseResult, Run, Verdict};
 
 /// Stands beside the areas.
@@ -82,7 +82,7 @@ fn status(judged: &Judged, result: &CaseResult, verdict: Verdict) -> TestCaseSta
         status
     };
     match verdict {
-        Verdict::Pass | Verdict::Warn => TestCaseStatus::success(),
+        Verdict::Pass | Verdict::Warn => passed(result),
         Verdict::Skipped | Verdict::Known => {
             let mut status = TestCaseStatus::skipped();
             status.set_message(if why.is_empty() { "a known failure" } else { why });
@@ -94,11 +94,22 @@ fn status(judged: &Judged, result: &CaseResult, verdict: Verdict) -> TestCaseSta
     }
 }
 
+/// With why the first try came to nothing, where it did.
+fn passed(result: &CaseResult) -> TestCaseStatus {
+    let mut status = TestCaseStatus::success();
+    if let (TestCaseStatus::Success { flaky_runs, .. }, Some(why)) = (&mut status, first_reason(result)) {
+        let mut rerun = TestRerun::new(NonSuccessKind::Error);
+        rerun.set_message(why);
+        flaky_runs.push(rerun);
+    }
+    status
+}
+
 /// A failure, unless the run lets what failed and then passed be.
 fn flaky(judged: &Judged, result: &CaseResult) -> TestCaseStatus {
     const WHY: &str = "failed, and not when it was run again";
     let first = result.first.as_deref().unwrap_or(result);
-    let what = reason(first).map_or_else(|| failures(judged, first), str::to_owned);
+    let what = failures(judged, first) + reason(first).unwrap_or_default();
     if judged.flaky_is_failure {
         let mut status = bad(NonSuccessKind::Failure, WHY);
         status.set_description(what);

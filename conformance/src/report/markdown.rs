@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Conclusion, Judged, State, left_out, reason};
+use super::{Conclusion, Judged, State, first_reason, left_out, reason, second_tries};
 use crate::engine::{CaseResult, Finding, Run, Verdict};
 
 /// Rows of the table of failures; the report has them all.
@@ -35,6 +35,14 @@ pub fn render(judged: &Judged, run: &Run) -> String {
     }
     for sentence in left_out(run) {
         let _ = writeln!(text, "{}\n", cell(&sentence));
+    }
+    for (result, why) in second_tries(judged, run).take(MOST) {
+        let id = result.case.id();
+        let _ = writeln!(
+            text,
+            "`{id}` was judged at the second try: the first came to nothing, {}\n",
+            cell(why)
+        );
     }
     for warning in &judged.warnings {
         let _ = writeln!(text, "**Before the run:** {}\n", cell(warning));
@@ -125,7 +133,7 @@ fn of_case(judged: &Judged, result: &CaseResult, verdict: Verdict) -> Vec<Row> {
     };
     let failures = source.tally.failures.iter();
     let counted = failures.filter(|failure| judged.weight(failure, &id) == State::Failed);
-    let rows: Vec<Row> = counted
+    let mut rows: Vec<Row> = counted
         .map(|failure| {
             row(format!(
                 "`{}` {} | {} | {}",
@@ -136,6 +144,9 @@ fn of_case(judged: &Judged, result: &CaseResult, verdict: Verdict) -> Vec<Row> {
             ))
         })
         .collect();
+    if let Some(why) = first_reason(result).filter(|_| verdict == Verdict::Flaky) {
+        rows.push(row(format!("the first time it ended early: {} | |", cell(why))));
+    }
     match rows.is_empty() {
         true => vec![row(format!("{} | |", cell(reason(source).unwrap_or_default())))],
         false => rows,

@@ -84,10 +84,10 @@ pub struct Judged {
 }
 
 impl Judged {
-    /// `target` is its name for people.
-    pub fn new(run: &Run, terms: &Terms, target: &str, survived: bool) -> Self {
+    /// `target` is its name for people; `selective`: cases were left out on purpose.
+    pub fn new(run: &Run, terms: &Terms, target: &str, survived: bool, selective: bool) -> Self {
         let today = Offset::UTC.to_datetime(jiff::Timestamp::now()).date();
-        let stale = terms.stale(run);
+        let stale = terms.stale(run, selective);
         let verdicts: Vec<Verdict> = run.results.iter().map(|result| terms.verdict(result, &stale)).collect();
         let cut_by_target = run.cut.as_ref().is_some_and(|cut| cut.by_target);
         let states = states(run, terms, survived);
@@ -103,7 +103,7 @@ impl Judged {
             expired: terms.known.expired(today).map(|entry| entry.subject()).collect(),
             warnings: Vec::new(),
             coverage: None,
-            selective: false,
+            selective,
             today,
             flaky_is_failure: true,
             coverage_is_due: false,
@@ -301,6 +301,20 @@ pub fn reason(result: &CaseResult) -> Option<&str> {
             Some(why)
         }
     }
+}
+
+/// Why the first try of a case that was run again could not be judged; none when it was.
+pub fn first_reason(result: &CaseResult) -> Option<&str> {
+    result.first.as_deref().and_then(reason)
+}
+
+/// Cases that were judged at the second try, the first having come to nothing without a failure, and why it did.
+fn second_tries<'a>(judged: &'a Judged, run: &'a Run) -> impl Iterator<Item = (&'a CaseResult, &'a str)> {
+    let tried = judged.each(run).filter(|(result, verdict)| {
+        // Of those that could not be judged either, the last reason is the one; of a failure that did not come again, that is told.
+        result.finding == Finding::Judged && !matches!(verdict, Verdict::Flaky | Verdict::Fail)
+    });
+    tried.filter_map(|(result, _)| Some((result, first_reason(result)?)))
 }
 
 /// Why cases were not run at all: a sentence for each reason instead of one for each case.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::{Judged, State, left_out, reason};
+use super::{Judged, State, first_reason, left_out, reason, second_tries};
 use crate::engine::{CaseResult, Finding, Run, Verdict};
 
 /// Lines of transcript shown before a failure.
@@ -153,11 +153,25 @@ fn failures(text: &mut String, judged: &Judged, run: &Run) {
             (Verdict::UnexpectedPass, _) => {
                 let _ = writeln!(text, "\nUNEXPECTED PASS {}", result.title());
             }
+            (Verdict::Flaky, _) => {
+                let title = result.title();
+                let _ = writeln!(text, "\nFLAKY {title}\n  It failed, and did not when it was run again.");
+                if let Some(why) = first_reason(result) {
+                    let _ = writeln!(text, "  The first time it ended early: {why}");
+                }
+            }
             _ => {}
         }
     }
     if shown > MOST {
         let _ = writeln!(text, "\n… and {} more failures in the report", shown - MOST);
+    }
+    for (result, why) in second_tries(judged, run) {
+        let _ = writeln!(
+            text,
+            "\nAT THE SECOND TRY {}\n  The first came to nothing: {why}",
+            result.title()
+        );
     }
     for sentence in left_out(run) {
         let _ = writeln!(text, "\n{sentence}");

@@ -52,7 +52,7 @@ fn judged(run: &Run, known: &[&Requirement]) -> Judged {
         claims: [Profile::Core].into(),
         known: toml::from_str(&known).unwrap(),
     };
-    Judged::new(run, &terms, "a server", true)
+    Judged::new(run, &terms, "a server", true, false)
 }
 
 fn badge(judged: &Judged) -> (String, String) {
@@ -115,6 +115,27 @@ fn what_failed_once_does_not_hold() {
 }
 
 #[test]
+fn why_a_first_try_came_to_nothing_is_told_wherever_the_second_is() {
+    let nothing = |failed: &[&'static Requirement]| result("one", Finding::Inconclusive("no user came".into()), failed);
+    for (failed, conclusion) in [(&[][..], Conclusion::Conformant), (&[MUST], Conclusion::NotConformant)] {
+        let mut second = result("one", Finding::Judged, &[]);
+        second.first = Some(Box::new(nothing(failed)));
+        let run = run(vec![second]);
+        let judged = judged(&run, &[]);
+        assert_eq!(judged.conclusion, conclusion);
+        for text in [
+            markdown::render(&judged, &run),
+            terminal::render(&judged, &run),
+            html::render(&judged, &run),
+            json::render(&judged, &run),
+            junit::render(&judged, &run).unwrap(),
+        ] {
+            assert!(text.contains("no user came"), "{text}");
+        }
+    }
+}
+
+#[test]
 fn the_same_line_is_shown_once_with_its_number() {
     let run = run(vec![
         result("one", Finding::Judged, &[MUST, MUST, OTHER_MUST, MUST]),
@@ -161,6 +182,6 @@ fn a_run_that_was_cut_short_is_not_conformant_by_what_is_known() {
         claims: [Profile::Core].into(),
         known: toml::from_str("[[known]]\ncase = \"area::two\"\nreason = \"r\"\nexpires = 2999-01-01\n").unwrap(),
     };
-    let judged = Judged::new(&run, &terms, "a server", true);
+    let judged = Judged::new(&run, &terms, "a server", true, false);
     assert_eq!(judged.conclusion, Conclusion::Undecided);
 }

@@ -1,5 +1,6 @@
 //! Servers of somebody else: their limits, and the commands that kill and start them.
 
+use std::net::SocketAddr;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -10,7 +11,7 @@ use super::{code, must_end, program, report};
 const THIS: &str = env!("CARGO_BIN_EXE_chat-conformance");
 
 /// A server that runs outside of the suite, as a service does.
-struct Service {
+pub(super) struct Service {
     dir: TempDir,
     base: String,
     /// Keeps the port while the server is dead, and does not listen.
@@ -50,6 +51,22 @@ impl Service {
         }
     }
 
+    /// One that takes connections.
+    pub(super) fn started() -> Self {
+        let service = Self::new();
+        assert!(service.perform("start.sh"));
+        let began = Instant::now();
+        while std::net::TcpStream::connect(service.address()).is_err() {
+            assert!(began.elapsed() < Duration::from_secs(60), "{}", service.log());
+            std::thread::yield_now();
+        }
+        service
+    }
+
+    pub(super) fn address(&self) -> SocketAddr {
+        self.base.trim_start_matches("http://").parse().unwrap()
+    }
+
     fn script(&self, name: &str) -> String {
         self.dir.path().join(name).display().to_string()
     }
@@ -81,8 +98,8 @@ fn verdicts(dir: &TempDir, area: &str) -> Vec<String> {
 
 #[test]
 fn a_server_that_runs_already_is_killed_and_started_by_its_commands() {
-    let service = Service::new();
-    assert!(service.perform("start.sh"));
+    // Ready or not: the look before the run needs an answer.
+    let service = Service::started();
     let config = service.script("conformance.toml");
     let text = format!(
         "urls = [{:?}]\ndeactivate = {:?}\n[commands]\nkill = [\"sh\", {:?}]\nstart = [\"sh\", {:?}]\nready = \"/health\"\n",
@@ -92,13 +109,6 @@ fn a_server_that_runs_already_is_killed_and_started_by_its_commands() {
         service.script("start.sh"),
     );
     std::fs::write(&config, text).unwrap();
-    // Ready or not: the look before the run needs an answer.
-    let address = service.base.trim_start_matches("http://");
-    let began = Instant::now();
-    while std::net::TcpStream::connect(address).is_err() {
-        assert!(began.elapsed() < Duration::from_secs(60), "{}", service.log());
-        std::thread::yield_now();
-    }
     let chosen = ["durability::*", "typing::*", "auth::inactive_accounts"].map(|case| ["--case", case]);
     let (output, dir) = program(&[&["--config", &config], chosen.as_flattened()].concat());
     let said = must_end(&output, 0);

@@ -92,7 +92,12 @@ impl Chat {
         if let Some(epoch) = self.registry.detach(user, device) {
             let (chat, user) = (self.clone(), user.clone());
             tokio::spawn(async move {
-                tokio::time::sleep(chat.grace).await;
+                let longer = if fault!(GraceTooLong) {
+                    Duration::from_millis(7_500)
+                } else {
+                    Duration::ZERO
+                };
+                tokio::time::sleep(chat.grace.max(longer)).await;
                 chat.leave(&user, epoch).await;
             });
         }
@@ -131,9 +136,12 @@ impl Chat {
     /// Sets the chosen status. Nothing happens when it is the same.
     pub async fn update_status(&self, user: &UserId, status: Status) -> Result<()> {
         let _turn = self.turn(user).await;
-        let now = Timestamp::now();
         let Some(shown) = self.registry.presence(user).filter(|shown| shown.status != status) else {
             return Ok(());
+        };
+        let now = match shown.last_seen {
+            Some(before) if fault!(StatusKeepsLastSeen) => before,
+            _ => Timestamp::now(),
         };
         // All that can fail comes before: whoever is refused and asks again must not find it done and untold.
         let partners = self.store.partners(user).await?;

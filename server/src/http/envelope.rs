@@ -4,8 +4,11 @@ use std::time::Instant;
 
 use axum::Json;
 use axum::extract::{Request, State};
-use axum::http::header::{CACHE_CONTROL, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::header::{
+    ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, HeaderName, HeaderValue, ORIGIN,
+    RETRY_AFTER, WWW_AUTHENTICATE,
+};
+use axum::http::{HeaderMap, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
@@ -60,6 +63,9 @@ pub async fn envelope(State(app): State<App>, mut request: Request, next: Next) 
     request.extensions_mut().insert(peer);
     request.extensions_mut().insert(slot.clone());
     let method = request.method().clone();
+    let let_in = fault!(CallsLetForeignersIn)
+        .then(|| request.headers().get(ORIGIN).cloned())
+        .flatten();
     let is_api = request.uri().path().starts_with("/api/") || request.uri().path() == "/api";
     let request = request.map(drained);
     let busy = is_api.then(|| app.begin_request());
@@ -77,6 +83,10 @@ pub async fn envelope(State(app): State<App>, mut request: Request, next: Next) 
         headers
             .entry(HeaderName::from_static(name))
             .or_insert(HeaderValue::from_static(value));
+    }
+    if let Some(origin) = let_in.filter(|_| method != Method::OPTIONS) {
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
     }
     if is_api {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -152,6 +152,8 @@ impl Connection {
         } else if self.typing.len() < MOST_TYPING || self.typing.contains_key(to) {
             let lasts = if fault!(TypingHurried) {
                 TYPING_FOR / 3
+            } else if fault!(TypingLate) {
+                TYPING_FOR * 3 / 2
             } else {
                 TYPING_FOR
             };

@@ -69,7 +69,7 @@ async fn binary_travels_as_base64(w: World) -> Outcome {
     let event = r#"451-7["typing",{"to":{"_placeholder":true,"num":0}}]"#;
     let (status, _) = polling.post(&[event, "bAQIDBA=="].join(SEPARATOR)).await;
     w.check(&req::TRANSPORT_POLLING_BINARY, status == 200, 200, status);
-    let ack = polling.message().await.unwrap_or_default();
+    let ack = polling.answer().await.unwrap_or_default();
     let good = ack.starts_with("437[") && ack.contains("VALIDATION_ERROR");
     w.check(
         &req::TRANSPORT_POLLING_BINARY,

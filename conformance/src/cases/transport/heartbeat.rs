@@ -64,7 +64,7 @@ async fn who_does_not_answer_is_closed(w: World) -> Outcome {
 
 async fn who_never_connects_is_shown_out(w: World) -> Outcome {
     let (base, _own) = impatient(&w).await?;
-    let (mut wire, _) = Wire::open_at(&base).await?;
+    let (mut wire, _) = Wire::open_at(&w, &base).await?;
     let mut polling = Polling::open_at(&w, &base).await?;
     // Who answers every PING is not closed for being dead.
     let (wire, polling) = tokio::join!(

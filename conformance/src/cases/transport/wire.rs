@@ -6,12 +6,11 @@ use std::time::Duration;
 use chat_spec::Requirement;
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
-use crate::engine::{Stop, User, World};
+use crate::engine::body::Text;
+use crate::engine::{Stop, User, WebSocket, World};
 
 /// How long a packet may take.
 pub(super) const PATIENCE: Duration = Duration::from_secs(8);
@@ -25,33 +24,52 @@ pub(super) fn connect(user: &User) -> String {
     format!("40{}", json!({"token": user.access}))
 }
 
+/// The last that comes before somebody is known. Of the presence of others, anything may come beside it.
+fn is_authenticated(packet: &str) -> bool {
+    is_event(packet, "authenticated")
+}
+
+/// An event of the main namespace, whether or not that is named.
+fn is_event(packet: &str, name: &str) -> bool {
+    let Some(event) = packet.strip_prefix("42") else {
+        return false;
+    };
+    let event: Value = serde_json::from_str(event.trim_start_matches("/,")).unwrap_or_default();
+    event[0] == name
+}
+
+/// Whether it is what a client has asked for: an ack, or an error where none was wanted. Of others, and of what nobody has specified,
+/// anything may come.
+fn is_answer(packet: &str) -> bool {
+    packet.starts_with("43") || is_event(packet, "error")
+}
+
 /// An Engine.IO session over WebSocket.
 pub(super) struct Wire {
-    stream: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    stream: WebSocket,
 }
 
 impl Wire {
     /// A WebSocket with this query, if there is one.
     pub(super) async fn ask(w: &World, query: &str) -> Option<Self> {
-        Self::ask_at(&w.target.base, query).await
+        Self::ask_at(w, &w.target.base, query).await
     }
 
-    async fn ask_at(base: &str, query: &str) -> Option<Self> {
-        let base = base.replacen("http", "ws", 1);
-        let asked = connect_async(format!("{base}/socket.io/?{query}"));
-        let (stream, _) = timeout(PATIENCE, asked).await.ok()?.ok()?;
+    async fn ask_at(w: &World, base: &str, query: &str) -> Option<Self> {
+        let asked = w.target.sockets.open(base, query);
+        let stream = timeout(PATIENCE, asked).await.ok()?.ok()?;
         Some(Self { stream })
     }
 
     /// An open session, and what its OPEN packet says.
     pub(super) async fn open(w: &World) -> Result<(Self, Value), Stop> {
-        Self::open_at(&w.target.base).await
+        Self::open_at(w, &w.target.base).await
     }
 
     /// As [`Self::open`], with this very server.
-    pub(super) async fn open_at(base: &str) -> Result<(Self, Value), Stop> {
+    pub(super) async fn open_at(w: &World, base: &str) -> Result<(Self, Value), Stop> {
         let none = || Stop::Inconclusive("no Engine.IO session over WebSocket".into());
-        let asked = Self::ask_at(base, "EIO=4&transport=websocket");
+        let asked = Self::ask_at(w, base, "EIO=4&transport=websocket");
         let mut wire = asked.await.ok_or_else(none)?;
         let open = wire.next().await.ok_or_else(none)?;
         let open = open.strip_prefix('0').and_then(|open| serde_json::from_str(open).ok());
@@ -69,12 +87,8 @@ impl Wire {
     pub(super) async fn of(w: &World, user: &User) -> Result<Self, Stop> {
         let (mut wire, _) = Self::open(w).await?;
         wire.send(&connect(user)).await;
-        for _ in 0..2 {
-            // The answer to CONNECT, and `authenticated`.
-            if wire.message().await.is_none() {
-                return Err(Stop::Inconclusive("a raw socket was not authenticated".into()));
-            }
-        }
+        let none = || Stop::Inconclusive("a raw socket was not authenticated".into());
+        while !is_authenticated(&wire.message().await.ok_or_else(none)?) {}
         Ok(wire)
     }
 
@@ -131,11 +145,11 @@ impl Wire {
         }
     }
 
-    /// The next message that is none of presence and the like: of other users, anything may come.
+    /// The next message that is an answer.
     pub(super) async fn answer(&mut self) -> Option<String> {
         loop {
             let packet = self.message().await?;
-            if !packet.starts_with("42[\"user_") {
+            if is_answer(&packet) {
                 return Some(packet);
             }
         }
@@ -212,7 +226,10 @@ fn is_packet(text: &&str) -> bool {
 
 async fn answered(request: reqwest::RequestBuilder) -> (u16, String) {
     match request.send().await {
-        Ok(response) => (response.status().as_u16(), response.text().await.unwrap_or_default()),
+        Ok(response) => {
+            let status = response.status().as_u16();
+            (status, Text::strictly_of(response).await.unwrap_or_default())
+        }
         Err(_) => (0, String::new()),
     }
 }
@@ -249,11 +266,8 @@ impl Polling {
     pub(super) async fn of(w: &World, user: &User) -> Result<Self, Stop> {
         let mut polling = Self::open(w).await?;
         polling.post(&connect(user)).await;
-        for _ in 0..2 {
-            if polling.message().await.is_none() {
-                return Err(Stop::Inconclusive("a raw polling session was not authenticated".into()));
-            }
-        }
+        let none = || Stop::Inconclusive("a raw polling session was not authenticated".into());
+        while !is_authenticated(&polling.message().await.ok_or_else(none)?) {}
         Ok(polling)
     }
 
@@ -325,5 +339,39 @@ impl Polling {
                 _ => {}
             }
         }
+    }
+
+    /// The next message that is an answer.
+    pub(super) async fn answer(&mut self) -> Option<String> {
+        loop {
+            let packet = self.message().await?;
+            if is_answer(&packet) {
+                return Some(packet);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_answers_nobody_is_passed_over() {
+        for answer in [r#"435[{"ok":true}]"#, r#"43/,5[{}]"#, r#"42["error",{"code":"X"}]"#] {
+            assert!(is_answer(answer), "{answer}");
+        }
+        for other in [
+            r#"42["user_online",{}]"#,
+            r#"42["welcome",{}]"#,
+            r#"40{"sid":"x"}"#,
+            "2",
+            "",
+        ] {
+            assert!(!is_answer(other), "{other}");
+        }
+        assert!(is_authenticated(r#"42["authenticated",{"user":{}}]"#));
+        assert!(is_authenticated(r#"42/,["authenticated",{"user":{}}]"#));
+        assert!(!is_authenticated(r#"42["user_online",{"username":"authenticated"}]"#));
     }
 }

@@ -20,6 +20,9 @@ use super::transcript::{Party, Side, What};
 use super::world::PATIENCE;
 use super::{Stop, World};
 
+/// So many events are kept that no case has taken; none waits for as many.
+const MOST_EVENTS: usize = 60_000;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Transport {
     Websocket,
@@ -64,9 +67,16 @@ struct Shared {
     changed: Notify,
 }
 
+/// An event that came and was not taken yet.
+struct Heard {
+    event: String,
+    payload: Value,
+    at: std::time::Instant,
+}
+
 #[derive(Default)]
 struct State {
-    events: Vec<(String, Value)>,
+    events: Vec<Heard>,
     /// The event that waits, and where for.
     acks: HashMap<u64, (String, oneshot::Sender<Value>)>,
     answered: Option<Result<Value, Value>>,
@@ -91,7 +101,7 @@ impl Device {
         });
         let (out, frames) = mpsc::unbounded_channel();
         let tasks = match transport {
-            Transport::Websocket => websocket::open(base, &shared, frames).await?,
+            Transport::Websocket => websocket::open(&world.target.sockets, base, &shared, frames).await?,
             Transport::Polling => polling::open(world.target.http_of(base), base, &shared, out.clone(), frames).await?,
         };
         shared.note(What::Opened { transport });
@@ -150,11 +160,20 @@ impl Device {
         }
     }
 
-    /// As [`Self::ask`], with any number of arguments.
+    /// As [`Self::ask`], with any number of arguments. A target may answer now and then that it cannot answer at the moment: it is asked
+    /// again for as long as the case has patience.
     pub async fn ask_raw(&self, event: &str, arguments: &[Value]) -> Result<Value, Stop> {
-        let (id, answer) = self.expect_ack(event);
-        self.emit_with(event, arguments, Some(id));
-        self.ack_of(event, answer).await
+        loop {
+            let began = Instant::now();
+            let (id, answer) = self.expect_ack(event);
+            self.emit_with(event, arguments, Some(id));
+            let ack = self.ack_of(event, answer).await?;
+            let cannot_now = ack["error"]["code"] == "SERVICE_UNAVAILABLE" && self.world.target.has_node(self.node());
+            match ack["error"]["retryAfter"].as_u64().filter(|_| cannot_now) {
+                Some(seconds) if self.world.waits_for_a_busy_server(began.elapsed(), seconds).await => {}
+                _ => return Ok(ack),
+            }
+        }
     }
 
     /// Sends bytes as the payload.
@@ -220,13 +239,27 @@ impl Device {
 
     /// As [`Self::take`], for what may take longer.
     pub async fn take_within(&self, patience: Duration, event: &str, fits: impl Fn(&Value) -> bool) -> Option<Value> {
+        let timed = self.take_timed(patience, event, fits).await;
+        timed.map(|(payload, _)| payload)
+    }
+
+    /// As [`Self::take_within`], with the moment at which it came, whenever it is taken.
+    pub async fn take_timed(
+        &self,
+        patience: Duration,
+        event: &str,
+        fits: impl Fn(&Value) -> bool,
+    ) -> Option<(Value, std::time::Instant)> {
         let found = self.wait(patience, |state| {
             let index = state
                 .events
                 .iter()
-                .position(|(name, payload)| name == event && fits(payload));
+                .position(|heard| heard.event == event && fits(&heard.payload));
             match index {
-                Some(index) => Some(Some(state.events.remove(index).1)),
+                Some(index) => {
+                    let heard = state.events.remove(index);
+                    Some(Some((heard.payload, heard.at)))
+                }
                 None => state.closed.is_some().then_some(None),
             }
         });
@@ -236,7 +269,8 @@ impl Device {
     /// An event that has come and not been taken.
     pub fn find(&self, fits: impl Fn(&str, &Value) -> bool) -> Option<(String, Value)> {
         let state = self.shared.state();
-        state.events.iter().find(|(name, payload)| fits(name, payload)).cloned()
+        let found = state.events.iter().find(|heard| fits(&heard.event, &heard.payload));
+        found.map(|heard| (heard.event.clone(), heard.payload.clone()))
     }
 
     /// Waits until the server has ended the connection; `false` when it did not.
@@ -264,7 +298,7 @@ impl Device {
             .state()
             .events
             .iter()
-            .map(|(name, _)| name.clone())
+            .map(|heard| heard.event.clone())
             .collect();
         if names.is_empty() {
             "nothing".into()
@@ -349,6 +383,22 @@ impl Drop for Device {
     }
 }
 
+impl State {
+    /// Keeps an event for whoever takes it. A server that floods a device with what nobody takes has ended it.
+    fn hear(&mut self, event: &str, payload: Value) {
+        if self.events.len() >= MOST_EVENTS {
+            let flooded = || format!("more than {MOST_EVENTS} events came that nobody waits for");
+            self.closed.get_or_insert_with(flooded);
+            return;
+        }
+        self.events.push(Heard {
+            event: event.to_owned(),
+            payload,
+            at: std::time::Instant::now(),
+        });
+    }
+}
+
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -385,7 +435,7 @@ impl Shared {
                 let (name, rest) = arguments.split_first().unwrap_or((&Value::Null, &[]));
                 let event = name.as_str().unwrap_or_default().to_owned();
                 let payload = rest.first().cloned().unwrap_or(Value::Null);
-                state.events.push((event.clone(), payload));
+                state.hear(&event, payload);
                 What::Event {
                     event,
                     arguments: rest.to_vec(),
@@ -430,5 +480,58 @@ impl Shared {
         }
         drop(state);
         self.changed.notify_waiters();
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use futures_util::{SinkExt as _, StreamExt as _};
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio_tungstenite::accept_async;
+    use tokio_tungstenite::tungstenite::Message;
+
+    use super::*;
+    use crate::engine::Target;
+
+    /// Answers the first event with this, and the others with success.
+    async fn serve(stream: TcpStream, first: &'static str) {
+        let mut socket = accept_async(stream).await.unwrap();
+        socket.send(Message::text("0{}")).await.unwrap();
+        let mut answers = [first].into_iter();
+        while let Some(Ok(Message::Text(text))) = socket.next().await {
+            let answer = match text.strip_prefix("42") {
+                Some(event) => {
+                    let id = event.split('[').next().unwrap_or_default();
+                    format!("43{id}[{}]", answers.next().unwrap_or(r#"{"ok":true}"#))
+                }
+                None => r#"40{"sid":"x"}"#.to_owned(),
+            };
+            socket.send(Message::text(answer)).await.unwrap();
+        }
+    }
+
+    /// The ack of an event at a server that answers the first one with this.
+    async fn ack_after(first: &'static str) -> Value {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            let (stream, _) = listener.accept().await.unwrap();
+            serve(stream, first).await;
+        });
+        let world = World::new(Target::new(&base, None).unwrap(), 1);
+        let opened = Device::connect(&world, &base, Transport::Websocket, None, "ann", Party::guest()).await;
+        let Connection::Open(device) = opened.unwrap() else {
+            panic!("it was refused");
+        };
+        device.ask("join_chat", json!({"chatId": "x"})).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn who_cannot_answer_an_event_now_is_asked_again() {
+        let busy = r#"{"ok":false,"error":{"code":"SERVICE_UNAVAILABLE","message":"later","retryAfter":0}}"#;
+        assert_eq!(ack_after(busy).await["ok"], true);
+        let refused = r#"{"ok":false,"error":{"code":"CHAT_NOT_FOUND","message":"none"}}"#;
+        assert_eq!(ack_after(refused).await["ok"], false);
     }
 }

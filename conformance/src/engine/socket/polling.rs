@@ -11,6 +11,7 @@ use tokio::task::AbortHandle;
 use super::Shared;
 use super::packet::Frame;
 use crate::engine::Stop;
+use crate::engine::body::Text;
 
 /// Between packets of one body.
 const SEPARATOR: char = '\u{1e}';
@@ -26,7 +27,7 @@ pub(super) async fn open(
     let url = format!("{base}/socket.io/?EIO=4&transport=polling");
     let failed = |error: &dyn std::fmt::Display| Stop::Inconclusive(format!("polling: {error}"));
     let response = http.get(&url).send().await.map_err(|error| failed(&error))?;
-    let open = response.text().await.map_err(|error| failed(&error))?;
+    let open = Text::strictly_of(response).await.map_err(|error| failed(&error))?;
     let handshake: Value = serde_json::from_str(open.trim_start_matches('0')).map_err(|error| failed(&error))?;
     let sid = handshake["sid"]
         .as_str()
@@ -65,7 +66,9 @@ pub(super) async fn open(
             if !response.status().is_success() {
                 break;
             }
-            let Ok(body) = response.text().await else { break };
+            let Ok(body) = Text::strictly_of(response).await else {
+                break;
+            };
             for packet in body.split(SEPARATOR) {
                 match packet.chars().next() {
                     Some('2') => drop(out.send(Frame::Text("3".into()))),

@@ -5,25 +5,23 @@ use std::sync::Arc;
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
-use tokio_tungstenite::connect_async;
 use tokio_tungstenite::tungstenite::Message;
 
 use super::Shared;
 use super::packet::Frame;
 use crate::engine::Stop;
+use crate::engine::sockets::Sockets;
 
 /// Opens the connection and starts the tasks that read and write.
 pub(super) async fn open(
+    sockets: &Sockets,
     base: &str,
     shared: &Arc<Shared>,
     mut frames: mpsc::UnboundedReceiver<Frame>,
 ) -> Result<Vec<AbortHandle>, Stop> {
-    let url = format!(
-        "{}/socket.io/?EIO=4&transport=websocket",
-        base.replacen("http", "ws", 1)
-    );
     let failed = |error: &dyn std::fmt::Display| Stop::Inconclusive(format!("the WebSocket: {error}"));
-    let (stream, _) = connect_async(&url).await.map_err(|error| failed(&error))?;
+    let opened = sockets.open(base, "EIO=4&transport=websocket").await;
+    let stream = opened.map_err(|error| failed(&error))?;
     let (mut sink, mut stream) = stream.split();
     match stream.next().await {
         Some(Ok(Message::Text(open))) if open.starts_with('0') => {}

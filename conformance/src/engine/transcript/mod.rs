@@ -5,7 +5,9 @@ mod line;
 mod secrets;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
 
 pub use self::entry::{Entry, Party, Received, Sent, Side, What};
 pub use self::secrets::{AllSecrets, MASK, Secrets};
@@ -19,6 +21,8 @@ const MOST_BYTES: usize = 96 << 20;
 #[derive(Debug)]
 pub struct Transcript {
     started: Instant,
+    /// The same moment by the clock on the wall.
+    began: Timestamp,
     kept: Mutex<Kept>,
 }
 
@@ -27,11 +31,15 @@ struct Kept {
     entries: Vec<Entry>,
     bytes: usize,
     dropped: usize,
+    /// When something happened last, or is to happen at the earliest.
+    last: Option<Instant>,
 }
 
 /// What happened while a case ran.
 #[derive(Debug, Clone, Default)]
 pub struct Record {
+    /// When the case began, by the clock on the wall.
+    pub began: Timestamp,
     pub entries: Vec<Entry>,
     /// So many more happened when there was no room left.
     pub dropped: usize,
@@ -43,6 +51,7 @@ impl Default for Transcript {
     fn default() -> Self {
         Self {
             started: Instant::now(),
+            began: Timestamp::now(),
             kept: Mutex::default(),
         }
     }
@@ -58,6 +67,7 @@ impl Transcript {
             server: server.clone(),
             what,
         };
+        kept.last = kept.last.max(Some(Instant::now()));
         let weight = entry.weight();
         if kept.entries.len() < MOST && kept.bytes + weight < MOST_BYTES {
             kept.bytes += weight;
@@ -72,6 +82,18 @@ impl Transcript {
         self.add(&Party::guest(), &Arc::default(), What::Note(text.to_owned()));
     }
 
+    /// Says that nothing can happen before this moment.
+    pub(super) fn nothing_before(&self, due: Instant) {
+        let mut kept = self.kept();
+        kept.last = kept.last.max(Some(due));
+    }
+
+    /// For how long nothing has happened although it could.
+    pub(super) fn quiet_for(&self) -> Duration {
+        let last = self.kept().last.unwrap_or(self.started);
+        Instant::now().saturating_duration_since(last)
+    }
+
     pub fn len(&self) -> usize {
         self.kept().entries.len()
     }
@@ -84,6 +106,7 @@ impl Transcript {
     pub fn take(&self) -> Record {
         let kept = std::mem::take(&mut *self.kept());
         Record {
+            began: self.began,
             secrets: Secrets::of(&kept.entries),
             entries: kept.entries,
             dropped: kept.dropped,

@@ -1,7 +1,8 @@
 //! Another server that keeps the contract, made of the reference server: whatever the contract leaves open is different.
 //!
-//! Ids and cursors of another form, members that nobody specified, other texts, other headers, JSON with white space, presence
-//! told to more people than must hear of it, events of different people in another order. Nothing of it may make a case fail.
+//! Ids and cursors of another form, members and events that nobody specified, other texts, other headers, JSON with white space,
+//! presence told to more people than must hear of it, events of different people in another order. Nothing of it may make a case
+//! fail.
 
 mod ids;
 
@@ -91,7 +92,7 @@ impl Tamper for Lawful {
         for name in OPTIONAL {
             reply.headers.remove(name);
         }
-        reply.headers.insert(SERVER, HeaderValue::from_static("other"));
+        reply.headers.insert(SERVER, HeaderValue::from_static("hypercorn-h11"));
         reply.headers.append(VARY, HeaderValue::from_static("Accept"));
         for (name, more) in MORE {
             let given = reply.headers.get(name).and_then(|value| value.to_str().ok());
@@ -143,7 +144,15 @@ impl Tamper for Lawful {
 
     fn told(&self, to: &Place, mut packet: Packet) -> Vec<Told> {
         match packet.kind {
-            Kind::Connect | Kind::Disconnect => return vec![Told::now(packet)],
+            Kind::Disconnect => return vec![Told::now(packet)],
+            Kind::Connect => {
+                let welcome = Packet {
+                    kind: Kind::Event,
+                    id: None,
+                    data: json!(["welcome", {"motd": "an event that nobody specified"}]),
+                };
+                return vec![Told::now(packet), Told::now(welcome)];
+            }
             Kind::Refused => {
                 let code = packet.data["message"].clone();
                 packet.data["data"] = json!({"code": code, "message": "The connection was refused."});

@@ -8,7 +8,7 @@ mod data;
 use chat_spec::{REQUIREMENTS, Requirement};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::{Conclusion, Judged, State, reason};
+use super::{Conclusion, Judged, State, first_reason, reason};
 use crate::coverage::{Cell, Group};
 use crate::engine::{CaseResult, Failure, Run, Verdict};
 
@@ -172,6 +172,7 @@ fn case(judged: &Judged, result: &CaseResult, verdict: Verdict, number: usize) -
             div class="inside" {
                 @if let Some(why) = reason(result) { p class="why" { (why) } }
                 @if let Some(first) = first { p class="why" { "Failed the first time, and not when it was run again:" } (failures(judged, first)) }
+                @if let Some(why) = first_reason(result) { p class="why" { "The first try came to nothing: " (why) } }
                 (failures(judged, result))
                 @if !result.tally.passed.is_empty() {
                     details class="held" {
