@@ -77,7 +77,13 @@ pub fn tells<'a>(blocks: impl IntoIterator<Item = &'a Histogram<u32>>, quantile:
     blocks >= least_blocks && values as f64 * (1.0 - quantile) + 1e-6 >= BEYOND
 }
 
-/// The same without the interval, which is what takes time.
+/// How many values an interval of this quantile takes.
+#[must_use]
+pub fn values(quantile: f64) -> u64 {
+    (BEYOND / (1.0 - quantile) - 1e-6).ceil() as u64
+}
+
+/// What [`quantile`] estimates, without the interval, which is what takes time.
 #[must_use]
 pub fn estimate<'a>(blocks: impl IntoIterator<Item = &'a Histogram<u32>>, quantile: f64) -> Option<f64> {
     let blocks: Vec<Recorded> = blocks.into_iter().map(Recorded::of).collect();
@@ -209,6 +215,13 @@ mod tests {
         assert!(tells(&blocks(5, 200), 0.99, BLOCKS) && !tells(&blocks(5, 199), 0.99, BLOCKS));
         assert!(tells(&blocks(5, 4), 0.5, BLOCKS) && !tells(&blocks(5, 3), 0.5, BLOCKS));
         assert!(!tells(&blocks(4, 10_000), 0.5, BLOCKS) && tells(&blocks(1, 10_000), 0.5, 1));
+        for quantile in [0.5, 0.9, 0.99, 0.999] {
+            assert!(
+                tells(&blocks(5, values(quantile).div_ceil(5)), quantile, BLOCKS),
+                "{quantile}"
+            );
+            assert!(!tells(&blocks(1, values(quantile) - 1), quantile, 1), "{quantile}");
+        }
         // Seconds in which nothing was due are none.
         let mut empty = blocks(4, 10_000);
         empty.extend(blocks(3, 0));

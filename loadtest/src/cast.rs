@@ -160,11 +160,19 @@ impl Cast {
 
     /// Tells each device and stream of each other.
     fn connect(&mut self) {
+        let mut devices_of = vec![Vec::new(); self.persons];
+        for (number, device) in self.devices.iter().enumerate() {
+            if let Some(devices) = devices_of.get_mut(device.person) {
+                devices.push(number);
+            }
+        }
         for (place, stream) in self.streams.iter_mut().enumerate() {
-            for (number, device) in self.devices.iter_mut().enumerate() {
-                let hears = device.person == stream.to || (device.person == stream.from && number != stream.device);
-                if hears {
-                    stream.hearers.push(number);
+            let of = |person: usize| devices_of.get(person).into_iter().flatten().copied();
+            let others = of(stream.from).filter(|number| *number != stream.device);
+            stream.hearers = of(stream.to).chain(others).collect();
+            stream.hearers.sort_unstable();
+            for number in &stream.hearers {
+                if let Some(device) = self.devices.get_mut(*number) {
                     device.hears.push(place);
                 }
             }

@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::capacity::Objective;
 use crate::latency::{Kind, Recorder, Summary};
+use crate::rest::OUT_OF_FILES;
+use crate::result::percentile;
 use crate::tally::Tally;
 
 /// How the generator itself did.
@@ -34,6 +36,9 @@ pub struct Generator {
     pub disconnects: u64,
     /// Arrivals that it was too slow to take.
     pub overrun: u64,
+    /// Devices that had turns left when there was no more time for them: what they asked for last, nobody stayed to see.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unplayed: u64,
     /// Why the run is invalid; empty when it is not.
     pub faults: Vec<String>,
 }
@@ -48,11 +53,19 @@ pub struct Seen {
     pub connected: u64,
     pub disconnects: u64,
     pub overrun: u64,
+    pub unplayed: u64,
     pub cores: usize,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// It may be late by this part of what the server is allowed.
 const LATENESS: f64 = 0.2;
+/// At this quantile, or at the one that is asked of the server if that is higher.
+const QUANTILE: f64 = 0.99;
 /// What must have been done of what was due.
 const DONE: f64 = 0.99;
 /// Of all cores, what it may take: beyond, it waits for itself.
@@ -85,9 +98,10 @@ impl Generator {
             connected: seen.connected,
             disconnects: seen.disconnects,
             overrun: seen.overrun,
+            unplayed: seen.unplayed,
             faults: Vec::new(),
         };
-        generator.faults = generator.find_faults(asked);
+        generator.faults = generator.find_faults(asked, recorder);
         generator
     }
 
@@ -97,13 +111,17 @@ impl Generator {
         self.busy_cores / self.cores.max(1) as f64
     }
 
-    fn find_faults(&self, asked: &Objective) -> Vec<String> {
+    fn find_faults(&self, asked: &Objective, recorder: &Recorder) -> Vec<String> {
         let mut faults = Vec::new();
         let allowed = asked.below_ms * LATENESS;
-        if self.lateness.p99 > allowed {
+        // Whoever asks for a rarer one is told what its own lateness makes of that one.
+        let quantile = asked.quantile.max(QUANTILE);
+        let turns = recorder.row(Kind::Turn).map(|row| &row.total);
+        let late = turns.map_or(0.0, |turns| turns.value_at_quantile(quantile) as f64 / 1000.0);
+        if late > allowed {
             faults.push(format!(
-                "it was late by {:.1} ms at the 99th percentile, and {allowed:.1} ms are allowed",
-                self.lateness.p99
+                "it was late by {late:.1} ms at {}, and {allowed:.1} ms are allowed",
+                percentile(quantile)
             ));
         }
         if self.offered > 0 && (self.done as f64) < DONE * self.offered as f64 {
@@ -122,6 +140,19 @@ impl Generator {
         if self.overrun > 0 {
             faults.push(format!("it was too slow to take {} arrivals", self.overrun));
         }
+        let out_of_files = recorder.rows().filter_map(|(_, row)| row.errors.get(OUT_OF_FILES));
+        let out_of_files: u64 = out_of_files.sum();
+        if out_of_files > 0 {
+            faults.push(format!(
+                "it had as many files open as it may, and could not open {out_of_files} connections: raise the limit (ulimit -Hn)"
+            ));
+        }
+        if self.unplayed > 0 {
+            faults.push(format!(
+                "{} devices were so far behind that they never took their last turns",
+                self.unplayed
+            ));
+        }
         faults
     }
 
@@ -137,6 +168,7 @@ impl Generator {
         self.connected += other.connected;
         self.disconnects += other.disconnects;
         self.overrun += other.overrun;
+        self.unplayed += other.unplayed;
         self.faults.extend(other.faults.iter().cloned());
     }
 
@@ -184,6 +216,7 @@ mod tests {
             connected: 2,
             disconnects: 0,
             overrun,
+            unplayed: 0,
             cores: 2,
         };
         Generator::judge(&recorder, &tally, seen, |second| second < 5, &Objective::default())
@@ -200,6 +233,60 @@ mod tests {
         ] {
             assert_eq!(faulty.faults.len(), 1, "{:?}", faulty.faults);
             assert!(faulty.faults[0].contains(word), "{:?}", faulty.faults);
+        }
+    }
+
+    #[test]
+    fn it_is_judged_at_the_quantile_that_the_server_is() {
+        let mut recorder = Recorder::default();
+        for number in 0..1000 {
+            recorder.record(&Sample {
+                kind: Kind::Turn,
+                due: Duration::ZERO,
+                took: Duration::from_millis(if number < 5 { 80 } else { 1 }),
+                error: None,
+                measured: true,
+            });
+        }
+        let faults = |quantile| {
+            let asked = Objective {
+                quantile,
+                ..Objective::default()
+            };
+            Generator::judge(&recorder, &Tally::default(), idle(), |_| true, &asked).faults
+        };
+        assert!(faults(0.5).is_empty() && faults(0.99).is_empty());
+        assert_eq!(
+            faults(0.999),
+            ["it was late by 80.1 ms at p99.9, and 20.0 ms are allowed"]
+        );
+    }
+
+    #[test]
+    fn connections_that_it_had_no_files_for_are_its_own_fault() {
+        let mut recorder = Recorder::default();
+        recorder.record(&Sample {
+            kind: Kind::History,
+            due: Duration::ZERO,
+            took: Duration::ZERO,
+            error: Some(OUT_OF_FILES.into()),
+            measured: true,
+        });
+        let faults = Generator::judge(&recorder, &Tally::default(), idle(), |_| true, &Objective::default()).faults;
+        assert!(faults.len() == 1 && faults[0].contains("files"), "{faults:?}");
+    }
+
+    fn idle() -> Seen {
+        Seen {
+            lasted: Duration::from_secs(10),
+            cpu: Duration::ZERO,
+            busy_cores: 0.1,
+            memory: None,
+            connected: 2,
+            disconnects: 0,
+            overrun: 0,
+            unplayed: 0,
+            cores: 2,
         }
     }
 }

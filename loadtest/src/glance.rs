@@ -24,6 +24,21 @@ pub struct Glance {
     pub offered_per_second: f64,
     pub sent_per_second: f64,
     pub usage: Option<Usage>,
+    /// In the end: how many chats have been read back, and of how many.
+    pub read: usize,
+    pub chats: usize,
+}
+
+impl Glance {
+    /// Of so many chats so many have been read back.
+    pub(crate) fn reading_back(read: usize, chats: usize) -> Self {
+        Self {
+            phase: "settle",
+            read,
+            chats,
+            ..Self::default()
+        }
+    }
 }
 
 /// Looks on while a run is made.

@@ -99,6 +99,9 @@ impl Profile {
     }
 }
 
+/// What results of a search have for a profile.
+pub const TRIAL: &str = "capacity";
+
 /// A trial of the search for the capacity: the first fifth warms up.
 #[must_use]
 pub fn trial(rate: f64, lasts: Duration) -> Curve {

@@ -1,8 +1,10 @@
 //! The REST calls that the load tests make, each by one shared client without cookies.
 
-use std::time::Duration;
+use std::io;
+use std::time::{Duration, Instant};
 
 use chat_protocol::{ApiError, ChatHistory, ClientMessageId, ErrorCode, MessageEnvelope, SendMessage, UserId};
+use rustix::io::Errno;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use url::Url;
@@ -23,6 +25,8 @@ pub enum CallError {
     Late,
     #[error("the server cannot be reached, or the connection broke")]
     Network,
+    #[error("this process has as many files open as it may: raise its limit (ulimit -Hn) where it was started")]
+    OutOfFiles,
     #[error("the answer is none of this API (HTTP {0})")]
     Unknown(u16),
 }
@@ -98,8 +102,8 @@ impl Rest {
         answer(self.client.get(url).bearer_auth(token)).await
     }
 
-    /// Sends a message by REST; returns its place in the chat, 0 on a server that does not count. With an id of its own it may be
-    /// sent again.
+    /// Sends a message by REST; returns its place in the chat, none on a server that does not count. With an id of its own it
+    /// may be sent again.
     ///
     /// # Errors
     ///
@@ -110,7 +114,7 @@ impl Rest {
         to: &UserId,
         content: &str,
         id: Option<ClientMessageId>,
-    ) -> Result<u64, CallError> {
+    ) -> Result<Option<u64>, CallError> {
         let body = SendMessage {
             to: to.clone(),
             content: content.into(),
@@ -119,7 +123,7 @@ impl Rest {
             client_message_id: id,
         };
         let sent: MessageEnvelope = self.post("/api/messages/send", Some(token), &body).await?;
-        Ok(sent.message.seq.unwrap_or(0))
+        Ok(sent.message.seq)
     }
 
     /// All of a conversation behind a place, in order.
@@ -154,15 +158,31 @@ impl Rest {
     }
 
     fn url(&self, path: &str) -> Url {
-        let mut url = self.base.clone();
-        let base = url.path().trim_end_matches('/').to_owned();
-        url.set_path(&format!("{base}{path}"));
-        url
+        url_of(&self.base, path)
     }
+}
+
+/// A path below the address of a server, which may itself be below another one.
+pub(crate) fn url_of(base: &Url, path: &str) -> Url {
+    let mut url = base.clone();
+    let above = url.path().trim_end_matches('/').to_owned();
+    url.set_path(&format!("{above}{path}"));
+    url
 }
 
 /// The code of what was asked for and never answered.
 pub(crate) const NO_ANSWER: &str = "NO_ANSWER";
+/// The code of what this process could not open a socket for.
+pub(crate) const OUT_OF_FILES: &str = "CLIENT_OUT_OF_FILES";
+
+/// Whether an error comes from there being no more open files, of this process or of this machine: no server is to blame.
+pub(crate) fn is_out_of_files(error: &(dyn std::error::Error + 'static)) -> bool {
+    let is_so = |error: &(dyn std::error::Error + 'static)| {
+        let code = error.downcast_ref::<io::Error>().and_then(Errno::from_io_error);
+        matches!(code, Some(Errno::MFILE | Errno::NFILE))
+    };
+    std::iter::successors(Some(error), |error| error.source()).any(is_so)
+}
 
 impl CallError {
     /// Whether the same call may succeed later: the server was busy, or out of reach.
@@ -170,7 +190,7 @@ impl CallError {
     pub fn may_pass(&self) -> bool {
         match self {
             Self::Refused { status, .. } | Self::Unknown(status) => *status == 429 || *status >= 500,
-            Self::Late | Self::Network => true,
+            Self::Late | Self::Network | Self::OutOfFiles => true,
         }
     }
 
@@ -181,6 +201,7 @@ impl CallError {
             Self::Refused { code, .. } => code.as_str().into(),
             Self::Late => NO_ANSWER.into(),
             Self::Network => "NETWORK".into(),
+            Self::OutOfFiles => OUT_OF_FILES.into(),
             Self::Unknown(status) => format!("HTTP_{status}").into(),
         }
     }
@@ -189,16 +210,19 @@ impl CallError {
 /// A server that is still busy, with this load or the one before it, is asked again: after longer and longer, 11 s in all.
 const TRIES: u32 = 9;
 const PAUSE: Duration = Duration::from_millis(300);
+/// One that says nothing at all is not asked again after this.
+const IN_ALL: Duration = Duration::from_secs(60);
 
 /// Calls until it works, or fails for good, or has failed too often.
 pub(crate) async fn patiently<T, F>(call: impl Fn() -> F) -> Result<T, CallError>
 where
     F: Future<Output = Result<T, CallError>>,
 {
+    let began = Instant::now();
     let mut tries = 1;
     loop {
         match call().await {
-            Err(error) if error.may_pass() && tries < TRIES => {
+            Err(error) if error.may_pass() && tries < TRIES && began.elapsed() < IN_ALL => {
                 tokio::time::sleep(PAUSE * tries).await;
                 tries += 1;
             }
@@ -211,6 +235,8 @@ async fn answer<T: DeserializeOwned>(request: reqwest::RequestBuilder) -> Result
     let network = |error: reqwest::Error| {
         if error.is_timeout() {
             CallError::Late
+        } else if is_out_of_files(&error) {
+            CallError::OutOfFiles
         } else {
             CallError::Network
         }
@@ -233,6 +259,26 @@ async fn answer<T: DeserializeOwned>(request: reqwest::RequestBuilder) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_path_is_put_below_what_the_address_has_already() {
+        for base in ["http://127.0.0.1:1/chat", "http://127.0.0.1:1/chat/"] {
+            let url = url_of(&base.parse().unwrap(), "/api/users/online");
+            assert_eq!(url.as_str(), "http://127.0.0.1:1/chat/api/users/online");
+        }
+        let url = url_of(&"http://127.0.0.1:1".parse().unwrap(), "/api/users/online");
+        assert_eq!(url.as_str(), "http://127.0.0.1:1/api/users/online");
+    }
+
+    #[test]
+    fn that_no_file_can_be_opened_is_found_below_what_failed_by_it() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("cannot connect")]
+        struct Failed(#[source] io::Error);
+        let failed = |code: Errno| is_out_of_files(&Failed(code.into()));
+        assert!(failed(Errno::MFILE) && failed(Errno::NFILE));
+        assert!(!failed(Errno::CONNREFUSED) && !is_out_of_files(&CallError::Network));
+    }
 
     #[test]
     fn what_a_busy_server_says_may_pass_and_what_is_forbidden_does_not() {

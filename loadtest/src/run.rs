@@ -180,7 +180,7 @@ impl Session {
                 let (lasts, count) = (trace.lasts(), trace.len() as f64);
                 let mean = count / lasts.as_secs_f64().max(1e-9);
                 let phases = vec![Phase::steady("trace", lasts, mean)];
-                (Load::Trace(Arc::new(trace)), phases, lasts)
+                (Load::Trace(Arc::new(trace.deal(self.cast.shares))), phases, lasts)
             }
         };
         let asked = attack::thresholds(&play.goose);
@@ -219,6 +219,7 @@ impl Session {
             connected: played.connected,
             disconnects: played.disconnects,
             overrun: played.overrun,
+            unplayed: played.unplayed,
             cores: cores(),
         };
         let generator = Generator::judge(&played.recorder, &played.tally, seen, measured, &settings.objective);
@@ -227,7 +228,8 @@ impl Session {
         if played.goose_failed.is_some() && !asked.is_empty() {
             thresholds.extend(asked.into_iter().map(|rule| format!("{rule} (not judged)")));
         }
-        let rows = played.recorder.rows();
+        // The histograms are there once, and there may be many.
+        let rows = played.recorder.into_rows();
         let mut result = RunResult {
             format: result::FORMAT,
             version: env!("CARGO_PKG_VERSION").into(),
@@ -275,7 +277,8 @@ impl Session {
             capacity: None,
         };
         if play.judges_drift {
-            result.drift = drift::judge(seconds, &result.usage, result.judged(&played.recorder));
+            let recorder = result.main_row().into_iter().collect();
+            result.drift = drift::judge(seconds, &result.usage, result.judged(&recorder));
         }
         result.verdict = result::judge(&result);
         let reasons = &mut result.verdict.reasons;

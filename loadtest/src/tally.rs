@@ -34,18 +34,14 @@ impl Tally {
 
     pub fn add(&mut self, other: &Self) {
         for (second, more) in &other.0 {
-            let sum = self.0.entry(*second).or_default();
-            for (sum, more) in [
-                (&mut sum.offered, more.offered),
-                (&mut sum.done, more.done),
-                (&mut sum.sent, more.sent),
-                (&mut sum.acked, more.acked),
-                (&mut sum.delivered, more.delivered),
-                (&mut sum.errors, more.errors),
-            ] {
-                *sum += more;
-            }
+            self.0.entry(*second).or_default().add(more);
         }
+    }
+
+    /// The counts of one second.
+    #[must_use]
+    pub fn of(&self, second: u32) -> Second {
+        self.0.get(&second).copied().unwrap_or_default()
     }
 
     pub fn clear(&mut self) {
@@ -64,11 +60,24 @@ impl Tally {
     /// The sum of all seconds that fit.
     #[must_use]
     pub fn sum(&self, fits: impl Fn(u32) -> bool) -> Second {
-        let mut sum = Self::default();
-        for (second, counts) in self.0.iter().filter(|(second, _)| fits(**second)) {
-            let _ = second;
-            sum.add(&Self(BTreeMap::from([(0, *counts)])));
+        let mut sum = Second::default();
+        let fitting = self.0.iter().filter(|(second, _)| fits(**second));
+        fitting.for_each(|(_, counts)| sum.add(counts));
+        sum
+    }
+}
+
+impl Second {
+    fn add(&mut self, more: &Self) {
+        for (sum, more) in [
+            (&mut self.offered, more.offered),
+            (&mut self.done, more.done),
+            (&mut self.sent, more.sent),
+            (&mut self.acked, more.acked),
+            (&mut self.delivered, more.delivered),
+            (&mut self.errors, more.errors),
+        ] {
+            *sum += more;
         }
-        sum.0.remove(&0).unwrap_or_default()
     }
 }

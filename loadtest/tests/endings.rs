@@ -60,15 +60,25 @@ impl Running {
         kill_process(Pid::from_raw(pid.try_into().unwrap()).unwrap(), signal).unwrap();
     }
 
+    /// Stops its server: it takes what comes, and answers nothing any more.
+    fn stop_server(&self) {
+        let (server, _) = self.server.clone().unwrap();
+        self.signal(server, Signal::STOP);
+    }
+
     /// Sends it a signal and waits for its end; then its server and what that kept are gone.
-    fn end_by(mut self, signal: Signal) -> ExitStatus {
+    fn end_by(self, signal: Signal) -> ExitStatus {
+        let (server, data) = self.server.clone().unwrap();
+        let status = self.ended_by(signal);
+        until(|| (!is_there(server) && !data.exists()).then_some(()));
+        status
+    }
+
+    fn ended_by(mut self, signal: Signal) -> ExitStatus {
         self.signal(self.program.id(), signal);
         // Whatever it still says has to go somewhere.
         std::io::copy(&mut self.said, &mut std::io::sink()).unwrap();
-        let status = self.program.wait().unwrap();
-        let (server, data) = self.server.clone().unwrap();
-        until(|| (!is_there(server) && !data.exists()).then_some(()));
-        status
+        self.program.wait().unwrap()
     }
 }
 
@@ -142,6 +152,54 @@ fn sigterm_in_a_run_ends_it_with_a_result_as_ctrl_c_does() {
             result.verdict
         );
     }
+}
+
+/// Said when all is over but for the server's history.
+const SETTLES: &str = "reading back";
+
+#[test]
+fn a_second_signal_ends_at_once_what_the_first_one_does_not() {
+    for (first, second) in [
+        (Signal::INT, Signal::INT),
+        (Signal::INT, Signal::TERM),
+        (Signal::TERM, Signal::INT),
+    ] {
+        let report = tempfile::tempdir().unwrap();
+        let mut arguments = words(report.path(), &["--for", "10m", "--pattern", "constant"]);
+        // Something is to be read back of even the first moment.
+        arguments[4] = "300";
+        let mut running = Running::start(&arguments);
+        running.until_it_says(LOAD);
+        // So that there is something left to wait for.
+        running.stop_server();
+        running.signal(running.program.id(), first);
+        running.until_it_says("another signal ends it at once");
+        running.until_it_says(SETTLES);
+        let (server, data) = running.server.clone().unwrap();
+        assert_eq!(running.ended_by(second).code(), Some(130), "{first:?}, then {second:?}");
+        // The kernel ends a process that is stopped and that nobody is there to let go on: it cleans up nothing.
+        until(|| (!is_there(server)).then_some(()));
+        let _ = std::fs::remove_dir_all(data);
+        assert!(!report.path().join("result.json").exists(), "it ended at once");
+    }
+}
+
+#[test]
+fn a_signal_while_a_server_does_not_answer_in_the_end_leaves_a_result() {
+    let report = tempfile::tempdir().unwrap();
+    let mut arguments = words(report.path(), &["--for", "2s", "--pattern", "constant"]);
+    arguments[4] = "300";
+    let mut running = Running::start(&arguments);
+    running.until_it_says(LOAD);
+    running.stop_server();
+    running.until_it_says(SETTLES);
+    assert_eq!(running.end_by(Signal::INT).code(), Some(4));
+    let result = RunResult::read(&report.path().join("result.json")).unwrap();
+    assert!(
+        result.cut_short && result.verdict.outcome == Outcome::Invalid && result.ledger.unreadable == 0,
+        "{:?}",
+        result.verdict
+    );
 }
 
 #[test]

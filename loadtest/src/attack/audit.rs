@@ -3,10 +3,12 @@
 use std::collections::HashMap;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use chat_protocol::{ClientMessageId, Message};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
+use super::interrupt::{interrupted, was_interrupted};
 use super::stage::{Book, Script, Stage};
 use crate::cast::Cast;
 use crate::ledger::{Balance, Checked, Conversation, Finding, Inbox, Stored, read_after, settle as settle_chat};
@@ -21,8 +23,21 @@ const ALL: u64 = 100_000;
 /// So many messages at the end of each chat are read back in any case.
 const TAIL: u64 = 200;
 
-/// Writes a first message into each chat, so that chats exist and their users are partners. Returns its place.
-pub(super) async fn open_chats(rest: &Rest, cast: &Cast, people: &[Person]) -> Result<Vec<u64>, CallError> {
+/// Reading back may take as long as the run, and so much more.
+const BESIDES: Duration = Duration::from_secs(300);
+
+/// What the run comes to.
+pub(super) struct Settled {
+    pub(super) ledger: Balance,
+    /// Why a chat's history could not be read.
+    pub(super) unread: Option<CallError>,
+    /// Whether somebody ended it meanwhile: what was not read then, nobody says anything against.
+    pub(super) cut_short: bool,
+}
+
+/// Writes a first message into each chat, so that chats exist and their users are partners. Returns its place in each; none
+/// on a server that does not count messages.
+pub(super) async fn open_chats(rest: &Rest, cast: &Cast, people: &[Person]) -> Result<Option<Vec<u64>>, CallError> {
     let jobs: Vec<_> = cast
         .chats
         .iter()
@@ -35,13 +50,18 @@ pub(super) async fn open_chats(rest: &Rest, cast: &Cast, people: &[Person]) -> R
             patiently(|| rest.send(&one.token, &other.id, "a chat to be loaded", id.clone())).await
         })
         .buffered(AT_ONCE)
-        .try_collect()
+        .try_collect::<Vec<Option<u64>>>()
         .await
+        .map(|places| places.into_iter().collect())
 }
 
 /// Settles all chats of the run: what is known of those whose history cannot be read is what both sides noted. Then it says why, too.
-pub(super) async fn settle(rest: &Rest, stage: &Stage, books: &[Book]) -> (Balance, Option<CallError>) {
+/// `look` is told how many chats have been read, and of how many.
+pub(super) async fn settle(rest: &Rest, stage: &Stage, books: &[Book], look: impl Fn(usize, usize)) -> Settled {
     let script = &stage.script;
+    let until = Instant::now() + script.lasts() + BESIDES;
+    // Of a run that somebody ended, what is there is read all the same: another signal ends that.
+    let was_ended = was_interrupted();
     let outboxes: HashMap<usize, _> = books
         .iter()
         .flat_map(|book| book.outboxes.iter().map(|(place, outbox)| (*place, outbox)))
@@ -71,8 +91,10 @@ pub(super) async fn settle(rest: &Rest, stage: &Stage, books: &[Book]) -> (Balan
         Some((streams, people, *base))
     });
     let jobs: Vec<_> = jobs.collect();
-    let (unread, gone) = (&OnceLock::new(), &AtomicBool::new(false));
-    let balances: Vec<Balance> = stream::iter(jobs)
+    let chats = jobs.len();
+    look(0, chats);
+    let (unread, gone, cut_short) = (&OnceLock::new(), &AtomicBool::new(false), &AtomicBool::new(false));
+    let settling = stream::iter(jobs)
         .map(|(streams, (one, other), base)| async move {
             if streams
                 .iter()
@@ -81,10 +103,23 @@ pub(super) async fn settle(rest: &Rest, stage: &Stage, books: &[Book]) -> (Balan
                 return Balance::default();
             }
             let after = read_after(&streams, base, tail);
+            let ends = async {
+                match was_ended {
+                    true => std::future::pending().await,
+                    false => interrupted().await,
+                }
+            };
             // Whoever has not answered so often does not answer for the other chats either.
-            let read = match gone.load(Ordering::Relaxed) {
+            let read = match gone.load(Ordering::Relaxed) || cut_short.load(Ordering::Relaxed) {
                 true => None,
-                false => Some(patiently(|| rest.history_after(&one.token, &other.id, after)).await),
+                false => tokio::select! {
+                    read = patiently(|| rest.history_after(&one.token, &other.id, after)) => Some(read),
+                    () = tokio::time::sleep_until(until.into()) => Some(Err(CallError::Late)),
+                    () = ends => {
+                        cut_short.store(true, Ordering::Relaxed);
+                        None
+                    }
+                },
             };
             let conversation = match read {
                 Some(Ok(items)) => Some(Conversation {
@@ -99,21 +134,29 @@ pub(super) async fn settle(rest: &Rest, stage: &Stage, books: &[Book]) -> (Balan
                 None => None,
             };
             let mut balance = settle_chat(&streams, conversation.as_ref());
-            balance.unreadable = u64::from(conversation.is_none());
+            // What nobody waited for may well be readable.
+            balance.unreadable = u64::from(conversation.is_none() && !cut_short.load(Ordering::Relaxed));
             balance
         })
-        .buffer_unordered(AT_ONCE)
-        .collect()
-        .await;
-    let mut all = Balance::default();
-    balances.iter().for_each(|balance| all.add(balance));
+        .buffer_unordered(AT_ONCE);
+    tokio::pin!(settling);
+    let (mut all, mut read) = (Balance::default(), 0);
+    while let Some(balance) = settling.next().await {
+        all.add(&balance);
+        read += 1;
+        look(read, chats);
+    }
     for book in books {
         all.late += book.late;
         for _ in 0..book.foreign {
             all.find(Finding::Foreign, u32::MAX, None);
         }
     }
-    (all, unread.get().cloned())
+    Settled {
+        ledger: all,
+        unread: unread.get().cloned(),
+        cut_short: cut_short.load(Ordering::Relaxed),
+    }
 }
 
 fn stored(message: &Message, script: &Script) -> Stored {

@@ -3,6 +3,8 @@
 
 mod audience;
 mod audit;
+mod drain;
+mod eyes;
 #[cfg(unix)]
 mod hush;
 mod interrupt;
@@ -28,7 +30,7 @@ pub(crate) use self::interrupt::{interrupted, listen, was_interrupted};
 pub(crate) use self::options::{check_options, thresholds};
 use self::player::Player;
 pub(crate) use self::stage::{Load, Script, Stage};
-use crate::glance::Watch;
+use crate::glance::{Glance, Watch};
 use crate::latency::{Kind, Recorder};
 use crate::ledger::Balance;
 use crate::pace::Pacer;
@@ -76,8 +78,10 @@ pub(crate) struct Played {
     pub(crate) disconnects: u64,
     /// Arrivals that this process was too slow to take.
     pub(crate) overrun: u64,
-    /// Whether somebody ended it before its end.
+    /// Whether somebody ended it before its end, or before all was read back.
     pub(crate) cut_short: bool,
+    /// Devices that had turns left when there was no more time for them.
+    pub(crate) unplayed: u64,
     /// What goose's thresholds found.
     pub(crate) thresholds: Vec<String>,
     /// Why goose could not write its own page, or judge its thresholds.
@@ -93,6 +97,11 @@ pub enum AttackError {
     Goose(String),
     #[error("a chat cannot be opened: {0}")]
     Open(CallError),
+    #[error(
+        "the server gives messages no place in their chat (`seq` is null): the ledger reads back by it what was stored, which takes the \
+         profile `recovery` of the contract"
+    )]
+    Unplaced,
     #[error("only {connected} of {devices} devices could connect: {why}")]
     Connect { connected: u64, devices: u64, why: String },
     #[error("the start that was agreed on is over")]
@@ -122,15 +131,16 @@ pub(crate) async fn play(order: Order) -> Result<Played, AttackError> {
         opened = audit::open_chats(&first, &order.script.cast, &order.people) => opened,
         () = interrupted() => return Err(AttackError::Interrupted),
     };
-    let bases = opened.map_err(AttackError::Open)?;
+    let bases = opened.map_err(AttackError::Open)?.ok_or(AttackError::Unplaced)?;
     let pacer = Pacer::start().map_err(AttackError::Timer)?;
     let stage = Arc::new(Stage::new(order.script, order.people, rest, bases, pacer));
     if was_interrupted() {
         return Err(AttackError::Interrupted);
     }
+    let watch = order.watch.map(Arc::new);
     // Where nobody looks on, nobody is told.
     #[cfg(unix)]
-    let hush = order.watch.is_none().then(hush::Hush::begin);
+    let hush = watch.is_none().then(hush::Hush::begin);
     let supervisor = tokio::spawn(supervise::supervise(
         stage.clone(),
         supervise::Times {
@@ -139,7 +149,7 @@ pub(crate) async fn play(order: Order) -> Result<Played, AttackError> {
             connects_per_second: order.connects_per_second,
         },
         order.resources,
-        order.watch,
+        watch.clone(),
     ));
     tokio::spawn(audience::attend(stage.clone(), order.connects_per_second));
     let ended = until_the_end(
@@ -159,7 +169,7 @@ pub(crate) async fn play(order: Order) -> Result<Played, AttackError> {
         Err(error) => matches!(error, AttackError::Interrupted),
     };
     if !by_somebody {
-        // We ended goose ourselves. Its handler would take the first Ctrl-C from now on for the second, and leave everything behind.
+        // We ended goose ourselves. Whoever ends it from now on is seen again: a signal is told of again and again.
         goose::reset_killswitch();
     }
     let (thresholds, goose_failed) = match ended {
@@ -182,12 +192,17 @@ pub(crate) async fn play(order: Order) -> Result<Played, AttackError> {
             std::mem::take(&mut recorded.books),
         )
     });
-    let (ledger, unread) = audit::settle(&first, &stage, &books).await;
+    let settled = audit::settle(&first, &stage, &books, |read, chats| {
+        if let Some(watch) = &watch {
+            watch(&Glance::reading_back(read, chats));
+        }
+    })
+    .await;
     let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
     Ok(Played {
         recorder,
         tally,
-        ledger,
+        ledger: settled.ledger,
         usage: watched.usage,
         lasted: watched.lasted,
         own_cpu: watched.own_cpu,
@@ -197,10 +212,11 @@ pub(crate) async fn play(order: Order) -> Result<Played, AttackError> {
         connected: count(&stage.progress.seated),
         disconnects: count(&stage.progress.disconnects),
         overrun: count(&stage.progress.overrun),
-        cut_short: watched.cut_short,
+        cut_short: watched.cut_short || settled.cut_short,
+        unplayed: watched.unplayed,
         thresholds,
         goose_failed,
-        unread,
+        unread: settled.unread,
     })
 }
 
@@ -264,7 +280,8 @@ async fn run_goose(
                 .set_name("connect")
                 .set_on_start(),
         )
-        .register_transaction(Transaction::new(act()).set_name("play"))
+        // Where nothing is asked of goose, nobody reads what it would make of every sample.
+        .register_transaction(Transaction::new(act(!more.is_empty())).set_name("play"))
         .register_transaction(Transaction::new(leave()).set_name("leave").set_on_stop());
     match attack.register_scenario(scenario).execute().await {
         Ok(_) => Ok(Vec::new()),
@@ -307,9 +324,9 @@ fn enter(stage: Arc<Stage>) -> TransactionFunction {
     })
 }
 
-/// Lets the user's device play for a while and tells goose what was measured.
-fn act() -> TransactionFunction {
-    Arc::new(|user: &mut GooseUser| -> Acting<'_> {
+/// Lets the user's device play for a while and tells goose what was measured, if it is to know.
+fn act(tells: bool) -> TransactionFunction {
+    Arc::new(move |user: &mut GooseUser| -> Acting<'_> {
         Box::pin(async move {
             // A user whose `connect` failed has none, and goose runs it all the same.
             let Some(Seat(seat)) = user.get_session_data::<Seat>().cloned() else {
@@ -323,7 +340,8 @@ fn act() -> TransactionFunction {
                 }
                 None => Vec::new(),
             };
-            for sample in samples.iter().filter(|sample| sample.kind != Kind::Turn) {
+            let told = samples.iter().filter(|sample| tells && sample.kind != Kind::Turn);
+            for sample in told {
                 let (method, name) = (sample.kind.method(), sample.kind.name());
                 let error = sample.error.as_deref();
                 user.record_custom_request_duration(method, name, sample.took, error.is_none(), None, error)

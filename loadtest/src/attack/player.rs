@@ -2,6 +2,7 @@
 //!
 //! Nothing that is due ever waits for an answer. What is sent is sent, and its answer is one of the things that come.
 
+mod asked;
 mod hears;
 mod known;
 mod plays;
@@ -17,6 +18,7 @@ use rand::rngs::Xoshiro256PlusPlus;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use self::asked::{Asked, Questions};
 pub(crate) use self::known::Known;
 use super::stage::{Book, Stage, Unread};
 use crate::cast::Device;
@@ -24,6 +26,7 @@ use crate::latency::{Kind, Sample};
 use crate::ledger::{Inbox, Outbox};
 use crate::pace::Alarm;
 use crate::people::Person;
+use crate::rest::{OUT_OF_FILES, is_out_of_files};
 use crate::schedule::{Arrivals, chance};
 use crate::stamp::Stamp;
 use crate::tally::Tally;
@@ -46,8 +49,7 @@ pub(crate) struct Player {
     inboxes: HashMap<u32, (usize, Inbox)>,
     /// Which outbox has its turn.
     turn: usize,
-    /// What an answer is the answer to.
-    asked: HashMap<u64, Asked>,
+    asked: Questions,
     /// Own messages of which news is to come that they were read.
     unread: HashMap<MessageId, Unread>,
     /// Stream and number of what the server says was marked as read.
@@ -65,6 +67,7 @@ pub(crate) struct Player {
     reconnects: u64,
     samples: Vec<Sample>,
     tally: Tally,
+    changes: Changes,
     foreign: u64,
     late: u64,
     /// Messages that became due while there was no connection: sent once there is one, and late by all of that.
@@ -72,26 +75,6 @@ pub(crate) struct Player {
     typing: bool,
     status: usize,
     left: bool,
-}
-
-/// What an answer is the answer to.
-enum Asked {
-    Message {
-        outbox: usize,
-        number: u32,
-        due: Duration,
-    },
-    /// The mark that a message was read.
-    Mark {
-        stream: u32,
-        number: u32,
-        due: Duration,
-    },
-    /// Whose failure alone is of interest.
-    Other {
-        kind: Kind,
-        due: Duration,
-    },
 }
 
 enum Link {
@@ -103,6 +86,16 @@ enum Link {
     Down {
         since: Instant,
     },
+}
+
+/// What all who take part are to know, and do not yet: told once for all that a device does in one go.
+#[derive(Debug, Default)]
+struct Changes {
+    under_way: i64,
+    awaited: i64,
+    sent: u64,
+    acked: u64,
+    delivered: u64,
 }
 
 /// What a task beside has to tell.
@@ -179,7 +172,7 @@ impl Player {
             alarm: stage.pacer.alarm(),
             chance: chance(stage.script.seed ^ 0xac71_0000, role.share.unwrap_or(usize::MAX)),
             turn: role.share.unwrap_or(0),
-            asked: HashMap::new(),
+            asked: Questions::default(),
             unread: HashMap::new(),
             marked: Vec::new(),
             read_early: HashMap::new(),
@@ -190,6 +183,7 @@ impl Player {
             reconnects: 0,
             samples: Vec::new(),
             tally: Tally::default(),
+            changes: Changes::default(),
             foreign: 0,
             late: 0,
             waiting: Vec::new(),
@@ -217,12 +211,15 @@ impl Player {
         let slice = if self.turns.is_some() { SLICE } else { SILENT_SLICE };
         let until = tokio::time::sleep(slice);
         tokio::pin!(until);
+        let stopped = stopped(self.stop.clone());
+        tokio::pin!(stopped);
         let mut batch = Vec::new();
         loop {
             self.take_turns();
+            self.tell_changes();
             let came = tokio::select! {
                 biased;
-                _ = self.stop.changed() => Came::Stop,
+                () = &mut stopped => Came::Stop,
                 () = self.alarm.rings() => Came::Turn,
                 count = hear(&mut self.link, &mut batch) => Came::Events(count),
                 Some(Ok(report)) = self.beside.join_next() => Came::Report(report),
@@ -257,7 +254,7 @@ impl Player {
         }
         let mut go = self.stage.go.subscribe();
         let waited = tokio::select! {
-            _ = self.stop.changed() => None,
+            () = stopped(self.stop.clone()) => None,
             go = go.wait_for(Option::is_some) => go.ok().and_then(|go| *go),
         };
         let Some(go) = waited else { return false };
@@ -276,6 +273,7 @@ impl Player {
             self.sample(Kind::Ack, due, Duration::ZERO, Some("CLIENT_DISCONNECTED".into()));
         }
         self.count_dropped();
+        self.tell_changes();
         self.stage.hand_in(&self.samples, &mut self.tally);
         let unanswered = self.unanswered();
         self.stage.hand_in_book(Book {
@@ -295,8 +293,7 @@ impl Player {
 
     /// What it asked for and got no answer to, but for messages, whose ledger says it.
     fn unanswered(&mut self) -> Vec<(Kind, Duration)> {
-        let asked = std::mem::take(&mut self.asked).into_values();
-        let asked = asked.filter_map(|asked| match asked {
+        let asked = self.asked.take().filter_map(|asked| match asked {
             Asked::Message { .. } => None,
             Asked::Mark { due, .. } => Some((Kind::Read, due)),
             Asked::Other { kind, due } => Some((kind, due)),
@@ -337,14 +334,41 @@ impl Player {
         });
     }
 
-    fn under_way(&self, more: i64) {
-        self.stage.progress.under_way.fetch_add(more, Ordering::Relaxed);
+    /// So many more events are to come, as far as can be said: what a connection takes with it may come after all.
+    fn under_way(&mut self, more: i64) {
+        self.changes.under_way += more;
     }
 
-    /// So many more answers are to come.
-    fn awaits(&self, more: i64) {
-        self.under_way(more);
-        self.stage.progress.awaited.fetch_add(more, Ordering::Relaxed);
+    /// So many more answers are to come, or other things of which this device surely hears.
+    fn awaits(&mut self, more: i64) {
+        self.changes.under_way += more;
+        self.changes.awaited += more;
+    }
+
+    fn tell_changes(&mut self) {
+        let progress = &self.stage.progress;
+        let Changes {
+            under_way,
+            awaited,
+            sent,
+            acked,
+            delivered,
+        } = std::mem::take(&mut self.changes);
+        for (all, more) in [(&progress.under_way, under_way), (&progress.awaited, awaited)] {
+            if more != 0 {
+                all.fetch_add(more, Ordering::Relaxed);
+            }
+        }
+        let counts = [
+            (&progress.sent, sent),
+            (&progress.acked, acked),
+            (&progress.delivered, delivered),
+        ];
+        for (all, more) in counts {
+            if more != 0 {
+                all.fetch_add(more, Ordering::Relaxed);
+            }
+        }
     }
 
     fn person(&self) -> Option<&Person> {
@@ -361,6 +385,12 @@ impl Player {
         };
         Some((peer, self.stage.people.get(peer)?))
     }
+}
+
+/// Waits until the run is over.
+async fn stopped(mut stop: watch::Receiver<bool>) {
+    // Nobody who could say so is left: then it is, too.
+    let _ = stop.wait_for(|stop| *stop).await;
 }
 
 enum Came {
@@ -398,6 +428,7 @@ async fn connect(stage: &Stage, number: usize, role: &Device) -> Result<(Connect
 fn code_of(error: &chat_client::Error) -> Box<str> {
     match error.code() {
         Some(code) => code.as_str().into(),
+        None if is_out_of_files(error) => OUT_OF_FILES.into(),
         None => format!("CLIENT_{:?}", error.kind()).to_uppercase().into(),
     }
 }

@@ -17,7 +17,7 @@ use crate::ledger::{Inbox, Outbox};
 use crate::pace::Pacer;
 use crate::people::Person;
 use crate::rest::{NO_ANSWER, Rest};
-use crate::schedule::{Arrivals, Curve, Pattern, Share, Trace};
+use crate::schedule::{Arrivals, Curve, Dealt, Pattern, Share};
 use crate::stamp::RunMark;
 use crate::tally::Tally;
 
@@ -65,7 +65,7 @@ pub(crate) struct Script {
 #[derive(Debug, Clone)]
 pub(crate) enum Load {
     Curve(Arc<Curve>, Pattern),
-    Trace(Arc<Trace>),
+    Trace(Arc<Dealt>),
 }
 
 /// Counters that change all the time; only sums are read.
@@ -77,7 +77,7 @@ pub(crate) struct Progress {
     pub(crate) failed_to_connect: AtomicU64,
     /// Acks, deliveries and answers that are still to come.
     pub(crate) under_way: AtomicI64,
-    /// The answers among them: exact, also where connections break.
+    /// What is exact among them, also where connections break: answers, and how devices get back what they missed.
     pub(crate) awaited: AtomicI64,
     pub(crate) sent: AtomicU64,
     pub(crate) acked: AtomicU64,
@@ -152,7 +152,7 @@ impl Stage {
         };
         Some(match &self.script.load {
             Load::Curve(curve, pattern) => Arrivals::along(curve.clone(), *pattern, share, self.script.seed),
-            Load::Trace(trace) => Arrivals::traced(trace.clone(), share),
+            Load::Trace(dealt) => Arrivals::traced(dealt.clone(), share.user),
         })
     }
 
@@ -289,7 +289,7 @@ impl Script {
     pub(crate) fn lasts(&self) -> Duration {
         match &self.load {
             Load::Curve(curve, _) => curve.lasts(),
-            Load::Trace(trace) => trace.lasts(),
+            Load::Trace(dealt) => dealt.lasts(),
         }
     }
 

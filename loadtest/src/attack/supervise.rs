@@ -5,10 +5,12 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::AttackError;
+use super::drain::Drain;
+use super::eyes::Eyes;
 use super::stage::Stage;
 use crate::glance::{Glance, Watch};
 use crate::latency::{Kind, Summary};
-use crate::target::{Look, Resources, Usage, own_cpu, own_memory};
+use crate::target::{Resources, Usage, own_cpu, own_memory};
 
 pub(super) struct Times {
     pub(super) drain_within: Duration,
@@ -26,6 +28,8 @@ pub(super) struct Watched {
     pub(super) own_memory: Option<f64>,
     pub(super) began: SystemTime,
     pub(super) cut_short: bool,
+    /// Devices that had turns left when there was no more time for them.
+    pub(super) unplayed: u64,
 }
 
 /// From everybody's being there to the first turn.
@@ -40,7 +44,7 @@ pub(super) async fn supervise(
     stage: Arc<Stage>,
     times: Times,
     resources: Resources,
-    watch: Option<Watch>,
+    watch: Option<Arc<Watch>>,
 ) -> Result<Watched, AttackError> {
     let supervisor = Supervisor {
         stage,
@@ -65,7 +69,7 @@ struct Supervisor {
     stage: Arc<Stage>,
     times: Times,
     resources: Resources,
-    watch: Option<Watch>,
+    watch: Option<Arc<Watch>>,
 }
 
 impl Supervisor {
@@ -81,15 +85,14 @@ impl Supervisor {
             tokio::time::sleep(TICK.min(left)).await;
         }
         let (cpu, lasts) = (own_cpu(), self.stage.script.lasts());
-        let mut eyes = Eyes::new(&self.resources);
+        let eyes = Eyes::open(self.resources.clone(), go);
         let (mut measured_from, mut cut_short) = (None, false);
         while go.elapsed() < lasts {
             if self.stage.script.measures(go.elapsed()) {
                 measured_from.get_or_insert_with(|| (Instant::now(), own_cpu()));
             }
             tokio::time::sleep(TICK.min(lasts.saturating_sub(go.elapsed()))).await;
-            eyes.look(go.elapsed()).await;
-            self.glance("load", go.elapsed(), eyes.usage.last());
+            self.glance("load", go.elapsed(), eyes.last());
             if self.is_over() {
                 cut_short = true;
                 break;
@@ -99,29 +102,7 @@ impl Supervisor {
             let took = own_cpu().saturating_sub(before).as_secs_f64();
             took / since.elapsed().as_secs_f64().max(1e-9)
         });
-        let drain = Instant::now();
-        let (mut last, mut quiet_since) = (self.activity(), Instant::now());
-        while drain.elapsed() < self.times.drain_within && !self.is_over() {
-            if self.activity() != last {
-                (last, quiet_since) = (self.activity(), Instant::now());
-            }
-            let progress = &self.stage.progress;
-            let all_turns_taken = progress.playing.load(Ordering::Acquire) == 0;
-            let exact = progress.disconnects.load(Ordering::Relaxed) == 0;
-            let under_way = progress.under_way.load(Ordering::Relaxed);
-            let nothing_comes = if exact {
-                under_way == 0
-            } else {
-                let all_answered = progress.awaited.load(Ordering::Relaxed) == 0;
-                all_answered && under_way <= 0 && quiet_since.elapsed() > QUIET
-            };
-            if all_turns_taken && nothing_comes {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-            eyes.look(go.elapsed()).await;
-            self.glance("drain", go.elapsed(), eyes.usage.last());
-        }
+        self.drain(go, &eyes).await;
         // Then what was still to come is missing as well.
         cut_short |= self.is_over();
         Ok(Watched {
@@ -131,8 +112,40 @@ impl Supervisor {
             own_memory,
             began,
             cut_short,
-            usage: eyes.usage,
+            unplayed: if cut_short { 0 } else { self.playing() },
+            usage: eyes.close(),
         })
+    }
+
+    /// Waits for what is under way, as long as it may take.
+    async fn drain(&self, go: Instant, eyes: &Eyes) {
+        let mut drain = Drain::begin(self.times.drain_within, Instant::now());
+        let (mut last, mut quiet_since) = (self.activity(), Instant::now());
+        while drain.goes_on(Instant::now(), self.playing()) && !self.is_over() {
+            if self.activity() != last {
+                (last, quiet_since) = (self.activity(), Instant::now());
+            }
+            if self.nothing_comes(quiet_since) {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            self.glance("drain", go.elapsed(), eyes.last());
+        }
+    }
+
+    /// Whether all turns are taken and all that they brought about has come.
+    fn nothing_comes(&self, quiet_since: Instant) -> bool {
+        if self.playing() > 0 {
+            return false;
+        }
+        let progress = &self.stage.progress;
+        let exact = progress.disconnects.load(Ordering::Relaxed) == 0;
+        let under_way = progress.under_way.load(Ordering::Relaxed);
+        if exact {
+            return under_way == 0;
+        }
+        let all_answered = progress.awaited.load(Ordering::Relaxed) == 0;
+        all_answered && under_way <= 0 && quiet_since.elapsed() > QUIET
     }
 
     async fn everybody_connects(&self) -> Result<(), AttackError> {
@@ -176,6 +189,10 @@ impl Supervisor {
         *self.stage.stop.borrow() || super::was_interrupted()
     }
 
+    fn playing(&self) -> u64 {
+        self.stage.progress.playing.load(Ordering::Acquire)
+    }
+
     fn activity(&self) -> u64 {
         let progress = &self.stage.progress;
         progress.acked.load(Ordering::Relaxed) + progress.delivered.load(Ordering::Relaxed)
@@ -190,7 +207,7 @@ impl Supervisor {
         }
     }
 
-    fn glance(&self, phase: &'static str, elapsed: Duration, usage: Option<&Usage>) {
+    fn glance(&self, phase: &'static str, elapsed: Duration, usage: Option<Usage>) {
         let Some(watch) = &self.watch else { return };
         let progress = &self.stage.progress;
         let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
@@ -206,7 +223,7 @@ impl Supervisor {
             errors: count(&progress.errors),
             under_way: progress.under_way.load(Ordering::Relaxed),
             disconnects: count(&progress.disconnects),
-            usage: usage.copied(),
+            usage,
             ..Glance::default()
         };
         // The second before this one is handed in by all, the one before it surely.
@@ -218,54 +235,9 @@ impl Supervisor {
             };
             glance.deliver = of(Kind::Deliver).map(|summary| (summary.p50, summary.p99));
             glance.lateness = of(Kind::Turn).map(|summary| summary.p99);
-            let counts = recorded.tally.sum(|at| at == second);
+            let counts = recorded.tally.of(second);
             (glance.offered_per_second, glance.sent_per_second) = (counts.offered as f64, counts.done as f64);
         });
         watch(&glance);
-    }
-}
-
-/// Looks at the server once a second.
-struct Eyes<'a> {
-    resources: &'a Resources,
-    client: Option<reqwest::Client>,
-    usage: Vec<Usage>,
-    last: Option<(Duration, Look)>,
-}
-
-impl<'a> Eyes<'a> {
-    fn new(resources: &'a Resources) -> Self {
-        Self {
-            resources,
-            client: resources.client(),
-            usage: Vec::new(),
-            last: None,
-        }
-    }
-
-    async fn look(&mut self, elapsed: Duration) {
-        let due = self
-            .last
-            .is_none_or(|(last, _)| elapsed.saturating_sub(last) >= Duration::from_secs(1));
-        if !due {
-            return;
-        }
-        let look = self.resources.look(self.client.as_ref()).await;
-        if let Some((last, before)) = self.last {
-            let passed = elapsed.saturating_sub(last).as_secs_f64();
-            let cores = |now: Option<Duration>, before: Option<Duration>| {
-                Some(now?.saturating_sub(before?).as_secs_f64() / passed)
-            };
-            self.usage.push(Usage {
-                second: u32::try_from(elapsed.as_secs()).unwrap_or(u32::MAX),
-                cores: cores(look.cpu, before.cpu),
-                memory: look.memory,
-                sockets: look.sockets,
-                queue: look.queue,
-                database_cores: cores(look.database_cpu, before.database_cpu),
-                database_memory: look.database_memory,
-            });
-        }
-        self.last = Some((elapsed, look));
     }
 }

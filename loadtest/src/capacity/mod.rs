@@ -69,7 +69,7 @@ pub enum Outcome {
 pub struct Trial {
     pub rate: f64,
     pub outcome: Outcome,
-    /// The quantile of the objective in milliseconds, when anything was delivered.
+    /// The quantile of the objective in milliseconds, when enough was delivered to tell.
     pub latency: Option<Interval>,
     /// The share of messages that failed.
     pub errors: f64,

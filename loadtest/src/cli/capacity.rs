@@ -10,7 +10,7 @@ use super::shown::{Bar, live};
 use super::{Failed, before, code, print, say};
 use crate::attack::{self, AttackError};
 use crate::capacity::{self, Capacity, End, Limit, Outcome, Plan, Step, Trial};
-use crate::profile::trial;
+use crate::profile::{TRIAL, trial};
 use crate::report;
 use crate::result::{self, Outcome as Verdict, RunResult};
 use crate::run::{Play, RunError, Session, Settings, What};
@@ -161,7 +161,7 @@ impl Trials<'_> {
             }
         }
         let play = Play {
-            name: "capacity",
+            name: TRIAL,
             load: What::Curve(trial(rate, self.given.trial)),
             judges_latency: true,
             judges_drift: false,
@@ -232,7 +232,8 @@ fn judged(result: &RunResult, rate: f64, step: Step) -> Trial {
             Outcome::Holds | Outcome::Unsure if !result.thresholds.is_empty() => Outcome::Fails(Limit::Threshold),
             outcome => outcome,
         },
-        latency: result.verdict.latency,
+        // What is too little to tell is not to be weighed with other trials either.
+        latency: result.verdict.latency.filter(|_| result.tells()),
         errors: result.verdict.errors,
         achieved: acked as f64 / seconds.max(1) as f64,
         step,
@@ -286,6 +287,17 @@ mod tests {
         };
         assert_eq!(outcome(&with(&quick)), Outcome::Fails(Limit::Threshold));
         assert_eq!(outcome(&with(&slow)), Outcome::Fails(Limit::Latency));
+    }
+
+    #[test]
+    fn a_trial_of_a_few_messages_says_nothing() {
+        let mut few = ran(10);
+        // A thousand tell one in a hundred, and not one in a thousand.
+        few.objective.quantile = 0.999;
+        few.verdict = result::judge(&few);
+        let trial = judged(&few, 50.0, Step::Confirm);
+        assert_eq!((trial.outcome, trial.latency), (Outcome::Unsure, None));
+        assert!(judged(&ran(10), 50.0, Step::Confirm).latency.is_some());
     }
 
     #[test]

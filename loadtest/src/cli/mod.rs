@@ -25,8 +25,8 @@ use crate::target::{self, OWNED, SERVE};
     name = "chat-loadtest",
     version,
     after_help = "Exit codes: 0 passed, 1 failed (or a regression), 2 bad usage, 3 the run could not be made, 4 invalid: the \
-                  generator was the bottleneck, or the run was ended early or had nothing to do, 5 it cannot be told. A part (--shard) is 0 once \
-                  its result is written: merge judges the whole."
+                  generator was the bottleneck, or the run was ended early or had nothing to do, 5 it cannot be told, 130 a second signal \
+                  ended it at once. A part (--shard) is 0 once its result is written: merge judges the whole."
 )]
 struct Cli {
     #[command(subcommand)]
@@ -142,7 +142,7 @@ impl Failed {
 
 async fn carry_out(command: Command) -> Result<ExitCode, Failed> {
     if matches!(command, Command::Run(_) | Command::Capacity(_)) {
-        attack::listen();
+        attack::listen(|| say("it comes to its end; another signal ends it at once"));
     }
     match command {
         Command::Run(options) => run::run(*options).await,

@@ -67,9 +67,22 @@ fn results_in(directory: &Path) -> std::io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-pub(super) fn merge(parts: &[PathBuf], directory: &Path) -> Result<ExitCode, Failed> {
-    let parts: Vec<RunResult> = parts.iter().map(|path| read(path)).collect::<Result<_, _>>()?;
+pub(super) fn merge(paths: &[PathBuf], directory: &Path) -> Result<ExitCode, Failed> {
+    let place = directory.join(report::RESULT);
+    let there = place.canonicalize().ok();
+    if there.is_some() && paths.iter().any(|path| path.canonicalize().ok() == there) {
+        return Err(Failed::usage(format!(
+            "{} is one of the parts, and the whole would take its place: name another directory by --report",
+            place.display()
+        )));
+    }
+    let parts: Vec<RunResult> = paths.iter().map(|path| read(path)).collect::<Result<_, _>>()?;
     let whole = result::merge(&parts).map_err(Failed::usage)?;
+    // What is made of the same parts once more is the same to the last letter.
+    let written = there.and_then(|there| std::fs::read(there).ok());
+    if written.is_some_and(|written| serde_json::to_vec(&whole).ok() != Some(written)) {
+        return Err(is_another(&place));
+    }
     report::write(&whole, directory).map_err(Failed::harness)?;
     print(&report::terminal(&whole, directory))?;
     Ok(code(whole.verdict.outcome))
@@ -85,10 +98,7 @@ pub(super) fn report(path: &Path, directory: Option<&Path>) -> Result<ExitCode, 
     let is_beside = directory.canonicalize().ok() == beside.canonicalize().ok();
     if !is_beside {
         if place.exists() && read(&place).ok().as_ref() != Some(&result) {
-            return Err(Failed::usage(format!(
-                "{} is another result: name a directory without one by --report",
-                place.display()
-            )));
+            return Err(is_another(&place));
         }
         result.write(&place).map_err(Failed::harness)?;
     }
@@ -104,6 +114,54 @@ pub(super) fn report(path: &Path, directory: Option<&Path>) -> Result<ExitCode, 
     Ok(ExitCode::SUCCESS)
 }
 
+/// What lies there is not to be lost.
+fn is_another(place: &Path) -> Failed {
+    Failed::usage(format!(
+        "{} is another result: name a directory without one by --report",
+        place.display()
+    ))
+}
+
 fn read(path: &Path) -> Result<RunResult, Failed> {
     RunResult::read(path).map_err(Failed::usage)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cast::Shard;
+    use crate::latency::Recorder;
+    use crate::ledger::Balance;
+    use crate::result::fixture::result;
+    use crate::tally::Tally;
+
+    #[test]
+    fn a_whole_takes_the_place_of_no_part_and_of_no_other_result() {
+        let directory = tempfile::tempdir().unwrap();
+        let place = |name: &str| directory.path().join(name);
+        let part = |index: usize, sent: u64| {
+            let ledger = Balance {
+                sent,
+                ..Balance::default()
+            };
+            let part = result(
+                &Recorder::default(),
+                Tally::default(),
+                ledger,
+                Shard { index, count: 2 },
+            );
+            let path = place(&index.to_string());
+            std::fs::create_dir_all(&path).unwrap();
+            part.write(&path.join(report::RESULT)).unwrap();
+            path.join(report::RESULT)
+        };
+        let parts = [part(0, 1), part(1, 1)];
+        let code = |directory: &str| merge(&parts, &place(directory)).err().map(|failed| failed.code);
+        assert_eq!(code("1"), Some(2));
+        assert_eq!(RunResult::read(&parts[1]).unwrap().shards.len(), 1);
+        assert_eq!((code("whole"), code("whole")), (None, None), "once more");
+        part(0, 2);
+        assert_eq!(code("whole"), Some(2));
+        assert_eq!(code("another"), None);
+    }
 }

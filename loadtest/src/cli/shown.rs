@@ -43,7 +43,10 @@ pub(super) fn live(quiet: bool) -> Option<Watch> {
     let bar = ProgressBar::new(1000);
     bar.set_style(style("{prefix} {bar:40.cyan/blue} {msg}"));
     Some(Box::new(move |glance: &Glance| {
-        let part = glance.elapsed.as_secs_f64() / glance.lasts.as_secs_f64().max(1e-9);
+        let part = match glance.phase {
+            "settle" => glance.read as f64 / glance.chats.max(1) as f64,
+            _ => glance.elapsed.as_secs_f64() / glance.lasts.as_secs_f64().max(1e-9),
+        };
         bar.set_position((part.min(1.0) * 1000.0) as u64);
         bar.set_prefix(format!("{:>7}", glance.phase));
         bar.set_message(picture(glance));
@@ -51,13 +54,18 @@ pub(super) fn live(quiet: bool) -> Option<Watch> {
 }
 
 fn lines() -> Watch {
-    let last = Mutex::new(None::<Instant>);
+    let last = Mutex::new(None::<(&'static str, Instant)>);
     Box::new(move |glance: &Glance| {
         let Ok(mut last) = last.lock() else { return };
-        if glance.phase != "load" || last.is_some_and(|last| last.elapsed() < Duration::from_secs(10)) {
+        let phase = glance.phase;
+        let was_said = last.is_some_and(|(of, at)| of == phase && at.elapsed() < Duration::from_secs(10));
+        if was_said || !matches!(phase, "load" | "settle") {
             return;
         }
-        *last = Some(Instant::now());
+        *last = Some((phase, Instant::now()));
+        if phase == "settle" {
+            return say(&picture(glance));
+        }
         say(&format!(
             "{:>5.0} s  {}",
             glance.elapsed.as_secs_f64(),
@@ -69,6 +77,9 @@ fn lines() -> Watch {
 fn picture(glance: &Glance) -> String {
     if glance.phase == "connect" {
         return format!("{}/{} devices", glance.connected, glance.devices);
+    }
+    if glance.phase == "settle" {
+        return format!("reading back what was stored: {}/{} chats", glance.read, glance.chats);
     }
     let (p50, p99) = glance.deliver.unwrap_or_default();
     let server = glance.usage.map_or(String::new(), |usage| {

@@ -121,6 +121,38 @@ fn failing_quickly_is_not_better() {
     assert_eq!(has_none.remarks, ["of history the new one has none"]);
 }
 
+#[test]
+fn what_is_rare_or_not_the_schedules_doing_is_not_missed() {
+    let base = ran(20, 9, u64::MAX);
+    let none = ran(20, 0, u64::MAX);
+    // A few that were drawn by chance.
+    assert_eq!(compare(&base, &none, 0.05).unwrap().outcome, Judgement::Same);
+    assert_eq!(
+        compare(&ran(20, 10, u64::MAX), &none, 0.05).unwrap().outcome,
+        Judgement::Worse
+    );
+    // One that fails alone is an accident; of two nothing is left.
+    assert_eq!(compare(&base, &ran(20, 1, 1), 0.05).unwrap().outcome, Judgement::Same);
+    assert_eq!(compare(&base, &ran(20, 2, 1), 0.05).unwrap().outcome, Judgement::Worse);
+    // Half as much was due.
+    let mut short = none.clone();
+    short.generator.offered /= 2;
+    assert_eq!(
+        compare(&ran(20, 19, u64::MAX), &short, 0.05).unwrap().outcome,
+        Judgement::Same
+    );
+    // No connection broke, so that nothing had to be caught up.
+    for kind in [Kind::Connect, Kind::CatchUp] {
+        let mut broke = none.clone();
+        broke.latencies.insert(kind, base.latencies[&Kind::Ack].clone());
+        assert_eq!(
+            compare(&broke, &none, 0.05).unwrap().outcome,
+            Judgement::Same,
+            "{kind:?}"
+        );
+    }
+}
+
 /// A search that ended between these.
 fn searched(lower: f64, upper: Option<f64>, confirmed: bool) -> RunResult {
     let capacity = Capacity {

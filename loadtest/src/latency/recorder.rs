@@ -38,7 +38,8 @@ pub type Seconds = BTreeMap<u32, (Histogram<u32>, u64)>;
 /// Samples by kind.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Recorder {
-    rows: BTreeMap<Kind, Row>,
+    /// In the order of [`Kind::ALL`].
+    rows: [Option<Row>; Kind::ALL.len()],
 }
 
 /// Latencies of two parts do not make one histogram.
@@ -64,7 +65,7 @@ impl Default for Row {
 
 impl Recorder {
     pub fn record(&mut self, sample: &Sample) {
-        let row = self.rows.entry(sample.kind).or_default();
+        let row = self.row_of(sample.kind);
         let second = u32::try_from(sample.due.as_secs()).unwrap_or(u32::MAX);
         let (histogram, failed) = row.seconds.entry(second).or_insert_with(|| (digits(2), 0));
         if let Some(code) = &sample.error {
@@ -88,9 +89,8 @@ impl Recorder {
     ///
     /// When a histogram cannot take what is in another. What was added before is then in it.
     pub fn add(&mut self, other: &Self) -> Result<(), NotAdded> {
-        for (kind, theirs) in &other.rows {
-            let ours = self.rows.entry(*kind).or_default();
-            ours.add(theirs).map_err(|why| NotAdded {
+        for (kind, theirs) in other.rows() {
+            self.row_of(kind).add(theirs).map_err(|why| NotAdded {
                 kind: kind.name(),
                 why: why.to_string(),
             })?;
@@ -100,19 +100,31 @@ impl Recorder {
 
     #[must_use]
     pub fn row(&self, kind: Kind) -> Option<&Row> {
-        self.rows.get(&kind)
+        self.rows.get(kind as usize)?.as_ref()
     }
 
     pub fn rows(&self) -> impl Iterator<Item = (Kind, &Row)> {
-        self.rows.iter().map(|(kind, row)| (*kind, row))
+        let all = Kind::ALL.into_iter().zip(&self.rows);
+        all.filter_map(|(kind, row)| Some((kind, row.as_ref()?)))
+    }
+
+    /// All of them, which are then there once.
+    pub fn into_rows(self) -> impl Iterator<Item = (Kind, Row)> {
+        let all = Kind::ALL.into_iter().zip(self.rows);
+        all.filter_map(|(kind, row)| Some((kind, row?)))
+    }
+
+    #[expect(clippy::indexing_slicing, reason = "there is one for each kind")]
+    fn row_of(&mut self, kind: Kind) -> &mut Row {
+        self.rows[kind as usize].get_or_insert_default()
     }
 }
 
 impl FromIterator<(Kind, Row)> for Recorder {
     fn from_iter<I: IntoIterator<Item = (Kind, Row)>>(rows: I) -> Self {
-        Self {
-            rows: rows.into_iter().collect(),
-        }
+        let mut recorder = Self::default();
+        rows.into_iter().for_each(|(kind, row)| *recorder.row_of(kind) = row);
+        recorder
     }
 }
 
@@ -203,6 +215,25 @@ mod tests {
         assert_eq!(row.errors["SERVICE_UNAVAILABLE"], 1);
         assert_eq!(row.errors.len(), MOST_CODES + 1);
         assert_eq!((row.seconds[&0].0.len(), row.seconds[&0].1), (1, 502));
+    }
+
+    #[test]
+    fn every_kind_has_its_own_place() {
+        let mut recorder = Recorder::default();
+        for (kind, took) in Kind::ALL.into_iter().zip(1..) {
+            recorder.record(&Sample {
+                kind,
+                ..sample(0, took)
+            });
+        }
+        let rows: Vec<(Kind, u64)> = recorder
+            .rows()
+            .map(|(kind, row)| (kind, row.total.max() / 1000))
+            .collect();
+        assert_eq!(rows, Kind::ALL.into_iter().zip(1..).collect::<Vec<_>>());
+        assert!(Kind::ALL.iter().all(|kind| recorder.row(*kind).is_some()));
+        assert_eq!(recorder.clone().into_rows().collect::<Recorder>(), recorder);
+        assert_eq!(Recorder::default().rows().count(), 0);
     }
 
     #[test]

@@ -120,7 +120,7 @@ pub(super) fn step(step: Step) -> &'static str {
 
 /// How long it took in a trial until messages were delivered.
 pub(super) fn delivery(trial: &Trial) -> String {
-    trial.latency.map_or("nothing delivered".into(), |latency| {
+    trial.latency.map_or("too few delivered to tell".into(), |latency| {
         let [low, high] = [latency.low, latency.high].map(three);
         format!("{} ({low} to {high})", millis(latency.estimate))
     })

@@ -2,7 +2,7 @@
 
 use super::{Measured, RunResult, noun};
 use crate::bootstrap::Interval;
-use crate::latency::{Kind, Recorder, Seconds};
+use crate::latency::{Kind, Recorder, Row, Seconds};
 
 /// The code, among those of connections, of one that broke and that the run did not break itself.
 pub const CONNECTION_LOST: &str = "CONNECTION_LOST";
@@ -91,6 +91,13 @@ impl RunResult {
             .filter(|(kind, _)| !matches!(kind, Kind::Turn | Kind::Connect | Kind::CatchUp));
         let most = others.max_by_key(|(_, measured)| Failures::from(*measured).all);
         most.map(|(kind, _)| *kind)
+    }
+
+    /// What was measured of its [`Self::main_kind`], as it was recorded.
+    #[must_use]
+    pub(crate) fn main_row(&self) -> Option<(Kind, Row)> {
+        let kind = self.main_kind()?;
+        Some((kind, self.latencies.get(&kind)?.row()))
     }
 
     /// What its [`Self::main_kind`] is called, and how long that took, second by second.

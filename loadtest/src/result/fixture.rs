@@ -26,6 +26,7 @@ pub(crate) fn result(recorder: &Recorder, tally: Tally, ledger: Balance, shard: 
         connected: 4,
         disconnects: 0,
         overrun: 0,
+        unplayed: 0,
         cores: 2,
     };
     let objective = Objective::default();

@@ -88,7 +88,8 @@ pub fn merge(parts: &[RunResult]) -> Result<RunResult, MergeError> {
     whole.drift = grown::drift(&parts, &whole, &recorder);
     whole.generator.lateness = lateness(&recorder);
     machines(&mut whole, &parts);
-    whole.latencies = recorder.rows().map(|(kind, row)| (kind, Measured::from(row))).collect();
+    let rows = recorder.into_rows();
+    whole.latencies = rows.map(|(kind, row)| (kind, Measured::from(row))).collect();
     whole.part_commands = parts.iter().map(|part| part.command.clone()).collect();
     whole.capacity = None;
     whole.verdict = judge(&whole);

@@ -27,21 +27,27 @@ pub struct MeasuredSecond {
     pub errors: u64,
 }
 
-impl From<&Row> for Measured {
-    fn from(row: &Row) -> Self {
-        let seconds = row.seconds.iter().map(|(second, (histogram, errors))| {
+impl From<Row> for Measured {
+    fn from(row: Row) -> Self {
+        let seconds = row.seconds.into_iter().map(|(second, (histogram, errors))| {
             let measured = MeasuredSecond {
-                histogram: Encoded(histogram.clone()),
-                errors: *errors,
+                histogram: Encoded(histogram),
+                errors,
             };
-            (*second, measured)
+            (second, measured)
         });
         Self {
             summary: Summary::of(&row.total),
-            histogram: Encoded(row.total.clone()),
-            errors: row.errors.clone(),
+            errors: row.errors,
             seconds: seconds.collect(),
+            histogram: Encoded(row.total),
         }
+    }
+}
+
+impl From<&Row> for Measured {
+    fn from(row: &Row) -> Self {
+        row.clone().into()
     }
 }
 

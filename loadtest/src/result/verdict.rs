@@ -2,11 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{RunResult, measures};
-use crate::bootstrap::Interval;
+use super::{Failures, RunResult, measures};
+use crate::bootstrap::{self, Interval};
 use crate::capacity::{Limit, Outcome as Held};
-use crate::latency::Kind;
+use crate::latency::{Kind, Row};
 use crate::ledger::Balance;
+use crate::profile::TRIAL;
 
 /// Passed, failed, or nothing that can be said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,12 +49,12 @@ pub struct Verdict {
 /// Judges a result by its own figures. The ledger decides first, whatever the generator did: what is lost is lost.
 #[must_use]
 pub fn judge(result: &RunResult) -> Verdict {
-    let recorder = result.recorder();
     let counted = |second| measures(&result.phases, second);
     let errors = result.failures().share();
     let balances = result.balances();
     let main = result.main_kind();
-    let row = main.and_then(|kind| recorder.row(kind));
+    let row = result.main_row();
+    let row = row.as_ref().map(|(_, row)| row);
     let (objective, latency) = result.objective.judge(row, counted, errors, balances);
     // Without a figure nothing is said of the latency: but that what was sent did not arrive.
     let arrived = row.is_some_and(|row| row.seconds.values().any(|(histogram, _)| !histogram.is_empty()));
@@ -64,6 +65,12 @@ pub fn judge(result: &RunResult) -> Verdict {
         _ => objective,
     };
     let what = main.map_or("nothing", noun);
+    let too_little = latency.and(row).and_then(|row| too_little(result, row));
+    let objective = match objective {
+        Held::Holds if too_little.is_some() => Held::Unsure,
+        Held::Fails(Limit::Latency) if too_little.as_ref().is_some_and(|little| !little.surely_fails) => Held::Unsure,
+        _ => objective,
+    };
     let mut failed = Vec::new();
     if !balances {
         let found = found(result);
@@ -159,7 +166,17 @@ pub fn judge(result: &RunResult) -> Verdict {
             "no second with any {what} in it was wholly measured, so that its latency cannot be told: --for a longer time"
         ));
     }
-    if unsure && let Some(latency) = latency {
+    if unsure && let Some(little) = &too_little {
+        reasons.push(format!(
+            "{} of {what} in {} seconds are too little to tell {} by: --for a longer time, or at a higher --rate; {} in {} \
+             would do",
+            little.values,
+            little.seconds,
+            percentile(result.objective.quantile),
+            bootstrap::values(result.objective.quantile),
+            little.least
+        ));
+    } else if unsure && let Some(latency) = latency {
         reasons.push(format!(
             "{} of {what} lies between {:.1} and {:.1} ms: whether it is below {:.0} ms cannot be told",
             percentile(result.objective.quantile),
@@ -175,6 +192,41 @@ pub fn judge(result: &RunResult) -> Verdict {
         errors,
         objective,
     }
+}
+
+/// Less than an interval can be drawn of.
+struct TooLittle {
+    values: u64,
+    seconds: usize,
+    /// So many seconds at least there have to be.
+    least: usize,
+    /// Whether so many of the few were too slow that it is not by chance.
+    surely_fails: bool,
+}
+
+/// None when there is enough. That few values happen to be quick does not say that others are.
+fn too_little(result: &RunResult, row: &Row) -> Option<TooLittle> {
+    let objective = &result.objective;
+    let counted = row.seconds.iter().filter(|(second, _)| result.measures(**second));
+    let blocks: Vec<_> = counted.map(|(_, (histogram, _))| histogram).collect();
+    // Of a search other trials say how far seconds lie apart.
+    let least = if result.profile == TRIAL { 1 } else { bootstrap::BLOCKS };
+    if bootstrap::tells(blocks.iter().copied(), objective.quantile, least) {
+        return None;
+    }
+    let limit = (objective.below_ms * 1000.0) as u64;
+    let slow = blocks.iter().map(|block| block.count_between(limit, u64::MAX)).sum();
+    let values = blocks.iter().map(|block| block.len()).sum();
+    let slow = Failures {
+        failed: slow,
+        all: values,
+    };
+    Some(TooLittle {
+        values,
+        seconds: blocks.iter().filter(|block| !block.is_empty()).count(),
+        least,
+        surely_fails: slow.interval().low > 1.0 - objective.quantile,
+    })
 }
 
 /// What is judged, as people call it.
@@ -203,8 +255,15 @@ fn found(result: &RunResult) -> String {
 }
 
 impl RunResult {
-    /// Whether the ledger balances, but for what the generator was too slow to take or did not stay for: of as many events and acks as
-    /// it dropped, or of all once it had left, nobody knows whether the server owes them. Such a run is invalid.
+    /// Whether there is enough to tell by how long it took what is judged.
+    #[must_use]
+    pub fn tells(&self) -> bool {
+        self.main_row().is_none_or(|(_, row)| too_little(self, &row).is_none())
+    }
+
+    /// Whether the ledger balances, but for what the generator was too slow to take or did not stay for: of as many events and
+    /// acks as it dropped, or of all once it had left or was too far behind to wait, nobody knows whether the server owes them.
+    /// Such a run is invalid.
     #[must_use]
     pub fn balances(&self) -> bool {
         let ledger = &self.ledger;
@@ -221,7 +280,7 @@ impl RunResult {
     /// Whether something is missing that its own generator, or that of a part, was there to take and did not drop.
     pub(super) fn owes(&self) -> bool {
         let dropped = self.ledger.missed + self.ledger.unanswered <= self.generator.overrun;
-        self.part_owes || !(dropped || self.cut_short)
+        self.part_owes || !(dropped || self.cut_short || self.generator.unplayed > 0)
     }
 }
 

@@ -13,7 +13,7 @@ use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt as _, SeedableRng as _};
 
 pub use self::curve::{Curve, Phase};
-pub use self::trace::{Trace, TraceError};
+pub use self::trace::{Dealt, Trace, TraceError};
 
 /// How the moments lie within the rate that the curve asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, clap::ValueEnum)]
@@ -49,8 +49,8 @@ enum Source {
         had: f64,
     },
     Trace {
-        trace: Arc<Trace>,
-        share: Share,
+        dealt: Arc<Dealt>,
+        user: usize,
         next: usize,
     },
 }
@@ -78,9 +78,9 @@ impl Arrivals {
 
     /// As they were recorded.
     #[must_use]
-    pub fn traced(trace: Arc<Trace>, share: Share) -> Self {
+    pub fn traced(dealt: Arc<Dealt>, user: usize) -> Self {
         Self {
-            source: Source::Trace { trace, share, next: 0 },
+            source: Source::Trace { dealt, user, next: 0 },
         }
     }
 }
@@ -104,7 +104,11 @@ impl Iterator for Arrivals {
                 };
                 Some(due)
             }
-            Source::Trace { trace, share, next } => trace.next_of(*share, next),
+            Source::Trace { dealt, user, next } => {
+                let due = dealt.moment(*user, *next)?;
+                *next += 1;
+                Some(due)
+            }
         }
     }
 }
@@ -199,11 +203,13 @@ mod tests {
 
     #[test]
     fn a_trace_is_dealt_to_its_users_and_in_order() {
-        let trace = Arc::new("0.5,0\n0.1,1\n0.2\n0.9,3\n# a remark\n".parse::<Trace>().unwrap());
-        let of = |user| Arrivals::traced(trace.clone(), Share { user, users: 2 }).collect::<Vec<_>>();
+        let trace = "0.5,0\n0.1,1\n0.2\n0.9,3\n# a remark\n".parse::<Trace>().unwrap();
+        let dealt = Arc::new(trace.deal(2));
+        let of = |user| Arrivals::traced(dealt.clone(), user).collect::<Vec<_>>();
         let millis = |all: &[u64]| all.iter().copied().map(Duration::from_millis).collect::<Vec<_>>();
         // The line without a user is the third, so it is the third user's turn, who is the first of two.
         assert_eq!(of(0), millis(&[200, 500]));
         assert_eq!(of(1), millis(&[100, 900]));
+        assert_eq!((of(2), dealt.lasts()), (Vec::new(), trace.lasts()));
     }
 }

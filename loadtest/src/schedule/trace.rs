@@ -5,13 +5,18 @@ use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
-use super::Share;
-
 /// Recorded moments, ascending.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trace {
     /// With the number of the user; more users than there are share.
     moments: Vec<(Duration, usize)>,
+}
+
+/// The moments of a trace by whose they are: dealt out once, for looking for one's own among all takes long where there are many.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dealt {
+    users: Vec<Vec<Duration>>,
+    lasts: Duration,
 }
 
 /// A line that is neither `SECONDS` nor `SECONDS,USER`.
@@ -77,14 +82,32 @@ impl Trace {
         last + Duration::from_millis(1)
     }
 
-    pub(super) fn next_of(&self, share: Share, next: &mut usize) -> Option<Duration> {
-        while let Some((at, user)) = self.moments.get(*next) {
-            *next += 1;
-            if user % share.users.max(1) == share.user {
-                return Some(*at);
+    /// Among so many users.
+    #[must_use]
+    pub fn deal(&self, users: usize) -> Dealt {
+        let mut dealt = vec![Vec::new(); users.max(1)];
+        let count = dealt.len();
+        for (at, user) in &self.moments {
+            if let Some(of_user) = dealt.get_mut(user % count) {
+                of_user.push(*at);
             }
         }
-        None
+        Dealt {
+            users: dealt,
+            lasts: self.lasts(),
+        }
+    }
+}
+
+impl Dealt {
+    /// As long as all of it.
+    #[must_use]
+    pub fn lasts(&self) -> Duration {
+        self.lasts
+    }
+
+    pub(super) fn moment(&self, user: usize, number: usize) -> Option<Duration> {
+        self.users.get(user)?.get(number).copied()
     }
 }
 

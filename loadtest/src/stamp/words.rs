@@ -29,12 +29,22 @@ const WORDS: [&str; 256] = [
     "window", "summer",
 ];
 
+/// Of a draw, the bits that choose a word, and how many words it is good for.
+const BITS: u32 = 16;
+const EACH: u32 = u64::BITS / BITS;
+
 /// Words without end, those of one message.
 pub(super) fn words(stream: u32, number: u32) -> impl Iterator<Item = &'static str> {
     let mut chance = chance(u64::from(stream), number as usize);
+    let (mut drawn, mut left) = (0u64, 0);
     std::iter::from_fn(move || {
+        if left == 0 {
+            (drawn, left) = (chance.random(), EACH);
+        }
+        let [one, other, ..] = drawn.to_le_bytes();
+        (drawn, left) = (drawn >> BITS, left - 1);
         // The product of two numbers is more often small.
-        let place = usize::from(chance.random::<u8>()) * usize::from(chance.random::<u8>()) / WORDS.len();
+        let place = usize::from(one) * usize::from(other) / WORDS.len();
         WORDS.get(place).copied()
     })
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
 use url::Url;
 
-use crate::rest::client_of;
+use crate::rest::{client_of, url_of};
 
 /// By how many seconds the server's clock is ahead of ours: between these two.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -38,7 +38,7 @@ pub async fn ahead(node: &Url) -> Option<Ahead> {
 
 async fn ask(client: &reqwest::Client, node: &Url) -> Option<Ahead> {
     let asked = now();
-    let answer = client.get(node.join("/api/users/online").ok()?).send().await.ok()?;
+    let answer = client.get(url_of(node, "/api/users/online")).send().await.ok()?;
     let date = read(answer.headers().get("date")?.to_str().ok()?)?;
     Some(Ahead::told(date as f64, asked, now()))
 }

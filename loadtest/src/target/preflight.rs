@@ -7,7 +7,7 @@ use chat_protocol::Timestamp;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use url::Url;
 
-use crate::rest::client_of;
+use crate::rest::{client_of, url_of};
 
 /// Something that would spoil the run, or may.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,17 +24,27 @@ const OTHER_FILES: u64 = 200;
 /// A server whose clock is this far off is said.
 const CLOCK: Duration = Duration::from_secs(2);
 
-/// Raises this process's limit of open files as far as it may, for so many sockets. A server that is started afterwards has it too.
+/// Beyond it a limit helps nobody, and there are programs that look at every file they might have open.
+const MOST_FILES: u64 = 1 << 20;
+
+/// Raises this process's limit of open files as far as it may: beside its sockets it makes REST calls, as many at once as are
+/// due and not answered yet. A server that is started afterwards has it too.
 pub fn raise_open_files(sockets: usize) {
-    let wanted = sockets as u64 + OTHER_FILES;
     let mut limit = getrlimit(Resource::Nofile);
-    if limit.current.is_some_and(|current| current < wanted) {
-        // Up to the hard limit anybody may.
-        let enough = wanted.max(65_536);
-        limit.current = Some(limit.maximum.map_or(enough, |most| most.min(enough)));
+    let raised = raised(limit.current, limit.maximum, sockets as u64 + OTHER_FILES);
+    if raised != limit.current {
+        limit.current = raised;
         // What it came to, the preflight says.
         let _ = setrlimit(Resource::Nofile, limit);
     }
+}
+
+/// Up to the hard limit anybody may. None is no limit.
+fn raised(current: Option<u64>, maximum: Option<u64>, wanted: u64) -> Option<u64> {
+    let current = current?;
+    let enough = wanted.max(MOST_FILES);
+    let may = maximum.map_or(enough, |most| most.min(enough));
+    Some(may.max(current))
 }
 
 /// Looks at everything.
@@ -116,13 +126,13 @@ async fn server(client: &reqwest::Client, node: &Url) -> Vec<Finding> {
         remedy: remedy.into(),
     };
     let asked = client
-        .get(node.join("/api/users/online").unwrap_or_else(|_| node.clone()))
+        .get(url_of(node, "/api/users/online"))
         .timeout(Duration::from_secs(10));
     let answer = match asked.send().await {
         Ok(answer) => answer,
-        Err(_) => {
-            let what = "no server answers".into();
-            return vec![finding(true, what, "start it, or name another --url")];
+        Err(error) => {
+            let (what, remedy) = unreachable(&innermost(&error));
+            return vec![finding(true, what, remedy)];
         }
     };
     let mut findings = Vec::new();
@@ -157,6 +167,17 @@ async fn server(client: &reqwest::Client, node: &Url) -> Vec<Finding> {
     findings
 }
 
+/// What is wrong with a server that was not reached, and what to do. Of certificates the error says it in words alone.
+fn unreachable(why: &str) -> (String, &'static str) {
+    match why.contains("certificate") {
+        true => (
+            format!("its certificate is not taken: {why}"),
+            "have this machine know its authority (SSL_CERT_FILE names a file of them), or name the --url that it is for",
+        ),
+        false => (format!("no server answers: {why}"), "start it, or name another --url"),
+    }
+}
+
 /// More than anybody asks in a window is no limit.
 fn limits(policy: &str) -> bool {
     let quotas = policy
@@ -185,6 +206,27 @@ mod tests {
         let most = 20_000;
         assert_eq!(ports(&two, 2 * most).is_some(), ports(&nodes, most).is_some());
         assert_eq!(files(10, true), None);
+    }
+
+    #[test]
+    fn open_files_are_raised_to_what_there_may_be_and_never_lowered() {
+        // Enough for its sockets is not enough for its calls.
+        assert_eq!(raised(Some(1024), Some(65_536), 240), Some(65_536));
+        assert_eq!(raised(Some(1024), Some(u64::MAX), 240), Some(MOST_FILES));
+        assert_eq!(raised(Some(1024), None, 2 * MOST_FILES), Some(2 * MOST_FILES));
+        assert_eq!(
+            raised(Some(4 * MOST_FILES), Some(4 * MOST_FILES), 240),
+            Some(4 * MOST_FILES)
+        );
+        assert_eq!(raised(None, None, 240), None);
+    }
+
+    #[test]
+    fn a_certificate_that_is_not_taken_is_said() {
+        let (what, remedy) = unreachable("invalid peer certificate: UnknownIssuer");
+        assert!(what.contains("UnknownIssuer") && remedy.contains("authority"), "{what}");
+        let (what, remedy) = unreachable("Connection refused (os error 111)");
+        assert!(what.contains("refused") && remedy.contains("start it"), "{what}");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 use url::Url;
@@ -105,15 +106,13 @@ impl Resources {
         request.send().await?.error_for_status()?.text().await
     }
 
-    /// Looks at all nodes. What one of them does not tell this time, is not known of all.
+    /// Looks at all nodes at once. What one of them does not tell this time, is not known of all.
     pub async fn look(&self, client: Option<&reqwest::Client>) -> Look {
-        let mut pages = Vec::new();
-        if let Some(client) = client {
-            for page in &self.metrics {
-                pages.push(self.read(client, page).await.ok());
-            }
-        }
-        let of_pages = |name| sum(pages.iter().map(|page| value(page.as_ref()?, name)));
+        let pages = match client {
+            Some(client) => join_all(self.metrics.iter().map(|page| self.read(client, page))).await,
+            None => Vec::new(),
+        };
+        let of_pages = |name| sum(pages.iter().map(|page| value(page.as_ref().ok()?, name)));
         let (cpu, memory) = match self.processes.is_empty() {
             true => (of_pages(CPU), of_pages(MEMORY).map(|bytes| bytes / MIB)),
             false => of_processes(&self.processes),

@@ -29,7 +29,17 @@ async fn search(bears: f64) {
     .await;
     let trial = format!("{TRIAL}s");
     let mut options = vec!["--start", "80", "--trial", &trial, "--pattern", "constant"];
-    options.extend(["--users", "10", "--read-every", "0", "--drain", "20"]);
+    // Of 80 messages in a second, as many are beyond as tell of a quantile.
+    options.extend([
+        "--users",
+        "10",
+        "--read-every",
+        "0",
+        "--drain",
+        "20",
+        "--quantile",
+        "0.8",
+    ]);
     let (result, said) = crate::run(&toy, "capacity", &options).await;
     let found = result.capacity.unwrap();
     let upper = found.upper.unwrap();

@@ -52,6 +52,12 @@ fn settings() -> Settings {
 
 /// Runs the program against a toy, in a process of its own; its result, and what it said beside.
 async fn run(toy: &Toy, command: &str, options: &[&str]) -> (RunResult, String) {
+    let (result, said, _) = tried(toy, command, options).await;
+    (result.unwrap_or_else(|| panic!("{said}")), said)
+}
+
+/// The same of one that may have no result, with its exit code.
+async fn tried(toy: &Toy, command: &str, options: &[&str]) -> (Option<RunResult>, String, Option<i32>) {
     let report = tempfile::tempdir().unwrap();
     let mut program = Command::new(env!("CARGO_BIN_EXE_chat-loadtest"));
     program
@@ -63,7 +69,7 @@ async fn run(toy: &Toy, command: &str, options: &[&str]) -> (RunResult, String) 
         .unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     let result = RunResult::read(&report.path().join("result.json"));
-    (result.unwrap_or_else(|_| panic!("{said}")), said)
+    (result.ok(), said, output.status.code())
 }
 
 async fn loaded(toy: &Toy, rate: f64, seconds: u64) -> RunResult {
@@ -96,13 +102,29 @@ async fn what_is_reported_is_what_the_server_did() {
     every_fault_is_found().await;
     a_freeze_is_seen_in_full().await;
     untold::what_is_found_in_the_history_alone_was_late().await;
+    untold::whoever_comes_back_late_is_waited_for().await;
     untold::what_never_comes_is_a_failure_of_its_kind().await;
     untold::what_is_never_answered_is_a_failure_of_its_kind().await;
+    what_cannot_be_settled_is_not_loaded().await;
     // Both wait most of the time.
     tokio::join!(
         capacity::what_a_server_bears_is_found(),
         patience::what_is_answered_in_the_drain_is_late_and_not_unanswered()
     );
+}
+
+async fn what_cannot_be_settled_is_not_loaded() {
+    let toy = Toy::start(Faults {
+        unplaced: true,
+        ..Faults::default()
+    })
+    .await;
+    for command in ["run", "capacity"] {
+        let (result, said, code) = tried(&toy, command, &["--users", "4"]).await;
+        assert_eq!((result, code), (None, Some(3)), "{said}");
+        assert!(said.contains("recovery"), "{said}");
+    }
+    assert!(toy.took().is_empty(), "nothing was sent");
 }
 
 async fn faultless_balances() {

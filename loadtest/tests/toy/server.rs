@@ -43,6 +43,12 @@ pub(crate) struct Faults {
     pub(crate) busy: u64,
     /// From when to when every other user is cut off, since its first message.
     pub(crate) cut: Option<(Duration, Duration)>,
+    /// When everybody is cut off, when all but one may come back, and when that one may.
+    pub(crate) scatter: Option<[Duration; 3]>,
+    /// So many of the first requests for a history are refused.
+    pub(crate) unreadable: u64,
+    /// Messages have no place in their chat, as on a server without the profile `recovery`.
+    pub(crate) unplaced: bool,
     /// The peer is not told of typing.
     pub(crate) untyped: u64,
     /// The sender is not told that a message was read.
@@ -61,6 +67,16 @@ pub(crate) enum Statuses {
     /// After a while, and only the last one.
     Overtaken,
     Untold,
+}
+
+/// Who is cut off.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Away {
+    #[default]
+    Nobody,
+    OneOfEachPair,
+    Everybody,
+    One,
 }
 
 /// What comes together by chance is taken together.
@@ -100,16 +116,16 @@ pub(crate) struct Kept {
     /// By the two users, the smaller first.
     chats: HashMap<(String, String), Chat>,
     pub(crate) sockets: HashMap<String, SocketRef>,
-    /// Whether every other user is cut off.
-    is_cut: bool,
+    away: Away,
     /// The status of each user.
     pub(crate) statuses: HashMap<String, String>,
     pub(crate) typings: u64,
     pub(crate) readings: u64,
     pub(crate) asked: u64,
     messages: u64,
-    /// Messages by REST that were refused.
+    /// Messages by REST, and requests for a history, that were refused.
     refused: u64,
+    unread: u64,
     first: Option<Instant>,
     pub(crate) did: Did,
     /// What can still be taken, and when that was so.
@@ -127,9 +143,13 @@ struct Chat {
 }
 
 impl Kept {
-    /// One of each pair.
     fn is_cut_off(&self, user: &str) -> bool {
-        self.chats.keys().any(|(_, second)| second == user)
+        match self.away {
+            Away::Nobody => false,
+            Away::OneOfEachPair => self.chats.keys().any(|(_, second)| second == user),
+            Away::Everybody => true,
+            Away::One => user == FIRST,
+        }
     }
 
     /// With whom a user has a chat.
@@ -163,7 +183,7 @@ impl Toy {
             let user = text(&auth, "token");
             {
                 let mut kept = at_connect.state.lock().unwrap();
-                if kept.is_cut && kept.is_cut_off(&user) {
+                if kept.is_cut_off(&user) {
                     let _ = socket.disconnect();
                     return std::future::ready(());
                 }
@@ -217,6 +237,8 @@ impl Toy {
     }
 }
 
+/// Who is cut off for longest.
+const FIRST: &str = "u1";
 /// Whose messages take longer.
 const SLOW: &str = "u10";
 
@@ -253,20 +275,25 @@ async fn serve(shared: Arc<Shared>, mut queue: mpsc::UnboundedReceiver<Asked>) {
     }
 }
 
-/// Cuts every other user off and lets them back.
+/// Cuts users off and lets them back.
 async fn cut(shared: Arc<Shared>) {
-    let Some((from, to)) = shared.faults.cut else { return };
-    shared.began.notified().await;
-    tokio::time::sleep(from).await;
-    let cut: Vec<SocketRef> = {
-        let mut kept = shared.state.lock().unwrap();
-        kept.is_cut = true;
-        let cut_off = kept.sockets.iter().filter(|(user, _)| kept.is_cut_off(user));
-        cut_off.map(|(_, socket)| socket.clone()).collect()
+    let turns = match (shared.faults.cut, shared.faults.scatter) {
+        (Some((from, to)), _) => vec![(from, Away::OneOfEachPair), (to, Away::Nobody)],
+        (None, Some([from, to, last])) => vec![(from, Away::Everybody), (to, Away::One), (last, Away::Nobody)],
+        (None, None) => return,
     };
-    cut.into_iter().for_each(|socket| drop(socket.disconnect()));
-    tokio::time::sleep(to - from).await;
-    shared.state.lock().unwrap().is_cut = false;
+    shared.began.notified().await;
+    let began = Instant::now();
+    for (at, away) in turns {
+        tokio::time::sleep(at.saturating_sub(began.elapsed())).await;
+        let cut: Vec<SocketRef> = {
+            let mut kept = shared.state.lock().unwrap();
+            kept.away = away;
+            let cut_off = kept.sockets.iter().filter(|(user, _)| kept.is_cut_off(user));
+            cut_off.map(|(_, socket)| socket.clone()).collect()
+        };
+        cut.into_iter().for_each(|socket| drop(socket.disconnect()));
+    }
 }
 
 fn refuse(ack: AckSender) {
@@ -433,7 +460,10 @@ async fn send(
         return (StatusCode::SERVICE_UNAVAILABLE, Json(too_much()));
     }
     let chat = kept.chats.entry(pair(&from, &to)).or_default();
-    let message = chat.store(&from, &to, &text(&body, "content"));
+    let mut message = chat.store(&from, &to, &text(&body, "content"));
+    if shared.faults.unplaced {
+        message["seq"] = Value::Null;
+    }
     (StatusCode::CREATED, Json(json!({"message": message})))
 }
 
@@ -442,7 +472,7 @@ async fn history(
     Path(peer): Path<String>,
     Query(query): Query<HashMap<String, String>>,
     headers: HeaderMap,
-) -> Json<Value> {
+) -> (StatusCode, Json<Value>) {
     // A cursor is the place to go on from.
     let after: u64 = query
         .get("cursor")
@@ -450,6 +480,10 @@ async fn history(
         .and_then(|text| text.parse().ok())
         .unwrap_or(0);
     let mut kept = shared.state.lock().unwrap();
+    if kept.unread < shared.faults.unreadable {
+        kept.unread += 1;
+        return (StatusCode::SERVICE_UNAVAILABLE, Json(too_much()));
+    }
     let chat = kept.chats.entry(pair(&bearer(&headers), &peer)).or_default();
     let items: Vec<Value> = chat
         .history
@@ -460,7 +494,8 @@ async fn history(
         .collect();
     let last = items.last().and_then(|message| message["seq"].as_u64());
     let next = last.filter(|_| items.len() == 100).map(|seq| seq.to_string());
-    Json(json!({"chatId": null, "items": items, "nextCursor": next}))
+    let page = json!({"chatId": null, "items": items, "nextCursor": next});
+    (StatusCode::OK, Json(page))
 }
 
 fn bearer(headers: &HeaderMap) -> String {

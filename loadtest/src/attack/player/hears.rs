@@ -1,6 +1,5 @@
 //! What a device does with what comes.
 
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use chat_client::realtime::{Incoming, RawAnswer, RawEvent};
@@ -14,6 +13,7 @@ use crate::attack::stage::Unread;
 use crate::attack::whispers::Seen;
 use crate::latency::Kind;
 use crate::ledger::{Fate, Told};
+use crate::rest::OUT_OF_FILES;
 use crate::stamp::Stamp;
 
 /// Readings that may wait for their ack.
@@ -124,7 +124,7 @@ impl Player {
         }
         let second = self.since_start(at).as_secs();
         self.tally.at(second).delivered += 1;
-        self.stage.progress.delivered.fetch_add(1, Ordering::Relaxed);
+        self.changes.delivered += 1;
         if !first {
             return;
         }
@@ -168,7 +168,7 @@ impl Player {
     }
 
     fn answer(&mut self, answer: &RawAnswer) {
-        let Some(asked) = self.asked.remove(&answer.id) else {
+        let Some(asked) = self.asked.answered(answer.id) else {
             return;
         };
         self.awaits(-1);
@@ -208,7 +208,7 @@ impl Player {
             Ok(sent) => {
                 let second = self.since_start(answer.at).as_secs();
                 self.tally.at(second).acked += 1;
-                self.stage.progress.acked.fetch_add(1, Ordering::Relaxed);
+                self.changes.acked += 1;
                 self.arrived(Kind::Ack, due, answer.at);
                 let place = self.outboxes.get(outbox).map(|(place, _)| *place);
                 let peer = place.and_then(|place| self.peer(place)).map(|(peer, _)| peer);
@@ -252,7 +252,7 @@ impl Player {
                 self.sample(kind, due, took, error);
             }
             Report::Connected { link, began, at } => {
-                self.under_way(-1);
+                self.awaits(-1);
                 let Link::Down { since } = self.link else { return };
                 let (connection, events) = *link;
                 self.link = Link::Up { connection, events };
@@ -266,9 +266,8 @@ impl Player {
                 self.catch_up(since);
             }
             Report::NotConnected { error } => {
-                self.under_way(-1);
-                // While nodes are started anew, nobody may be there yet.
-                if !self.stage.script.may_disconnect {
+                self.awaits(-1);
+                if !self.is_excused(&error) {
                     let due = self.now();
                     self.sample(Kind::Connect, due, Duration::ZERO, Some(error));
                 }
@@ -282,7 +281,7 @@ impl Player {
                 error,
                 reconnect,
             } => {
-                self.under_way(-1);
+                self.awaits(-1);
                 let failed = error.is_some();
                 self.caught_up(peer, &messages, (since, at), error);
                 // What was missed stays missed until it is fetched. Whoever has connected again meanwhile has asked again.
@@ -293,6 +292,11 @@ impl Player {
         }
     }
 
+    /// Whether this failure to come back is not said: while nodes are started anew, nobody may be there yet.
+    fn is_excused(&self, error: &str) -> bool {
+        self.stage.script.may_disconnect && error != OUT_OF_FILES
+    }
+
     fn caught_up(
         &mut self,
         peer: usize,
@@ -301,7 +305,10 @@ impl Player {
         error: Option<Box<str>>,
     ) {
         let due = self.since_start(since);
-        self.sample(Kind::CatchUp, due, at.saturating_duration_since(since), error);
+        // It is asked again.
+        if !error.as_deref().is_some_and(|error| self.is_excused(error)) {
+            self.sample(Kind::CatchUp, due, at.saturating_duration_since(since), error);
+        }
         let script = &self.stage.script;
         let mut news = Vec::new();
         for (seq, content) in messages {

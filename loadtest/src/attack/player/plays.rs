@@ -38,7 +38,8 @@ impl Player {
             self.take_turn(due);
             self.next = self.turns.as_mut().and_then(Iterator::next);
             if self.next.is_none() {
-                // After what the last turn has under way was counted, so that the two are never both none too early.
+                // After what the last turn has under way was told, so that the two are never both none too early.
+                self.tell_changes();
                 self.stage.progress.playing.fetch_sub(1, Ordering::Release);
             }
         }
@@ -53,7 +54,7 @@ impl Player {
             match action {
                 // Whoever has no network writes all the same, and it goes out when there is one.
                 Action::Send => {
-                    self.under_way(1);
+                    self.awaits(1);
                     self.waiting.push(due);
                     return;
                 }
@@ -77,7 +78,7 @@ impl Player {
     /// Sends what became due while there was no connection.
     pub(super) fn send_waiting(&mut self) {
         for due in std::mem::take(&mut self.waiting) {
-            self.under_way(-1);
+            self.awaits(-1);
             self.send(due);
         }
     }
@@ -124,8 +125,8 @@ impl Player {
             Ok(id) => {
                 // Numbered only when it is on its way: what never was is an error and no message.
                 book.send();
-                self.asked.insert(id, Asked::Message { outbox, number, due });
-                self.stage.progress.sent.fetch_add(1, Ordering::Relaxed);
+                self.asked.ask(id, Asked::Message { outbox, number, due });
+                self.changes.sent += 1;
                 let second = self.now().as_secs();
                 self.tally.at(second).sent += 1;
                 self.awaits(1);
@@ -161,7 +162,7 @@ impl Player {
         match asked {
             Ok(id) => {
                 self.stage.whisper(self.role.person, what, due);
-                self.asked.insert(id, Asked::Other { kind, due });
+                self.asked.ask(id, Asked::Other { kind, due });
                 self.awaits(1);
             }
             Err(code) => self.sample(kind, due, Duration::ZERO, Some(code)),
@@ -180,7 +181,7 @@ impl Player {
             let Stamp {
                 stream, number, due, ..
             } = to_read.stamp;
-            self.asked.insert(id, Asked::Mark { stream, number, due });
+            self.asked.ask(id, Asked::Mark { stream, number, due });
             self.awaits(1);
         } else {
             self.stays_unread();
@@ -188,7 +189,7 @@ impl Player {
     }
 
     /// A message that was to be read will not be: nobody waits for the news of it.
-    pub(super) fn stays_unread(&self) {
+    pub(super) fn stays_unread(&mut self) {
         self.under_way(-1);
     }
 
@@ -275,8 +276,7 @@ impl Player {
         self.count_dropped();
         self.link = Link::Down { since };
         self.stage.progress.disconnects.fetch_add(1, Ordering::Relaxed);
-        let asked = std::mem::take(&mut self.asked);
-        for asked in asked.into_values() {
+        for asked in self.asked.take() {
             self.awaits(-1);
             if matches!(asked, Asked::Mark { .. }) {
                 self.stays_unread();
@@ -314,7 +314,7 @@ impl Player {
 
     pub(super) fn connect_again(&mut self, after: Duration) {
         let (stage, number, role) = (self.stage.clone(), self.number, self.role.clone());
-        self.under_way(1);
+        self.awaits(1);
         self.beside.spawn(async move {
             tokio::time::sleep(after).await;
             let began = Instant::now();
@@ -355,7 +355,7 @@ impl Player {
         };
         let after = self.known.entry(peer).or_default().whole();
         let reconnect = self.reconnects;
-        self.under_way(1);
+        self.awaits(1);
         self.beside.spawn(async move {
             tokio::time::sleep(delay).await;
             let fetched = rest.history_after(&me.token, &other, after).await;

@@ -28,11 +28,12 @@ pub(super) fn capacity(result: &RunResult, found: &Capacity) -> Markup {
         380.0,
         (
             "offered per second",
-            Scale::decades(rates.clone().chain(rates.clone().map(|rate| rate * 1.1))),
+            Scale::decades(rates.clone().chain(rates.map(|rate| rate * 1.1))),
         ),
         ("delivery in ms", Scale::decades(values)),
     );
-    let upper = found.upper.unwrap_or_else(|| rates.fold(found.lower, f64::max));
+    // Without an upper end it lies anywhere beyond.
+    let upper = found.upper.unwrap_or(f64::INFINITY);
     chart.stretch(found.lower, upper, "interval", "");
     for (trial, latency) in &shown {
         let class = match trial.outcome {
@@ -281,7 +282,7 @@ pub(super) fn errors_over_time(result: &RunResult) -> Markup {
     let values = all.iter().map(|(_, counts)| counts.errors as f64);
     let mut chart = Chart::new(
         170.0,
-        ("", time_axis(result)),
+        ("", whole_time_axis(result)),
         ("errors per second", Scale::from_zero(values)),
     );
     for (second, counts) in all {
@@ -331,7 +332,7 @@ pub(super) fn resources(result: &RunResult) -> Markup {
 
 fn small(result: &RunResult, name: &'static str, class: &str, points: &[(f64, f64)]) -> Markup {
     let values = points.iter().map(|(_, value)| *value);
-    let mut chart = Chart::narrow(170.0, ("", time_axis(result)), (name, Scale::from_zero(values)));
+    let mut chart = Chart::narrow(170.0, ("", whole_time_axis(result)), (name, Scale::from_zero(values)));
     let below: Vec<_> = points.iter().map(|(at, value)| (*at, 0.0, *value)).collect();
     chart.band(&below, class);
     chart.line(points, class);
@@ -345,6 +346,17 @@ fn time_axis(result: &RunResult) -> Scale {
     Scale::Linear {
         from: 0.0,
         to: result.lasts().max(1.0),
+    }
+}
+
+/// Until all has come: what fails or is used after the schedule is shown where it was.
+fn whole_time_axis(result: &RunResult) -> Scale {
+    let seen = result.usage.iter().map(|usage| usage.second);
+    let failed = result.tally.seconds().filter(|(_, counts)| counts.errors > 0);
+    let last = seen.chain(failed.map(|(second, _)| second + 1)).max().unwrap_or(0);
+    Scale::Linear {
+        from: 0.0,
+        to: result.lasts().max(f64::from(last)).max(1.0),
     }
 }
 
@@ -365,5 +377,40 @@ fn phases(chart: &mut Chart, result: &RunResult) {
         };
         chart.stretch(began, ends, class, name);
         began = ends;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cast::Shard;
+    use crate::latency::Recorder;
+    use crate::ledger::Balance;
+    use crate::result::fixture::{SECONDS, result};
+    use crate::tally::Tally;
+
+    #[test]
+    fn what_happens_after_the_schedule_has_room_of_its_own() {
+        let mut tally = Tally::default();
+        tally.at(SECONDS + 9).errors = 3;
+        let mut result = result(&Recorder::default(), tally, Balance::default(), Shard::WHOLE);
+        let until = |result: &RunResult| match whole_time_axis(result) {
+            Scale::Linear { to, .. } => to,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(until(&result), (SECONDS + 10) as f64);
+        result.usage.push(Usage {
+            second: 34,
+            ..Usage::default()
+        });
+        assert_eq!(until(&result), 34.0);
+        // What was due and how long it took is of the schedule alone.
+        assert_eq!(
+            time_axis(&result),
+            Scale::Linear {
+                from: 0.0,
+                to: SECONDS as f64
+            }
+        );
     }
 }

@@ -63,7 +63,7 @@ mod tests {
             "1,000/s",
             "11.0 ms (10.0 to 12.0)",
             "2,000/s",
-            "nothing delivered",
+            "too few delivered to tell",
             "fails by",
             "321/s",
         ] {

@@ -51,6 +51,11 @@ fn overrun(result: &mut RunResult) {
     result.generator.faults = vec!["it was too slow to take 2 arrivals".into()];
 }
 
+fn behind(result: &mut RunResult) {
+    result.generator.unplayed = 3;
+    result.generator.faults = vec!["3 devices were so far behind that they never took their last turns".into()];
+}
+
 #[test]
 fn what_is_missing_is_the_servers_fault_only_where_the_generator_was_there_to_take_it() {
     assert_eq!(after(|_| {}).outcome, Outcome::Passed);
@@ -64,7 +69,7 @@ fn what_is_missing_is_the_servers_fault_only_where_the_generator_was_there_to_ta
         result.generator.overrun = 1;
     });
     assert_eq!(verdict.outcome, Outcome::Failed);
-    for away in [overrun as fn(&mut RunResult), |result| result.cut_short = true] {
+    for away in [overrun as fn(&mut RunResult), |result| result.cut_short = true, behind] {
         let verdict = after(|result| {
             miss(result);
             away(result);
@@ -175,6 +180,34 @@ fn what_was_too_short_to_be_told_is_told_from_what_never_arrived() {
         "{:?}",
         verdict.reasons
     );
+}
+
+#[test]
+fn what_is_too_little_to_tell_passes_for_nothing() {
+    // A thousand are enough for one in a hundred.
+    let outcome = |count, millis| {
+        let verdict = judge(&only(Kind::Deliver, count, millis, 0));
+        (verdict.outcome, verdict.objective)
+    };
+    assert_eq!(outcome(1000, 2), (Outcome::Passed, Held::Holds));
+    for few in [1, 46, 999] {
+        assert_eq!(outcome(few, 2), (Outcome::Unsure, Held::Unsure), "{few}");
+    }
+    let verdict = judge(&only(Kind::Deliver, 46, 2, 0));
+    assert!(
+        verdict.reasons[0].contains("46 of delivery in 15 seconds") && verdict.reasons[0].contains("1000 in 5"),
+        "{:?}",
+        verdict.reasons
+    );
+    // That one is slow may be chance, but not that all are.
+    assert_eq!(outcome(1, 1700), (Outcome::Failed, Held::Fails(Limit::Latency)));
+    assert_eq!(outcome(46, 1700), (Outcome::Failed, Held::Fails(Limit::Latency)));
+    // Many of one second resemble each other; but of a search there are more trials.
+    let mut second = only(Kind::Deliver, 20_000, 2, 0);
+    second.phases = vec![crate::schedule::Phase::steady("steady", Duration::from_secs(1), 1300.0)];
+    assert_eq!(judge(&second).outcome, Outcome::Unsure);
+    second.profile = TRIAL.into();
+    assert_eq!(judge(&second).outcome, Outcome::Passed);
 }
 
 #[test]
