@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use chat_loadtest::bootstrap;
 use chat_loadtest::latency::{Kind, Recorder, Sample};
-use chat_loadtest::ledger::{Checked, Conversation, Fate, Inbox, Outbox, Stored, Told, settle};
+use chat_loadtest::ledger::{Checked, Conversation, Fate, History, Inbox, Outbox, Stored, Told, settle};
 use chat_loadtest::schedule::{Arrivals, Curve, Pattern, Phase, Share};
 use chat_loadtest::stamp::{RunMark, Stamp};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
@@ -98,7 +98,7 @@ fn ledger(criterion: &mut Criterion) {
                 outbox: &outbox,
                 inboxes: vec![&inbox],
             }];
-            settle(&streams, Some(&history))
+            settle(&streams, History::Read(&history))
         })
     });
     group.finish();

@@ -11,7 +11,9 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use super::interrupt::{interrupted, was_interrupted};
 use super::stage::{Book, Script, Stage};
 use crate::cast::Cast;
-use crate::ledger::{Balance, Checked, Conversation, Finding, Inbox, Stored, read_after, settle as settle_chat};
+use crate::ledger::{
+    Balance, Checked, Conversation, Finding, History, Inbox, Stored, read_after, settle as settle_chat,
+};
 use crate::people::Person;
 use crate::rest::{CallError, Rest, patiently};
 use crate::stamp::Stamp;
@@ -133,9 +135,13 @@ pub(super) async fn settle(rest: &Rest, stage: &Stage, books: &[Book], look: imp
                 }
                 None => None,
             };
-            let mut balance = settle_chat(&streams, conversation.as_ref());
-            // What nobody waited for may well be readable.
-            balance.unreadable = u64::from(conversation.is_none() && !cut_short.load(Ordering::Relaxed));
+            let history = match &conversation {
+                Some(conversation) => History::Read(conversation),
+                None if cut_short.load(Ordering::Relaxed) => History::NotAsked,
+                None => History::Unreadable,
+            };
+            let mut balance = settle_chat(&streams, history);
+            balance.unreadable = u64::from(matches!(history, History::Unreadable));
             balance
         })
         .buffer_unordered(AT_ONCE);

@@ -27,4 +27,4 @@ mod settle;
 pub use self::balance::{Balance, Example, Finding};
 pub use self::inbox::{Inbox, Told};
 pub use self::outbox::{Fate, Outbox};
-pub use self::settle::{Checked, Conversation, Stored, read_after, settle};
+pub use self::settle::{Checked, Conversation, History, Stored, read_after, settle};

@@ -28,13 +28,34 @@ pub struct Conversation {
     pub items: Vec<Stored>,
 }
 
+/// What is known of a chat's history.
+#[derive(Debug, Clone, Copy)]
+pub enum History<'c> {
+    Read(&'c Conversation),
+    /// It was asked for, and the server did not give it.
+    Unreadable,
+    /// Nobody waited for it: whoever acknowledged a message may well have it.
+    NotAsked,
+}
+
+impl<'c> History<'c> {
+    fn conversation(self) -> Option<&'c Conversation> {
+        match self {
+            Self::Read(conversation) => Some(conversation),
+            Self::Unreadable | Self::NotAsked => None,
+        }
+    }
+}
+
 /// Settles all streams of one chat. Without its history, the two sides' books alone are compared.
 #[must_use]
-pub fn settle(streams: &[Checked<'_>], conversation: Option<&Conversation>) -> Balance {
+pub fn settle(streams: &[Checked<'_>], history: History<'_>) -> Balance {
     let mut balance = Balance::default();
-    let stored = conversation.map(|conversation| read(conversation, streams, &mut balance));
+    let stored = history
+        .conversation()
+        .map(|conversation| read(conversation, streams, &mut balance));
     for stream in streams {
-        outgoing(stream, conversation, stored.as_ref(), &mut balance);
+        outgoing(stream, history, stored.as_ref(), &mut balance);
         incoming(stream, &mut balance);
     }
     balance
@@ -102,8 +123,9 @@ fn read(conversation: &Conversation, streams: &[Checked<'_>], balance: &mut Bala
 }
 
 /// Every message that was sent.
-fn outgoing(stream: &Checked<'_>, conversation: Option<&Conversation>, places: Option<&Places>, balance: &mut Balance) {
+fn outgoing(stream: &Checked<'_>, history: History<'_>, places: Option<&Places>, balance: &mut Balance) {
     let id = stream.outbox.stream();
+    let conversation = history.conversation();
     for (number, fate) in stream.outbox.fates() {
         balance.sent += 1;
         let place = places.and_then(|places| places.get(&(id, number)).copied());
@@ -117,7 +139,8 @@ fn outgoing(stream: &Checked<'_>, conversation: Option<&Conversation>, places: O
                 balance.acked += 1;
                 let looked = conversation.filter(|conversation| seq.is_none_or(|seq| seq > conversation.after));
                 let gone = match (looked, place) {
-                    // Nobody asked the history: that a receiver knows of it must do.
+                    (None, _) if matches!(history, History::NotAsked) => false,
+                    // The history does not say: that a receiver knows of it must do.
                     (None, _) => knowing == 0,
                     (Some(_), None) => true,
                     (Some(_), Some(stored)) => {

@@ -48,7 +48,7 @@ impl World {
     }
 
     fn settle(&self) -> Balance {
-        settle(&self.checked(), Some(&self.history))
+        settle(&self.checked(), History::Read(&self.history))
     }
 }
 
@@ -90,6 +90,15 @@ fn acked_and_gone_is_lost() {
     // Told and then forgotten is lost as well: promise 1.
     world.tell([9]);
     only(&world.settle(), Finding::Lost, 9);
+}
+
+/// Whoever was stopped between the acknowledgement and the delivery has it all the same.
+#[test]
+fn acked_is_not_lost_because_nobody_asked_the_history() {
+    let mut world = World::of(10);
+    world.tell(0..9);
+    only(&settle(&world.checked(), History::NotAsked), Finding::Missed, 9);
+    only(&settle(&world.checked(), History::Unreadable), Finding::Lost, 9);
 }
 
 #[test]
@@ -197,7 +206,7 @@ fn every_device_is_owed() {
             outbox: &world.outbox,
             inboxes: vec![&world.inbox, other],
         }];
-        settle(&streams, Some(&world.history))
+        settle(&streams, History::Read(&world.history))
     };
     only(&settled(&other), Finding::Missed, 4);
     other.tell(4, Some(5), Told::CaughtUp);
