@@ -288,18 +288,17 @@ impl Inbox {
         if closed {
             return Poll::Ready(Next::End);
         }
-        let peer_of = |chat: &ChatId| Some((chats.get(chat)?.peer.clone()?, chats.get(chat)?.seq));
-        let behind = reader.behind_most_readily(|chat| peer_of(chat).is_some());
-        if let Some((chat, after)) = behind.filter(|_| !is_fetching)
-            && let Some((peer, until)) = peer_of(chat)
-        {
-            let chat = chat.clone();
-            return Poll::Ready(Next::Fetch(Gap {
-                chat,
-                peer,
+        let gap = |(chat, after): (&ChatId, u64)| {
+            let log = chats.get(chat)?;
+            Some(Gap {
+                chat: chat.clone(),
+                peer: log.peer.clone()?,
                 after,
-                until,
-            }));
+                until: log.seq,
+            })
+        };
+        if !is_fetching && let Some(gap) = reader.all_behind().find_map(gap) {
+            return Poll::Ready(Next::Fetch(gap));
         }
         reader.listen(cx);
         Poll::Pending

@@ -22,8 +22,8 @@ pub(super) struct Reader {
 struct Behind {
     /// The last message that found room.
     after: u64,
-    /// How often the next ones could not be fetched.
-    failures: u32,
+    /// Whether the next ones could not be fetched in this round.
+    failed: bool,
 }
 
 impl Reader {
@@ -63,19 +63,26 @@ impl Reader {
 
     /// What comes after this number is to be fetched.
     pub(super) fn behind(&mut self, chat: ChatId, after: u64) {
-        self.behind.insert(chat, Behind { after, failures: 0 });
+        self.behind.insert(chat, Behind { after, failed: false });
     }
 
-    /// A chat among these that is to be fetched, and after which message: the one that failed least.
-    pub(super) fn behind_most_readily(&self, among: impl Fn(&ChatId) -> bool) -> Option<(&ChatId, u64)> {
-        let chats = self.behind.iter().filter(|(chat, _)| among(chat));
-        let (chat, behind) = chats.min_by_key(|(_, behind)| behind.failures)?;
-        Some((chat, behind.after))
+    /// The chats that are to be fetched, and after which message; first those that did not fail yet in this round.
+    pub(super) fn all_behind(&self) -> impl Iterator<Item = (&ChatId, u64)> {
+        let which = |failed: bool| self.behind.iter().filter(move |(_, behind)| behind.failed == failed);
+        which(false)
+            .chain(which(true))
+            .map(|(chat, behind)| (chat, behind.after))
     }
 
+    /// The others come first now. When none is left, all have a new round.
     pub(super) fn not_fetched(&mut self, chat: &ChatId) {
         if let Some(behind) = self.behind.get_mut(chat) {
-            behind.failures = behind.failures.saturating_add(1);
+            behind.failed = true;
+        }
+        if self.behind.values().all(|behind| behind.failed) {
+            for (other, behind) in &mut self.behind {
+                behind.failed = other == chat;
+            }
         }
     }
 

@@ -33,8 +33,8 @@ impl Client {
 
     /// Changes the password. This session goes on with new tokens; all others of the user end.
     ///
-    /// Once begun it goes on, even when what waits for it is dropped. Never repeated by itself: when the answer is lost ([`Retryability::Ambiguous`](crate::Retryability::Ambiguous)), log in
-    /// with the new password to see whether it holds.
+    /// Once begun it goes on, even when what waits for it is dropped. Never repeated by itself: when the answer is lost
+    /// ([`Retryability::Ambiguous`](crate::Retryability::Ambiguous)), log in with the new password to see whether it holds.
     pub fn change_password(&self, current: impl Into<SecretString>, new: impl Into<SecretString>) -> ChangePassword {
         ChangePassword {
             client: self.clone(),

@@ -47,27 +47,26 @@ pub(crate) struct Keeper {
     backoff: Backoff,
     /// `None`: the session has ended.
     held: Cell<Option<Arc<Held>>>,
-    /// Held by whoever changes the tokens.
-    turn: Mutex<Turn>,
-    /// Not before this does [`Self::fresh`] try again what failed.
-    again_at: Cell<Option<Instant>>,
+    /// Held by whoever changes the tokens. Inside: what to log in with.
+    turn: Mutex<Option<Credentials>>,
+    /// The renewal that failed last, until one works.
+    failed: Cell<Option<Failed>>,
     /// Whether the user is logging out: nothing makes new tokens any more.
     leaving: watch::Sender<bool>,
 }
 
-struct Turn {
-    /// What to log in with.
-    credentials: Option<Credentials>,
-    failed: Option<Failed>,
-}
-
-/// The renewal that failed last.
+/// A renewal that failed.
 struct Failed {
     at: Instant,
     error: Error,
 }
 
 impl Failed {
+    /// When another one is due that nobody asks for.
+    fn again_at(&self) -> Instant {
+        self.at + self.error.retry_after().unwrap_or_default().max(AGAIN_IN)
+    }
+
     /// Its answer to somebody who asked at this moment, if it is one: it was under way then, or the server wanted no other by now.
     fn answers(&self, asked: Instant) -> Option<Error> {
         let wanted = self.error.retry_after().map(|wait| self.at + wait);
@@ -97,11 +96,8 @@ impl Keeper {
             store,
             backoff,
             held: Cell::new(Some(Arc::new(held))),
-            turn: Mutex::new(Turn {
-                credentials,
-                failed: None,
-            }),
-            again_at: Cell::default(),
+            turn: Mutex::new(credentials),
+            failed: Cell::default(),
             leaving: watch::Sender::new(false),
         })
     }
@@ -122,7 +118,11 @@ impl Keeper {
 
     /// When a renewal that failed is due again.
     pub(crate) fn renews_again_at(&self) -> Option<Instant> {
-        *self.again_at.lock().unwrap_or_else(PoisonError::into_inner)
+        self.failed().as_ref().map(Failed::again_at)
+    }
+
+    fn failed(&self) -> std::sync::MutexGuard<'_, Option<Failed>> {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What holds now, fresh or not.
@@ -143,23 +143,20 @@ impl Keeper {
     }
 
     async fn renew_in_turn(&self, stale: u64, asked: Instant) -> Result<Arc<Held>> {
-        let mut turn = self.turn.lock().await;
+        let credentials = self.turn.lock().await;
         let held = self.held()?;
         if held.number != stale {
             return Ok(held);
         }
-        if let Some(error) = turn.failed.as_ref().and_then(|failed| failed.answers(asked)) {
+        let answer = self.failed().as_ref().and_then(|failed| failed.answers(asked));
+        if let Some(error) = answer {
             return Err(error);
         }
-        let renewed = self.renew_now(&held, turn.credentials.as_ref()).await;
-        let failed = renewed.as_ref().err().map(|error| Failed {
+        let renewed = self.renew_now(&held, credentials.as_ref()).await;
+        *self.failed() = renewed.as_ref().err().map(|error| Failed {
             at: Instant::now(),
             error: error.shared(),
         });
-        let again_in = |failed: &Failed| failed.error.retry_after().unwrap_or_default().max(AGAIN_IN);
-        let again_at = failed.as_ref().map(|failed| failed.at + again_in(failed));
-        *self.again_at.lock().unwrap_or_else(PoisonError::into_inner) = again_at;
-        turn.failed = failed;
         renewed
     }
 
@@ -167,12 +164,9 @@ impl Keeper {
         if self.is_leaving() {
             return Err(ended());
         }
-        let body = Refresh {
-            refresh_token: held.refresh.expose_secret().to_owned(),
-        };
         // When the answer is lost nobody knows whether the token is spent. Trying it again is the only way to know; when it was,
         // the session has ended, and only a password helps.
-        let call = Call::new(Method::POST, "api/auth/refresh-token", Repeat::Freely).body(&body)?;
+        let call = refresh(held)?;
         let mut leaving = self.leaving.subscribe();
         let refreshed = tokio::select! {
             refreshed = self.without_token::<SignedIn>(&call) => refreshed,
@@ -231,18 +225,18 @@ impl Keeper {
         loop {
             // Not while the turn is held, for a renewal takes it.
             self.fresh().await?;
-            let mut turn = self.turn.lock().await;
+            let mut credentials = self.turn.lock().await;
             let held = self.held()?;
             let error = match repeatedly::<SignedIn>(&self.http, self.backoff, call, Some(&held.access)).await {
                 Ok(answer) => {
-                    if let Some(credentials) = &mut turn.credentials {
+                    if let Some(credentials) = &mut *credentials {
                         credentials.password = password;
                     }
                     return self.keep(answer.tokens).await.map(drop);
                 }
                 Err(error) => error,
             };
-            drop(turn);
+            drop(credentials);
             if renewed || !error.is_about_token() {
                 return Err(error);
             }
@@ -277,11 +271,11 @@ impl Keeper {
         match self.http.send(&call, Some(&held.access)).await {
             // The session may live longer than the token: only one that holds can end it.
             Err(error) if error.is(&ErrorCode::TokenExpired) => {
-                let body = Refresh {
-                    refresh_token: held.refresh.expose_secret().to_owned(),
-                };
-                let refresh = Call::new(Method::POST, "api/auth/refresh-token", Repeat::Freely).body(&body)?;
-                let fresh = self.without_token::<SignedIn>(&refresh).await?.tokens.access_token;
+                let fresh = self
+                    .without_token::<SignedIn>(&refresh(&held)?)
+                    .await?
+                    .tokens
+                    .access_token;
                 self.http.send(&call, Some(&fresh.into())).await.map(drop)
             }
             told => told.map(drop),
@@ -376,6 +370,13 @@ pub(crate) fn stored(tokens: Tokens) -> StoredTokens {
 
 fn due(left: Duration) -> Instant {
     Instant::now() + left.saturating_sub(AHEAD).max(left.mul_f64(0.8))
+}
+
+fn refresh(held: &Held) -> Result<Call> {
+    let body = Refresh {
+        refresh_token: held.refresh.expose_secret().to_owned(),
+    };
+    Call::new(Method::POST, "api/auth/refresh-token", Repeat::Freely).body(&body)
 }
 
 /// Does it all, even when nobody waits for it any more.

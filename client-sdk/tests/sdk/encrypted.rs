@@ -5,7 +5,8 @@ use chat_client::testing::{PASSWORD, Server};
 use chat_client::{Backoff, Client, ConnectionState, ErrorKind, Event};
 use tokio::time::timeout;
 
-use crate::front::{Front, certified};
+use crate::certified::certified;
+use crate::front::Front;
 use crate::{PATIENCE, contents, until};
 
 async fn encrypted() -> (Server, Front, String) {

@@ -7,6 +7,7 @@
 )]
 
 mod arrival;
+mod certified;
 mod chaos;
 mod connection;
 mod encrypted;

@@ -2,7 +2,6 @@
 //!
 //! Nothing that is due ever waits for an answer. What is sent is sent, and its answer is one of the things that come.
 
-mod asked;
 mod hears;
 mod known;
 mod plays;
@@ -18,7 +17,6 @@ use rand::rngs::Xoshiro256PlusPlus;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use self::asked::{Asked, Questions};
 pub(crate) use self::known::Known;
 use super::stage::{Book, Stage, Unread};
 use crate::cast::Device;
@@ -49,7 +47,8 @@ pub(crate) struct Player {
     inboxes: HashMap<u32, (usize, Inbox)>,
     /// Which outbox has its turn.
     turn: usize,
-    asked: Questions,
+    /// By the ids of the connection.
+    asked: HashMap<u64, Asked>,
     /// Own messages of which news is to come that they were read.
     unread: HashMap<MessageId, Unread>,
     /// Stream and number of what the server says was marked as read.
@@ -85,6 +84,26 @@ enum Link {
     /// Lost at this time; a new one is on its way.
     Down {
         since: Instant,
+    },
+}
+
+/// What an answer is the answer to.
+enum Asked {
+    Message {
+        outbox: usize,
+        number: u32,
+        due: Duration,
+    },
+    /// The mark that a message was read.
+    Mark {
+        stream: u32,
+        number: u32,
+        due: Duration,
+    },
+    /// Whose failure alone is of interest.
+    Other {
+        kind: Kind,
+        due: Duration,
     },
 }
 
@@ -172,7 +191,7 @@ impl Player {
             alarm: stage.pacer.alarm(),
             chance: chance(stage.script.seed ^ 0xac71_0000, role.share.unwrap_or(usize::MAX)),
             turn: role.share.unwrap_or(0),
-            asked: Questions::default(),
+            asked: HashMap::new(),
             unread: HashMap::new(),
             marked: Vec::new(),
             read_early: HashMap::new(),
@@ -293,11 +312,13 @@ impl Player {
 
     /// What it asked for and got no answer to, but for messages, whose ledger says it.
     fn unanswered(&mut self) -> Vec<(Kind, Duration)> {
-        let asked = self.asked.take().filter_map(|asked| match asked {
-            Asked::Message { .. } => None,
-            Asked::Mark { due, .. } => Some((Kind::Read, due)),
-            Asked::Other { kind, due } => Some((kind, due)),
-        });
+        let asked = std::mem::take(&mut self.asked)
+            .into_values()
+            .filter_map(|asked| match asked {
+                Asked::Message { .. } => None,
+                Asked::Mark { due, .. } => Some((Kind::Read, due)),
+                Asked::Other { kind, due } => Some((kind, due)),
+            });
         asked.chain(std::mem::take(&mut self.calls).into_values()).collect()
     }
 

@@ -92,12 +92,12 @@ impl Chat {
         if let Some(epoch) = self.registry.detach(user, device) {
             let (chat, user) = (self.clone(), user.clone());
             tokio::spawn(async move {
-                let longer = if fault!(GraceTooLong) {
+                let grace = if fault!(GraceTooLong) {
                     Duration::from_millis(7_500)
                 } else {
-                    Duration::ZERO
+                    chat.grace
                 };
-                tokio::time::sleep(chat.grace.max(longer)).await;
+                tokio::time::sleep(grace).await;
                 chat.leave(&user, epoch).await;
             });
         }

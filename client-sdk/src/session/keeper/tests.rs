@@ -146,8 +146,8 @@ async fn a_renewal_waits_for_a_change_of_the_password() {
     let renewed = timeout(PATIENCE, renewing).await.unwrap().unwrap();
     assert_eq!(renewed.access.expose_secret(), "access-2");
     changing.await.unwrap().unwrap();
-    let turn = keeper.turn.lock().await;
-    assert_eq!(turn.credentials.as_ref().unwrap().password.expose_secret(), "new");
+    let credentials = keeper.turn.lock().await;
+    assert_eq!(credentials.as_ref().unwrap().password.expose_secret(), "new");
 }
 
 #[tokio::test]
@@ -232,9 +232,9 @@ async fn a_change_of_the_password_goes_on_when_nobody_waits_for_it() {
         timeout(PATIENCE, asked).await.unwrap()
     };
     answer(asked, 200, &json!({ "tokens": tokens(2) })).await;
-    let turn = timeout(PATIENCE, keeper.turn.lock()).await.unwrap();
+    let credentials = timeout(PATIENCE, keeper.turn.lock()).await.unwrap();
     assert_eq!(keeper.held().unwrap().access.expose_secret(), "access-2");
-    assert_eq!(turn.credentials.as_ref().unwrap().password.expose_secret(), "new");
+    assert_eq!(credentials.as_ref().unwrap().password.expose_secret(), "new");
     assert_eq!(store.load().await.unwrap().unwrap().access.expose_secret(), "access-2");
 }
 

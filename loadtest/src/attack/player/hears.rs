@@ -168,7 +168,7 @@ impl Player {
     }
 
     fn answer(&mut self, answer: &RawAnswer) {
-        let Some(asked) = self.asked.answered(answer.id) else {
+        let Some(asked) = self.asked.remove(&answer.id) else {
             return;
         };
         self.awaits(-1);

@@ -125,7 +125,7 @@ impl Player {
             Ok(id) => {
                 // Numbered only when it is on its way: what never was is an error and no message.
                 book.send();
-                self.asked.ask(id, Asked::Message { outbox, number, due });
+                self.asked.insert(id, Asked::Message { outbox, number, due });
                 self.changes.sent += 1;
                 let second = self.now().as_secs();
                 self.tally.at(second).sent += 1;
@@ -162,7 +162,7 @@ impl Player {
         match asked {
             Ok(id) => {
                 self.stage.whisper(self.role.person, what, due);
-                self.asked.ask(id, Asked::Other { kind, due });
+                self.asked.insert(id, Asked::Other { kind, due });
                 self.awaits(1);
             }
             Err(code) => self.sample(kind, due, Duration::ZERO, Some(code)),
@@ -181,7 +181,7 @@ impl Player {
             let Stamp {
                 stream, number, due, ..
             } = to_read.stamp;
-            self.asked.ask(id, Asked::Mark { stream, number, due });
+            self.asked.insert(id, Asked::Mark { stream, number, due });
             self.awaits(1);
         } else {
             self.stays_unread();
@@ -276,7 +276,7 @@ impl Player {
         self.count_dropped();
         self.link = Link::Down { since };
         self.stage.progress.disconnects.fetch_add(1, Ordering::Relaxed);
-        for asked in self.asked.take() {
+        for asked in std::mem::take(&mut self.asked).into_values() {
             self.awaits(-1);
             if matches!(asked, Asked::Mark { .. }) {
                 self.stays_unread();
